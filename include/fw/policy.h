@@ -1,0 +1,86 @@
+/*
+ * policy.h - what every policy is to the rest: words + images + state in, a chunk of actions out.
+ *
+ *   fw_policy *p;
+ *   fw_flywheel_open("models/kitchen3", &opts, &p, &err);      // any constructor
+ *   fw_policy_infer(p, &obs, &chunk, &err);                    // chunk.actions: caller's memory
+ *   fw_policy_close(p);
+ *
+ * The robot, the simulator and the server see only this vtable, never a network.
+ */
+#ifndef FW_POLICY_H
+#define FW_POLICY_H
+
+#include <stdint.h>
+
+#include "fw/embodiment.h"
+#include "fw/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct fw_image {
+    const uint8_t *rgb; /* [h, w, 3], borrowed during the call; NULL = this camera is missing */
+    int h, w;           /* pixels */
+} fw_image;
+
+typedef struct fw_obs {
+    fw_image image[FW_CAM_MAX]; /* in the embodiment's camera order */
+    int n_image;
+    const float *state; /* [n_state], the embodiment's units */
+    int n_state;
+    const char *instruction; /* UTF-8 sentence */
+    int64_t t_ns;            /* when it was observed */
+} fw_obs;
+
+typedef struct fw_chunk {
+    float *actions;    /* [cap_horizon, n_action] caller's memory, the embodiment's units */
+    int cap_horizon;   /* rows there is room for; set by the caller */
+    int horizon;       /* rows written */
+    int n_action;      /* values a row */
+    double dt_s;       /* row i is meant for t_ns + i * dt_s */
+    int64_t t_ns;      /* copied from the observation */
+} fw_chunk;
+
+typedef struct fw_policy_info {
+    char name[FW_NAME_MAX];
+    const fw_embodiment *embodiment; /* borrowed until close */
+    int horizon;                     /* rows of a chunk */
+    int n_execute;                   /* rows to execute before asking again */
+} fw_policy_info;
+
+typedef struct fw_policy fw_policy;
+typedef struct fw_policy_vtable {
+    void (*describe)(const fw_policy *p, fw_policy_info *out);
+    fw_status (*infer)(fw_policy *p, const fw_obs *obs, fw_chunk *chunk, fw_err *err);
+    void (*reset)(fw_policy *p); /* a new episode begins */
+    void (*close)(fw_policy *p);
+} fw_policy_vtable;
+
+/* Implementations put this first in their struct. */
+struct fw_policy {
+    const fw_policy_vtable *v;
+};
+
+static inline void fw_policy_describe(const fw_policy *p, fw_policy_info *out) {
+    p->v->describe(p, out);
+}
+/* FW_SHAPE if obs does not fit the embodiment, FW_FORMAT for NaN; chunk->actions is untouched unless FW_OK.
+ * Not thread-safe: one policy object, one thread. */
+FW_NODISCARD static inline fw_status fw_policy_infer(fw_policy *p, const fw_obs *obs, fw_chunk *chunk, fw_err *err) {
+    return p->v->infer(p, obs, chunk, err);
+}
+static inline void fw_policy_reset(fw_policy *p) {
+    p->v->reset(p);
+}
+static inline void fw_policy_close(fw_policy *p) {
+    if (p != 0) {
+        p->v->close(p);
+    }
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* FW_POLICY_H */

@@ -1,0 +1,13 @@
+/* hash.h - SHA-256 (FIPS 180-4), to name weights and data by content. */
+#ifndef FW_BASE_HASH_H
+#define FW_BASE_HASH_H
+
+#include <stddef.h>
+
+#include "fw/status.h"
+
+/* 64 hexadecimal digits and NUL. */
+void fw_sha256_hex(const void *data, size_t n, char out[65]);
+FW_NODISCARD fw_status fw_sha256_file(const char *path, char out[65], fw_err *err);
+
+#endif /* FW_BASE_HASH_H */

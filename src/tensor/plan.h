@@ -1,0 +1,46 @@
+/*
+ * plan.h - how a graph is run: kernels picked, weights packed once, one arena laid out by liveness.
+ *
+ * A plan with train = true also holds the backward of its first output (a scalar loss). Training and inference are two
+ * plans; a plan of another device is another kernel table. Running allocates nothing and is deterministic: the same
+ * inputs, parameters, seed and thread count give the same bits.
+ */
+#ifndef FW_TENSOR_PLAN_H
+#define FW_TENSOR_PLAN_H
+
+#include "base/threads.h"
+#include "tensor/graph.h"
+
+typedef struct fw_plan fw_plan;
+typedef struct fw_plan_opts {
+    fw_pool *pool; /* borrowed until the plan is freed; NULL: one thread */
+    bool train;
+    uint64_t seed; /* dropout */
+} fw_plan_opts;
+
+typedef struct fw_plan_info {
+    size_t arena_bytes;   /* activations, gradients and scratch, after sharing by liveness */
+    size_t naive_bytes;   /* the same without sharing */
+    size_t packed_bytes;  /* packed weights */
+    double flops_forward, flops_backward; /* multiply-adds count as 2 */
+    int n_step;
+} fw_plan_info;
+
+/* outputs: values that must be readable after a run. The graph and its parameters must outlive the plan. */
+FW_NODISCARD fw_status fw_plan_new(const fw_graph *g, const fw_plan_opts *opts, const fw_val *outputs, int n_output, fw_plan **out,
+                                   fw_err *err);
+void fw_plan_free(fw_plan *p);
+void fw_plan_get_info(const fw_plan *p, fw_plan_info *out);
+
+/* Memory of an input (write before a run) or an output (read after it). NULL for anything else. */
+void *fw_plan_data(fw_plan *p, fw_val v);
+/* Forward, and backward when train. FW_INVALID for an embedding id out of range. No allocation. */
+FW_NODISCARD fw_status fw_plan_run(fw_plan *p, fw_err *err);
+/* d loss / d parameter of the last run, [shape]; NULL if the parameter is frozen or unused. Overwritten at each run. */
+float *fw_plan_grad(fw_plan *p, const fw_parameter *param);
+/* Parameters changed (optimiser step, load): pack them again. A training plan packs by itself at each run. */
+void fw_plan_repack(fw_plan *p);
+/* Seconds spent per kind of operation since the last call, for benchmarks: prints a table to stderr. Off unless asked. */
+void fw_plan_profile(fw_plan *p, bool on);
+
+#endif /* FW_TENSOR_PLAN_H */
