@@ -17,6 +17,7 @@
 #ifndef FW_TENSOR_GRAPH_H
 #define FW_TENSOR_GRAPH_H
 
+#include "kern/act.h" /* fw_act, fw_mask */
 #include "tensor/tensor.h"
 
 typedef int32_t fw_val; /* a value of a graph */
@@ -28,8 +29,6 @@ void fw_graph_free(fw_graph *g);
 /* FW_OK, or the first error since fw_graph_new: "linear 'head': x is [4,7], weight head.weight wants 8 inputs". */
 FW_NODISCARD fw_status fw_graph_check(const fw_graph *g, fw_err *err);
 const fw_shape *fw_val_shape(const fw_graph *g, fw_val v);
-
-typedef enum fw_act { FW_ACT_NONE, FW_ACT_RELU, FW_ACT_RELU6, FW_ACT_GELU /* erf */, FW_ACT_GELU_TANH, FW_ACT_SILU, FW_ACT_TANH, FW_ACT_SIGMOID } fw_act;
 
 /* Filled by the caller before each run through fw_plan_data. Inputs get no gradient. */
 fw_val fw_input(fw_graph *g, const char *name, fw_dtype dtype, fw_shape shape);
@@ -45,7 +44,6 @@ fw_val fw_conv2d(fw_graph *g, fw_val x, const char *w_name, const char *b_name, 
 /* Depthwise: weight [kh,kw,C]. */
 fw_val fw_dwconv2d(fw_graph *g, fw_val x, const char *w_name, const char *b_name, int kh, int kw, int stride, const int pad[4], fw_act act);
 
-typedef enum fw_mask { FW_MASK_NONE, FW_MASK_CAUSAL, FW_MASK_LENGTH } fw_mask;
 /* softmax(q k^T / sqrt(D)) v. q [B,Tq,H*D], k and v [B,Tk,H*D] -> [B,Tq,H*D]. FW_MASK_LENGTH: lengths [B] i32, keys at
  * positions >= lengths[b] are not seen; otherwise lengths = FW_NONE. */
 fw_val fw_attention(fw_graph *g, fw_val q, fw_val k, fw_val v, int n_head, fw_mask mask, fw_val lengths);
