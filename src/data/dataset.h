@@ -1,0 +1,142 @@
+/*
+ * dataset.h - read a LeRobot dataset (v3.0 or v2.1) from a folder.
+ *
+ *     fw_dataset *ds;
+ *     FW_TRY(fw_dataset_open("data/banana", &ds, err));
+ *     for (int64_t e = 0; e < ds->n_episodes; e++) {
+ *         fw_episode ep;
+ *         FW_TRY(fw_dataset_read_episode(ds, e, &ep, err));    // ep.state [T,n_state], ep.action [T,n_action]
+ *         FW_TRY(fw_dataset_read_images(ds, e, 0, 0, ep.length, 128, 128, rgb, err));
+ *         fw_episode_clear(&ep);
+ *     }
+ *     fw_dataset_close(ds);
+ *
+ * DESIGN. Opening reads meta/ only; rows are read a file at a time when asked for. Both versions give the same structs:
+ * where an episode's rows and frames lie is resolved at open. Frames are matched to rows by order: row t of an episode
+ * is the t-th frame from where its video begins, so real recordings with irregular timestamps read well; `data check`
+ * tells how far timestamps stray. A fw_dataset may be read by one thread at a time; its structs are immutable after
+ * open and may be shared. The file format: meta/info.json, meta/episodes, data, videos of LeRobotDataset v3.0 (LeRobot
+ * 0.6.x).
+ */
+#ifndef FW_DATA_DATASET_H
+#define FW_DATA_DATASET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fw/status.h"
+
+#define FW_MAX_CAMERAS 8
+
+typedef struct fw_feature {
+    char *key;        /* "observation.state" */
+    char *dtype;      /* "float32", "int64", "video", "string" */
+    int n_shape;      /* 1..4 */
+    int64_t shape[4]; /* video: h, w, c */
+    int64_t size;     /* product of shape */
+    char **names;     /* [n_names], "" where the file has none; dims of a vector, flattened */
+    int n_names;
+} fw_feature;
+
+typedef struct fw_camera {
+    char *key;  /* "observation.images.front" */
+    char *name; /* "front" */
+    int h, w;   /* pixels, as info.json says */
+} fw_camera;
+
+typedef struct fw_episode_info {
+    int64_t index;    /* its episode_index, usually its position */
+    int64_t length;   /* frames */
+    int64_t first;    /* frames of all episodes before it: row `first + t` of the whole is frame t */
+    int64_t data_row; /* its first row in data_file, v3.0: file-local, found from dataset_from_index */
+    int data_file;    /* into ds->data_files */
+    int n_tasks;
+    char **tasks; /* owned; sentences */
+    struct {
+        int file;            /* into ds->video_files; -1: none */
+        double from_s, to_s; /* inside that file */
+    } video[FW_MAX_CAMERAS];
+} fw_episode_info;
+
+typedef struct fw_dataset {
+    char *dir;
+    int version; /* 21 or 30 */
+    double fps;
+    char *robot_type; /* "" when unknown */
+    int64_t n_episodes, n_frames;
+    fw_episode_info *episodes; /* [n_episodes] */
+    int n_features;
+    fw_feature *features;
+    int n_cameras;
+    fw_camera *cameras;
+    int n_tasks;
+    char **tasks;            /* [n_tasks] by task_index */
+    int n_state, n_action;   /* 0: no such feature */
+    const fw_feature *state; /* borrowed from features; NULL when n_state == 0 */
+    const fw_feature *action;
+    int n_data_files, n_video_files;
+    char **data_files, **video_files; /* full paths */
+    struct fw_dataset_priv *priv;
+} fw_dataset;
+
+/* FW_IO: no such folder or file; FW_FORMAT: not a LeRobot dataset, or contradictory; FW_UNSUPPORTED: another version.
+ */
+FW_NODISCARD fw_status fw_dataset_open(const char *dir, fw_dataset **out, fw_err *err);
+void fw_dataset_close(fw_dataset *ds); /* NULL is fine */
+/* Index of the camera called by name ("front") or key; -1 when absent. */
+int fw_dataset_camera(const fw_dataset *ds, const char *name);
+
+/* The numbers of one episode. */
+typedef struct fw_episode {
+    int64_t length;
+    int n_state, n_action;
+    float *state;         /* owned [T,n_state], units as recorded */
+    float *action;        /* owned [T,n_action] */
+    double *timestamp_s;  /* owned [T] from the episode's start */
+    int64_t *task;        /* owned [T] into ds->tasks */
+    const char *sentence; /* borrowed from ds: the task of frame 0 */
+} fw_episode;
+
+/* Read episode `ep` (position, not episode_index). FW_FORMAT with file, episode, frame for NaN or infinity in state or
+ * action, wrong width, missing rows, rows of another episode, a task_index out of range. */
+FW_NODISCARD fw_status fw_dataset_read_episode(fw_dataset *ds, int64_t ep, fw_episode *out, fw_err *err);
+void fw_episode_clear(fw_episode *e);
+
+/* Frames [frame, frame+n) of camera `cam` of episode `ep` as RGB u8 [n,h,w,3] (h = w = 0: as recorded). The last video
+ * stays open for the next call. FW_FORMAT when the video is shorter than the table. */
+FW_NODISCARD fw_status fw_dataset_read_images(fw_dataset *ds, int64_t ep, int cam, int64_t frame, int64_t n, int h,
+                                              int w, uint8_t *rgb, fw_err *err);
+
+/* One number a vector dimension, as meta/stats.json has them (for v2.1: aggregated from the episodes' statistics; its
+ * quantiles are missing). Arrays owned, [n]; NULL when the file does not have them. */
+typedef struct fw_stats {
+    int64_t n, count;
+    double *mean, *std, *min, *max, *q01, *q10, *q50, *q90, *q99;
+} fw_stats;
+/* Statistics of a feature computed now from the data, over the given episodes (NULL: all), exactly: mean and std
+ * (population), quantiles by linear interpolation between order statistics. */
+FW_NODISCARD fw_status fw_dataset_compute_stats(fw_dataset *ds, const char *feature, const int64_t *episodes,
+                                                int64_t n_episodes, fw_stats *out, fw_err *err);
+/* Statistics of x [rows, n], float. */
+FW_NODISCARD fw_status fw_stats_compute(const float *x, int64_t rows, int64_t n, fw_stats *out, fw_err *err);
+void fw_stats_clear(fw_stats *s);
+
+/* --- checking --- */
+typedef struct fw_finding {
+    char kind[32];          /* "video_short", "not_finite", "timestamp", "missing_file" ... */
+    char *file;             /* owned, relative to the dataset; "" when about the whole */
+    int64_t episode, frame; /* -1 when it does not apply */
+    bool repairable;        /* can be put right without inventing data */
+    char *text;             /* owned: wanted and found */
+} fw_finding;
+typedef struct fw_findings {
+    int64_t n, cap;
+    fw_finding *item;
+} fw_findings;
+/* Check everything that can be checked without decoding pixels: metadata against itself, rows, lengths, indices,
+ * timestamps (their order and, within tolerance_s, their distance from frame/fps; 0: one frame and a tenth), frames in
+ * videos, values, statistics. FW_OK also when there are findings; an error only when the check itself could not run. */
+FW_NODISCARD fw_status fw_dataset_check(const char *dir, double tolerance_s, fw_findings *out, fw_err *err);
+void fw_findings_clear(fw_findings *f);
+
+#endif /* FW_DATA_DATASET_H */
