@@ -1,8 +1,8 @@
 /*
  * embodiment.h - a robot as data: what it sees, feels and can be told, and how fast.
  *
- * Read from a JSON file (embodiments/<name>.json): a new robot is a new file. Slots carry their *meaning*, so that a policy
- * can put the same quantity of two robots into the same place.
+ * Read from a JSON file (embodiments/<name>.json): a new robot is a new file. Slots carry their *meaning*, so that a
+ * policy can put the same quantity of two robots into the same place.
  */
 #ifndef FW_EMBODIMENT_H
 #define FW_EMBODIMENT_H
@@ -13,9 +13,9 @@
 extern "C" {
 #endif
 
-#define FW_NAME_MAX  64
-#define FW_CAM_MAX   6
-#define FW_DIM_MAX   32
+#define FW_NAME_MAX 64
+#define FW_CAM_MAX  6
+#define FW_DIM_MAX  32
 
 /* clang-format off */
 #define FW_MEANING_MAP(X)                                                             \

@@ -19,8 +19,8 @@ typedef struct fw_map {
 } fw_map;
 /* Map read-only; the file may be unlinked while mapped. */
 FW_NODISCARD fw_status fw_map_open(const char *path, fw_map *out, fw_err *err);
-/* Create or replace with `size` zero bytes and map it shared, writable. The disk space is really allocated (posix_fallocate):
- * FW_IO now rather than SIGBUS later when the disk is full. */
+/* Create or replace with `size` zero bytes and map it shared, writable. The disk space is really allocated
+ * (posix_fallocate): FW_IO now rather than SIGBUS later when the disk is full. */
 FW_NODISCARD fw_status fw_map_create(const char *path, size_t size, fw_map *out, fw_err *err);
 FW_NODISCARD fw_status fw_map_sync(const fw_map *m, const char *path, fw_err *err);
 void fw_map_close(fw_map *m);

@@ -1,0 +1,124 @@
+/* hash.c - SHA-256, FIPS 180-4, straight from the standard: its names (a..h, W, K) and its section numbers. */
+#include "base/hash.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct sha256 {
+    uint32_t h[8];
+    uint64_t n_bytes;
+    uint8_t block[64]; /* the first n_bytes % 64 are filled */
+} sha256;
+
+static const uint32_t K[64] = {/* 4.2.2 */
+                               0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4,
+                               0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe,
+                               0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f,
+                               0x4a7484aa, 0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7,
+                               0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967, 0x27b70a85, 0x2e1b2138, 0x4d2c6dfc,
+                               0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85, 0xa2bfe8a1, 0xa81a664b,
+                               0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116,
+                               0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+                               0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7,
+                               0xc67178f2};
+
+static uint32_t rotr(uint32_t x, int n) {
+    return x >> n | x << (32 - n);
+}
+
+static void block_update(uint32_t h[8], const uint8_t m[64]) { /* 6.2.2 */
+    uint32_t W[64], v[8];
+    for (int t = 0; t < 16; t++) {
+        W[t] = (uint32_t)m[4 * t] << 24 | (uint32_t)m[4 * t + 1] << 16 | (uint32_t)m[4 * t + 2] << 8 | m[4 * t + 3];
+    }
+    for (int t = 16; t < 64; t++) {
+        uint32_t s0 = rotr(W[t - 15], 7) ^ rotr(W[t - 15], 18) ^ W[t - 15] >> 3;
+        uint32_t s1 = rotr(W[t - 2], 17) ^ rotr(W[t - 2], 19) ^ W[t - 2] >> 10;
+        W[t] = s1 + W[t - 7] + s0 + W[t - 16];
+    }
+    memcpy(v, h, sizeof(v)); /* a b c d e f g h */
+    for (int t = 0; t < 64; t++) {
+        uint32_t S1 = rotr(v[4], 6) ^ rotr(v[4], 11) ^ rotr(v[4], 25), ch = (v[4] & v[5]) ^ (~v[4] & v[6]);
+        uint32_t S0 = rotr(v[0], 2) ^ rotr(v[0], 13) ^ rotr(v[0], 22);
+        uint32_t maj = (v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]);
+        uint32_t T1 = v[7] + S1 + ch + K[t] + W[t];
+        memmove(v + 1, v, 7 * sizeof(*v));
+        v[4] += T1;
+        v[0] = T1 + S0 + maj;
+    }
+    for (int i = 0; i < 8; i++) {
+        h[i] += v[i];
+    }
+}
+
+static void sha256_init(sha256 *s) {
+    static const uint32_t h0[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                   0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19}; /* 5.3.3 */
+    memcpy(s->h, h0, sizeof(h0));
+    s->n_bytes = 0;
+}
+
+static void sha256_update(sha256 *s, const uint8_t *p, size_t n) {
+    size_t at = s->n_bytes % 64;
+    s->n_bytes += n;
+    while (n > 0) {
+        if (at == 0 && n >= 64) { /* whole blocks straight from the input */
+            block_update(s->h, p);
+            p += 64, n -= 64;
+            continue;
+        }
+        size_t k = n < 64 - at ? n : 64 - at;
+        memcpy(s->block + at, p, k);
+        p += k, n -= k, at += k;
+        if (at == 64) {
+            block_update(s->h, s->block);
+            at = 0;
+        }
+    }
+}
+
+static void sha256_end(sha256 *s, char out[65]) {
+    uint64_t bits = s->n_bytes * 8;
+    uint8_t pad[72] = {0x80}, len[8]; /* 5.1.1 */
+    for (int i = 0; i < 8; i++) {
+        len[i] = (uint8_t)(bits >> (56 - 8 * i));
+    }
+    sha256_update(s, pad, 1 + (119 - s->n_bytes % 64) % 64);
+    sha256_update(s, len, 8);
+    for (int i = 0; i < 64; i++) {
+        out[i] = "0123456789abcdef"[s->h[i / 8] >> (28 - 4 * (i % 8)) & 15];
+    }
+    out[64] = 0;
+}
+
+void fw_sha256_hex(const void *data, size_t n, char out[65]) {
+    sha256 s;
+    sha256_init(&s);
+    sha256_update(&s, data, n);
+    sha256_end(&s, out);
+}
+
+fw_status fw_sha256_file(const char *path, char out[65], fw_err *err) {
+    uint8_t buf[1 << 16];
+    sha256 s;
+    ssize_t n;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return fw_fail(err, FW_IO, "%s: open: %s", path, strerror(errno));
+    }
+    sha256_init(&s);
+    while ((n = read(fd, buf, sizeof(buf))) > 0 || (n < 0 && errno == EINTR)) {
+        sha256_update(&s, buf, n > 0 ? (size_t)n : 0);
+    }
+    if (n < 0) {
+        fw_fail(err, FW_IO, "%s: read: %s", path, strerror(errno));
+        close(fd);
+        return FW_IO;
+    }
+    close(fd);
+    sha256_end(&s, out);
+    return FW_OK;
+}

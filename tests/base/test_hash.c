@@ -1,0 +1,50 @@
+#include "base/hash.h"
+
+#include <unistd.h>
+
+#include "base/file.h"
+#include "fw_test.h"
+
+static void check_text(const char *text, const char *want) {
+    char got[65];
+    fw_sha256_hex(text, strlen(text), got);
+    CHECK(strcmp(got, want) == 0);
+}
+
+/* FIPS 180-4 examples (NIST) */
+static void sha256_gives_the_standards_examples(void) {
+    char got[65];
+    check_text("", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    check_text("abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    check_text("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+               "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+    char *a = malloc(1000000);
+    CHECK(a != NULL);
+    memset(a, 'a', 1000000);
+    fw_sha256_hex(a, 1000000, got);
+    free(a);
+    CHECK(strcmp(got, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0") == 0);
+}
+
+static void a_file_hashes_like_its_bytes_at_every_length_around_a_block(void) {
+    char buf[200], a[65], b[65];
+    char path[] = "hash_test.bin";
+    memset(buf, 'x', sizeof(buf));
+    for (size_t n = 0; n < sizeof(buf); n += 1 + n % 3) {
+        CHECK_INT(fw_file_write_atomic(path, buf, n, NULL), FW_OK);
+        CHECK_INT(fw_sha256_file(path, a, NULL), FW_OK);
+        fw_sha256_hex(buf, n, b);
+        CHECK(strcmp(a, b) == 0);
+    }
+    unlink(path);
+}
+
+static void a_missing_file_is_an_error_with_its_name(void) {
+    char h[65];
+    fw_err e = {0};
+    CHECK_INT(fw_sha256_file("/no/such/file", h, &e), FW_IO);
+    CHECK(strstr(e.msg, "/no/such/file") != NULL);
+}
+
+FW_TEST_MAIN(T(sha256_gives_the_standards_examples), T(a_file_hashes_like_its_bytes_at_every_length_around_a_block),
+             T(a_missing_file_is_an_error_with_its_name))
