@@ -38,11 +38,11 @@ typedef struct fw_feature {
     int n_names;
 } fw_feature;
 
-typedef struct fw_camera {
+typedef struct fw_ds_camera {
     char *key;  /* "observation.images.front" */
     char *name; /* "front" */
     int h, w;   /* pixels, as info.json says */
-} fw_camera;
+} fw_ds_camera;
 
 typedef struct fw_episode_info {
     int64_t index;    /* its episode_index, usually its position */
@@ -68,7 +68,7 @@ typedef struct fw_dataset {
     int n_features;
     fw_feature *features;
     int n_cameras;
-    fw_camera *cameras;
+    fw_ds_camera *cameras;
     int n_tasks;
     char **tasks;            /* [n_tasks] by task_index */
     int n_state, n_action;   /* 0: no such feature */
@@ -109,17 +109,18 @@ FW_NODISCARD fw_status fw_dataset_read_images(fw_dataset *ds, int64_t ep, int ca
 
 /* One number a vector dimension, as meta/stats.json has them (for v2.1: aggregated from the episodes' statistics; its
  * quantiles are missing). Arrays owned, [n]; NULL when the file does not have them. */
-typedef struct fw_stats {
+typedef struct fw_column_stats {
     int64_t n, count;
     double *mean, *std, *min, *max, *q01, *q10, *q50, *q90, *q99;
-} fw_stats;
+} fw_column_stats;
 /* Statistics of a feature computed now from the data, over the given episodes (NULL: all), exactly: mean and std
  * (population), quantiles by linear interpolation between order statistics. */
 FW_NODISCARD fw_status fw_dataset_compute_stats(fw_dataset *ds, const char *feature, const int64_t *episodes,
-                                                int64_t n_episodes, fw_stats *out, fw_err *err);
+                                                int64_t n_episodes, fw_column_stats *out, fw_err *err);
 /* Statistics of x [rows, n], float. */
-FW_NODISCARD fw_status fw_stats_compute(const float *x, int64_t rows, int64_t n, fw_stats *out, fw_err *err);
-void fw_stats_clear(fw_stats *s);
+FW_NODISCARD fw_status fw_column_stats_compute(const float *x, int64_t rows, int64_t n, fw_column_stats *out,
+                                               fw_err *err);
+void fw_column_stats_clear(fw_column_stats *s);
 
 /* --- checking --- */
 typedef struct fw_finding {
