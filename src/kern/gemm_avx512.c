@@ -1,0 +1,10 @@
+/* gemm_avx512.c - matrix products for avx512 */
+#include "kern/gemm_vec_int.h"
+
+void fw_kern_init_gemm_avx512(fw_kern *k) {
+    k->gemm_nr = NR;
+    k->gemm_pack_bytes = gemm_pack_bytes;
+    k->gemm_pack = gemm_pack;
+    k->gemm_scratch = gemm_scratch;
+    k->gemm_f32 = gemm_f32;
+}

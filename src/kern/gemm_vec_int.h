@@ -1,0 +1,351 @@
+/*
+ * gemm_vec_int.h - C = epilogue(A @ B) with our own micro-kernels; included once by each vector set.
+ *
+ * B lies packed in panels of NR = 2 vectors of columns. A tile of MR x NR of C lives in registers while k runs: each step
+ * loads 2 vectors of B and broadcasts MR values of A. Around it:
+ *
+ *   for each MC rows of A       (A block packed into scratch, <= half of the second cache)
+ *     for each KC of k          (so that A's block and B's panel stay in cache)
+ *       for each panel of B     (read once a block of rows, then from the second cache)
+ *         for each MR rows      micro-kernel; after the last KC the epilogue, while the tile is still in the first cache
+ *
+ * Packing A costs one pass over it and pays when several panels share it; with few panels A is read where it lies.
+ * Rows are dealt evenly to tiles (50 rows = 13+13+12+12, not 14+14+14+8).
+ */
+#ifndef FW_KERN_GEMM_VEC_INT_H
+#define FW_KERN_GEMM_VEC_INT_H
+
+#include "kern/kern_int.h"
+#include "kern/vec_int.h"
+
+enum { NR = 2 * VW, KC = 384 };
+#if defined(__AVX512F__)
+enum { MR = 14, MC = 24 * MR };
+#else
+enum { MR = 6, MC = 56 * MR };
+#endif
+
+/* ---- micro-kernel: c[mr, nv vectors] (+)= a[mr,k] b[k,NR] ---- */
+
+typedef void micro_fn(int64_t k, const float *a, int64_t rs, int64_t cs, const float *b, float *c, int64_t ldc,
+                      bool load_c, int64_t width);
+
+/* a[i,kk] at a[i*rs + kk*cs]. width: live columns, in ((nv-1)*VW, nv*VW]. */
+FW_INLINE void micro(const int mr, const int nv, int64_t k, const float *a, int64_t rs, int64_t cs, const float *b,
+                     float *c, int64_t ldc, bool load_c, int64_t width) {
+    vf acc[MR][2];
+#pragma GCC unroll 16
+    for (int i = 0; i < mr; i++) {
+        acc[i][0] = v_zero();
+        acc[i][1] = v_zero();
+        __builtin_prefetch(c + i * ldc, 1);
+        if (nv == 2) {
+            __builtin_prefetch(c + i * ldc + VW, 1);
+        }
+    }
+    for (int64_t kk = 0; kk < k; kk++) {
+        vf b0 = v_load(b), b1 = nv == 2 ? v_load(b + VW) : v_zero();
+#pragma GCC unroll 16
+        for (int i = 0; i < mr; i++) {
+            vf ai = v_set1(a[i * rs]);
+            acc[i][0] = v_fma(ai, b0, acc[i][0]);
+            if (nv == 2) {
+                acc[i][1] = v_fma(ai, b1, acc[i][1]);
+            }
+        }
+        a += cs;
+        b += NR;
+    }
+    vm m = v_tail(width - (nv - 1) * VW);
+#pragma GCC unroll 16
+    for (int i = 0; i < mr; i++) {
+        float *ci = c + i * ldc;
+        if (nv == 2) {
+            v_store(ci, load_c ? v_add(acc[i][0], v_load(ci)) : acc[i][0]);
+            v_store_m(ci + VW, load_c ? v_add(acc[i][1], v_load_m(ci + VW, m)) : acc[i][1], m);
+        } else {
+            v_store_m(ci, load_c ? v_add(acc[i][0], v_load_m(ci, m)) : acc[i][0], m);
+        }
+    }
+}
+
+#define MICRO(mr)                                                                                                      \
+    static void packed_##mr##_1(int64_t k, const float *a, int64_t rs, int64_t cs, const float *b, float *c,           \
+                                int64_t ldc, bool load_c, int64_t width) {                                             \
+        (void)rs, (void)cs;                                                                                            \
+        micro(mr, 1, k, a, 1, mr, b, c, ldc, load_c, width);                                                           \
+    }                                                                                                                  \
+    static void packed_##mr##_2(int64_t k, const float *a, int64_t rs, int64_t cs, const float *b, float *c,           \
+                                int64_t ldc, bool load_c, int64_t width) {                                             \
+        (void)rs, (void)cs;                                                                                            \
+        micro(mr, 2, k, a, 1, mr, b, c, ldc, load_c, width);                                                           \
+    }                                                                                                                  \
+    static void direct_##mr##_1(int64_t k, const float *a, int64_t rs, int64_t cs, const float *b, float *c,           \
+                                int64_t ldc, bool load_c, int64_t width) {                                             \
+        micro(mr, 1, k, a, rs, cs, b, c, ldc, load_c, width);                                                          \
+    }                                                                                                                  \
+    static void direct_##mr##_2(int64_t k, const float *a, int64_t rs, int64_t cs, const float *b, float *c,           \
+                                int64_t ldc, bool load_c, int64_t width) {                                             \
+        micro(mr, 2, k, a, rs, cs, b, c, ldc, load_c, width);                                                          \
+    }
+#define MICRO_ROW(mr)                                                                                                  \
+    {                                                                                                                  \
+        {packed_##mr##_1, packed_##mr##_2}, {                                                                          \
+            direct_##mr##_1, direct_##mr##_2                                                                           \
+        }                                                                                                              \
+    }
+
+MICRO(1)
+MICRO(2)
+MICRO(3)
+MICRO(4)
+MICRO(5)
+MICRO(6)
+#if defined(__AVX512F__)
+MICRO(7)
+MICRO(8)
+MICRO(9)
+MICRO(10)
+MICRO(11)
+MICRO(12)
+MICRO(13)
+MICRO(14)
+#endif
+
+/* [rows - 1][direct][vectors - 1] */
+static micro_fn *const micro_table[MR][2][2] = {
+    MICRO_ROW(1), MICRO_ROW(2), MICRO_ROW(3), MICRO_ROW(4),  MICRO_ROW(5),  MICRO_ROW(6),
+#if defined(__AVX512F__)
+    MICRO_ROW(7), MICRO_ROW(8), MICRO_ROW(9), MICRO_ROW(10), MICRO_ROW(11), MICRO_ROW(12), MICRO_ROW(13), MICRO_ROW(14),
+#endif
+};
+
+/* ---- epilogue of a tile that lies in c, hot in the first cache ---- */
+
+FW_INLINE void epi_row(const fw_act act, float *c, const float *bias, float *pre, const float *res, int64_t n) {
+    for (int64_t j = 0; j < n; j += VW) {
+        vm m = v_tail(n - j);
+        vf x = v_load_m(c + j, m);
+        if (bias != NULL) {
+            x = v_add(x, v_load_m(bias + j, m));
+        }
+        if (pre != NULL) {
+            v_store_m(pre + j, x, m);
+        }
+        x = v_act(act, x);
+        if (res != NULL) {
+            x = v_add(x, v_load_m(res + j, m));
+        }
+        v_store_m(c + j, x, m);
+    }
+}
+
+static void epi_tile(const fw_epi *e, float *c, int64_t ldc, int64_t row, int64_t col, int64_t m, int64_t n) {
+    const float *bias = e->bias != NULL ? e->bias + col : NULL;
+    for (int64_t i = 0; i < m; i++) {
+        float *pre = e->pre != NULL ? e->pre + (row + i) * e->ld_pre + col : NULL;
+        const float *res = e->residual != NULL ? e->residual + (row + i) * e->ld_residual + col : NULL;
+#define BODY(a) epi_row(a, c + i * ldc, bias, pre, res, n)
+        FW_EACH_ACT(e->act, BODY)
+#undef BODY
+    }
+}
+
+/* ---- packing ---- */
+
+#if defined(__AVX512F__)
+/* 16x16 transpose in registers: r[i] becomes column i. */
+FW_INLINE void transpose(vf r[16]) {
+    vf t[16];
+#pragma GCC unroll 16
+    for (int i = 0; i < 8; i++) {
+        t[2 * i] = _mm512_unpacklo_ps(r[2 * i], r[2 * i + 1]);
+        t[2 * i + 1] = _mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < 4; i++) {
+        r[4 * i] = _mm512_shuffle_ps(t[4 * i], t[4 * i + 2], 0x44);
+        r[4 * i + 1] = _mm512_shuffle_ps(t[4 * i], t[4 * i + 2], 0xEE);
+        r[4 * i + 2] = _mm512_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0x44);
+        r[4 * i + 3] = _mm512_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0xEE);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < 4; i++) {
+        t[i] = _mm512_shuffle_f32x4(r[i], r[4 + i], 0x88);
+        t[4 + i] = _mm512_shuffle_f32x4(r[i], r[4 + i], 0xDD);
+        t[8 + i] = _mm512_shuffle_f32x4(r[8 + i], r[12 + i], 0x88);
+        t[12 + i] = _mm512_shuffle_f32x4(r[8 + i], r[12 + i], 0xDD);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < 4; i++) {
+        r[i] = _mm512_shuffle_f32x4(t[i], t[8 + i], 0x88);
+        r[8 + i] = _mm512_shuffle_f32x4(t[i], t[8 + i], 0xDD);
+        r[4 + i] = _mm512_shuffle_f32x4(t[4 + i], t[12 + i], 0x88);
+        r[12 + i] = _mm512_shuffle_f32x4(t[4 + i], t[12 + i], 0xDD);
+    }
+}
+#else
+/* 8x8 transpose in registers. */
+FW_INLINE void transpose(vf r[8]) {
+    vf t[8];
+#pragma GCC unroll 8
+    for (int i = 0; i < 4; i++) {
+        t[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
+        t[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < 2; i++) {
+        r[4 * i] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0x44);
+        r[4 * i + 1] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0xEE);
+        r[4 * i + 2] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0x44);
+        r[4 * i + 3] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0xEE);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < 4; i++) {
+        t[i] = _mm256_permute2f128_ps(r[i], r[4 + i], 0x20);
+        t[4 + i] = _mm256_permute2f128_ps(r[i], r[4 + i], 0x31);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++) {
+        r[i] = t[i];
+    }
+}
+#endif
+
+/* dst[kk*ld + i] = src[i*lds + kk] for i < rows <= VW, kk < k. Writes whole vectors in ascending kk: each covers the
+ * overhang of the one before, so dst needs VW floats of slack behind it. Lanes past `rows` are written as zeros. */
+static void transpose_block(float *dst, int64_t ld, const float *src, int64_t lds, int64_t rows, int64_t k) {
+    for (int64_t kk = 0; kk < k; kk += VW) {
+        vm m = v_tail(k - kk);
+        vf r[VW];
+#pragma GCC unroll 16
+        for (int i = 0; i < VW; i++) {
+            r[i] = i < rows ? v_load_m(src + i * lds + kk, m) : v_zero();
+        }
+        transpose(r);
+        int64_t live = k - kk < VW ? k - kk : VW;
+        if (live == VW) {
+#pragma GCC unroll 16
+            for (int i = 0; i < VW; i++) {
+                v_store(dst + (kk + i) * ld, r[i]);
+            }
+        } else {
+            for (int64_t i = 0; i < live; i++) {
+                v_store(dst + (kk + i) * ld, r[i]);
+            }
+        }
+    }
+}
+
+static void pack_panels(float *dst, const float *b, int64_t ldb, fw_layout layout, int64_t n, int64_t k, int64_t n0,
+                        int64_t n1) {
+    if (layout == FW_KN) {
+        fw_pack_panels(dst, b, ldb, layout, n, k, n0, n1, 0, k, NR);
+        return;
+    }
+    for (int64_t j = n0; j < n1; j += NR) {
+        for (int half = 0; half < 2; half++) {
+            int64_t col = j + half * VW, w = n - col < 0 ? 0 : n - col < VW ? n - col : VW;
+            transpose_block(dst + j * k + half * VW, NR, b + (w > 0 ? col : 0) * ldb, ldb, w, k);
+        }
+    }
+}
+
+/* One tile of A: dst[kk*mr + i]. */
+static void pack_a_tile(float *dst, const float *a, int64_t lda, bool trans_a, int64_t mr, int64_t k) {
+    if (!trans_a) {
+        transpose_block(dst, mr, a, lda, mr, k);
+        return;
+    }
+    vm m = v_tail(mr);
+    for (int64_t kk = 0; kk < k; kk++) {
+        v_store(dst + kk * mr, v_load_m(a + kk * lda, m));
+    }
+}
+
+/* ---- the loops around ---- */
+
+/* First row of tile t when m rows are dealt evenly to n tiles. */
+FW_INLINE int64_t deal(int64_t m, int64_t n, int64_t t) {
+    return m * t / n;
+}
+
+typedef struct block {
+    const fw_gemm *g;
+    int64_t row0, rows, n_tile; /* of C */
+    int64_t k0, kn;
+    bool pack, first, last;
+    float *packed; /* tiles of A, each rows*kn floats */
+} block;
+
+static void pack_a(const block *s) {
+    const fw_gemm *g = s->g;
+    for (int64_t t = 0; t < s->n_tile; t++) {
+        int64_t r = deal(s->rows, s->n_tile, t), mr = deal(s->rows, s->n_tile, t + 1) - r, row = s->row0 + r;
+        const float *a = g->trans_a ? g->a + s->k0 * g->lda + row : g->a + row * g->lda + s->k0;
+        pack_a_tile(s->packed + r * s->kn, a, g->lda, g->trans_a, mr, s->kn);
+    }
+}
+
+static void panel(const block *s, int64_t j, int64_t width, bool epilogue) {
+    const fw_gemm *g = s->g;
+    const float *b = (const float *)g->b + j * g->k + s->k0 * NR;
+    for (int64_t t = 0; t < s->n_tile; t++) {
+        int64_t r = deal(s->rows, s->n_tile, t), mr = deal(s->rows, s->n_tile, t + 1) - r, row = s->row0 + r;
+        int64_t rs = g->trans_a ? 1 : g->lda, cs = g->trans_a ? g->lda : 1;
+        const float *a = s->pack ? s->packed + r * s->kn : g->a + row * rs + s->k0 * cs;
+        float *c = g->c + row * g->ldc + j;
+        micro_table[mr - 1][!s->pack][width > VW](s->kn, a, rs, cs, b, c, g->ldc, !s->first || g->epi.accumulate,
+                                                  width);
+        if (epilogue) {
+            epi_tile(&g->epi, c, g->ldc, row, j, mr, width);
+        }
+    }
+}
+
+static void block_run(const block *s, int64_t n0, int64_t n1) {
+    const fw_epi *e = &s->g->epi;
+    bool epilogue = s->last && (e->bias != NULL || e->pre != NULL || e->residual != NULL || e->act != FW_ACT_NONE);
+    if (s->pack) {
+        pack_a(s);
+    }
+    for (int64_t j = n0; j < n1; j += NR) {
+        panel(s, j, n1 - j < NR ? n1 - j : NR, epilogue);
+    }
+}
+
+static void gemm_f32(const fw_gemm *g, void *scratch) {
+    int64_t n1 = g->n0 == 0 && g->n1 == 0 ? g->n : g->n1;
+    int64_t kb = g->k > 0 ? (g->k + KC - 1) / KC : 1, mb = (g->m + MC - 1) / MC;
+    block s = {.g = g, .packed = scratch};
+    s.pack = n1 - g->n0 > 2 * NR;
+    for (int64_t ib = 0; ib < mb; ib++) {
+        s.row0 = deal(g->m, mb, ib);
+        s.rows = deal(g->m, mb, ib + 1) - s.row0;
+        s.n_tile = (s.rows + MR - 1) / MR;
+        for (int64_t ik = 0; ik < kb; ik++) {
+            s.k0 = deal(g->k, kb, ik);
+            s.kn = deal(g->k, kb, ik + 1) - s.k0;
+            s.first = ik == 0;
+            s.last = ik == kb - 1;
+            block_run(&s, g->n0, n1);
+        }
+    }
+}
+
+static size_t gemm_scratch(int64_t m, int64_t k, bool trans_a) {
+    (void)trans_a;
+    int64_t rows = m < MC ? m : MC, depth = k < KC ? k : KC;
+    return ((size_t)(rows * depth) + 2 * VW) * sizeof(float);
+}
+
+static size_t gemm_pack_bytes(int64_t n, int64_t k) {
+    return fw_pack_bytes(n, k, NR);
+}
+
+static void gemm_pack(void *dst, const float *b, int64_t ldb, fw_layout layout, int64_t n, int64_t k, int64_t n0,
+                      int64_t n1) {
+    pack_panels(dst, b, ldb, layout, n, k, n0, n1);
+}
+
+#endif /* FW_KERN_GEMM_VEC_INT_H */

@@ -1,0 +1,143 @@
+/* matrix products of every table against the scalar one, over odd shapes, layouts and epilogues */
+#include "kern_test.h"
+
+typedef struct gcase {
+    int64_t m, n, k, n0, n1;
+    bool trans_a, bias, residual, pre, accumulate;
+    fw_layout layout;
+    fw_act act;
+} gcase;
+
+typedef struct gdata {
+    int64_t lda, ldb, ldc, na, nb, nc;
+    float *a, *b, *bias, *res, *c0;
+} gdata;
+
+static gdata make(const gcase *t) {
+    gdata d = {0};
+    d.lda = (t->trans_a ? t->m : t->k) + 3;
+    d.ldb = (t->layout == FW_NK ? t->k : t->n) + 1;
+    d.ldc = t->n + 5;
+    d.na = (t->trans_a ? t->k : t->m) * d.lda, d.nb = (t->layout == FW_NK ? t->n : t->k) * d.ldb, d.nc = t->m * d.ldc;
+    d.a = t_rand(d.na, -1, 1), d.b = t_rand(d.nb, -1, 1), d.bias = t_rand(t->n, -1, 1), d.res = t_rand(d.nc, -1, 1);
+    d.c0 = t_rand(d.nc, -1, 1);
+    return d;
+}
+
+static void run(const fw_kern *kt, const gcase *t, const gdata *d, float *c, float *pre) {
+    size_t pb = kt->gemm_pack_bytes(t->n, t->k), sb = kt->gemm_scratch(t->m, t->k, t->trans_a);
+    void *packed = t_scratch(pb), *scratch = t_scratch(sb);
+    int64_t half = t->n / 2 / kt->gemm_nr * kt->gemm_nr; /* packing in two blocks must give the same */
+    kt->gemm_pack(packed, d->b, d->ldb, t->layout, t->n, t->k, 0, half);
+    kt->gemm_pack(packed, d->b, d->ldb, t->layout, t->n, t->k, half, t->n);
+    fw_gemm g = {.m = t->m,
+                 .n = t->n,
+                 .k = t->k,
+                 .a = d->a,
+                 .lda = d->lda,
+                 .trans_a = t->trans_a,
+                 .b = packed,
+                 .c = c,
+                 .ldc = d->ldc,
+                 .n0 = t->n0,
+                 .n1 = t->n1};
+    g.epi = (fw_epi){.bias = t->bias ? d->bias : NULL,
+                     .residual = t->residual ? d->res : NULL,
+                     .ld_residual = d->ldc,
+                     .pre = t->pre ? pre : NULL,
+                     .ld_pre = d->ldc,
+                     .act = t->act,
+                     .accumulate = t->accumulate};
+    kt->gemm_f32(&g, scratch);
+    t_scratch_free(packed, pb), t_scratch_free(scratch, sb);
+}
+
+static void compare(const gcase *t) {
+    const fw_kern *all[8];
+    int n_all = t_tables(all);
+    gdata d = make(t);
+    float *want = t_copy(d.c0, d.nc), *want_pre = t_copy(d.c0, d.nc);
+    run(all[0], t, &d, want, want_pre);
+    for (int i = 1; i < n_all; i++) {
+        float *got = t_copy(d.c0, d.nc), *got_pre = t_copy(d.c0, d.nc);
+        run(all[i], t, &d, got, got_pre);
+        double tol = 3e-7 * (8.0 + (double)t->k);
+        CHECK_NEAR(got, want, (size_t)d.nc, tol, 1e-6);
+        CHECK_NEAR(got_pre, want_pre, (size_t)d.nc, tol, 1e-6);
+        t_free(got, d.nc), t_free(got_pre, d.nc);
+    }
+    t_free(want, d.nc), t_free(want_pre, d.nc);
+    t_free(d.a, d.na), t_free(d.b, d.nb), t_free(d.bias, t->n), t_free(d.res, d.nc), t_free(d.c0, d.nc);
+}
+
+static void every_tail_agrees_with_scalar(void) {
+    for (int64_t m = 0; m <= 31; m++) {
+        for (int64_t n = 1; n <= 70; n += 3) {
+            gcase t = {.m = m,
+                       .n = n,
+                       .k = (m * 7 + n * 3) % 40,
+                       .layout = (m + n) % 2 ? FW_NK : FW_KN,
+                       .trans_a = m % 3 == 1};
+            compare(&t);
+        }
+    }
+}
+
+static void k_over_several_blocks_agrees_with_scalar(void) {
+    static const int64_t shapes[][3] = {
+        {50, 129, 1000}, {345, 33, 400}, {15, 256, 385}, {337, 100, 770}, {1, 300, 2000}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        for (int v = 0; v < 4; v++) {
+            gcase t = {.m = shapes[i][0],
+                       .n = shapes[i][1],
+                       .k = shapes[i][2],
+                       .trans_a = v & 1,
+                       .layout = v & 2 ? FW_NK : FW_KN,
+                       .bias = true,
+                       .act = FW_ACT_RELU,
+                       .accumulate = v == 3,
+                       .residual = v == 2};
+            compare(&t);
+        }
+    }
+}
+
+static void every_epilogue_agrees_with_scalar(void) {
+    for (int act = FW_ACT_NONE; act <= FW_ACT_SIGMOID; act++) {
+        for (int bits = 0; bits < 16; bits++) {
+            gcase t = {.m = 17,
+                       .n = 45,
+                       .k = 30,
+                       .act = (fw_act)act,
+                       .bias = bits & 1,
+                       .residual = bits & 2,
+                       .pre = bits & 4,
+                       .accumulate = bits & 8};
+            compare(&t);
+        }
+    }
+}
+
+static void a_block_of_columns_leaves_the_others_alone(void) {
+    gcase t = {.m = 9, .n = 203, .k = 21, .n0 = 64, .n1 = 128, .bias = true, .residual = true, .act = FW_ACT_RELU6};
+    compare(&t);
+    t.n0 = 192, t.n1 = 203;
+    compare(&t);
+}
+
+static void k_zero_gives_the_epilogue_of_zero(void) {
+    gcase t = {.m = 5, .n = 19, .k = 0, .bias = true};
+    compare(&t);
+}
+
+static void pack_bytes_refuses_overflow(void) {
+    const fw_kern *all[8];
+    for (int i = 0, n = t_tables(all); i < n; i++) {
+        CHECK_INT(all[i]->gemm_pack_bytes(INT64_MAX / 2, INT64_MAX / 2), 0);
+        CHECK(all[i]->gemm_pack_bytes(3, 5) >= 3 * 5 * sizeof(float));
+    }
+}
+
+FW_TEST_MAIN(T(every_tail_agrees_with_scalar), T(k_over_several_blocks_agrees_with_scalar),
+             T(every_epilogue_agrees_with_scalar), T(a_block_of_columns_leaves_the_others_alone),
+             T(k_zero_gives_the_epilogue_of_zero), T(pack_bytes_refuses_overflow))
