@@ -26,6 +26,7 @@
 #include "base/json.h"
 #include "base/rng.h"
 #include "fw/embodiment.h"
+#include "model/normalize.h"
 #include "model/text_tower.h"
 #include "model/vision_tower.h"
 #include "tensor/plan.h"
@@ -50,6 +51,7 @@ typedef struct fw_flywheel_cfg {
     fw_trunk_kind trunk;
     int hidden, layers; /* MLP width and hidden layers; transformer width and blocks */
     int heads;          /* transformer */
+    bool text_tokens;   /* also read the word vectors (attention), not only their mean */
     int text_dim;       /* width of the sentence vector in the MLP */
     float dropout;      /* on the trunk's inputs and hidden layers */
     /* head */
@@ -71,6 +73,8 @@ FW_NODISCARD fw_status fw_flywheel_cfg_bind(fw_flywheel_cfg *cfg, const fw_embod
 typedef struct fw_flywheel_io {
     int64_t batch;
     int n_camera, n_tap;
+    int chunk_values; /* H * n_action */
+    int flow_steps;
     fw_val image[FW_CAM_MAX];            /* in  [B,S,S,3], x/127 - 1; only with cfg.train_tower */
     fw_val feat[FW_CAM_MAX][FW_TAP_MAX]; /* in  [B,h,w,C] normalised per channel; only without cfg.train_tower */
     fw_val text;                         /* in  [B,384] pooled; by fw_flywheel_put_text */
@@ -88,6 +92,10 @@ typedef struct fw_flywheel_io {
 /* Add the policy to a graph. The store gets parameters "pi...." (and "tower...." with cfg.train_tower). */
 FW_NODISCARD fw_status fw_flywheel_build(fw_graph *g, const fw_flywheel_cfg *cfg, int n_state, int n_action,
                                          int64_t batch, bool train, fw_flywheel_io *io, fw_err *err);
+/* With cfg.train_tower: set the frozen "pi.norm.*" of the store from the statistics "features.<camera>.<block>". Call
+ * once after the first build, before training. */
+FW_NODISCARD fw_status fw_flywheel_set_feature_norm(fw_params *params, const fw_flywheel_cfg *cfg,
+                                                    const fw_stats *stats, fw_err *err);
 /* Write the sentence of row b into the plan's inputs. */
 void fw_flywheel_put_text(fw_plan *plan, const fw_flywheel_io *io, int64_t b, const fw_text_features *f);
 /* Draw what the flow head needs for the next run (training: noise and a time a row; inference: noise). L1: does

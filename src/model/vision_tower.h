@@ -54,4 +54,10 @@ FW_NODISCARD fw_status fw_vision_tower_run(fw_vision_tower *t, const uint8_t *rg
 FW_NODISCARD fw_status fw_vision_tower_run_f16(fw_vision_tower *t, const uint8_t *rgb, int n, uint16_t *const *out,
                                                fw_err *err);
 
+/* Read the original weights (PyTorch .pth), fold the batch norms, write out_path in the graph's layout with the
+ * source's SHA-256 as metadata. Atomic. */
+FW_NODISCARD fw_status fw_effnet_convert(const char *pth_path, const char *out_path, fw_err *err);
+/* Is out_path the conversion of exactly this source? */
+FW_NODISCARD fw_status fw_effnet_is_current(const char *pth_path, const char *out_path, bool *current, fw_err *err);
+
 #endif /* FW_MODEL_VISION_TOWER_H */
