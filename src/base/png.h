@@ -1,0 +1,16 @@
+/* png.h - pictures: RGB u8 [h,w,3], rows from the top, to and from PNG files. */
+#ifndef FW_BASE_PNG_H
+#define FW_BASE_PNG_H
+
+#include <stdint.h>
+
+#include "fw/status.h"
+
+#define FW_PNG_SIDE_MAX 16384
+
+/* Replace `path` atomically. rgb: borrowed, [h,w,3]. */
+FW_NODISCARD fw_status fw_png_write(const char *path, const uint8_t *rgb, int h, int w, fw_err *err);
+/* Any PNG, as RGB (alpha over black): *rgb owned, free(). FW_FORMAT for damaged files and sides over FW_PNG_SIDE_MAX. */
+FW_NODISCARD fw_status fw_png_read(const char *path, uint8_t **rgb, int *h, int *w, fw_err *err);
+
+#endif /* FW_BASE_PNG_H */
