@@ -21,7 +21,7 @@
 #include "tensor/tensor.h"
 
 typedef int32_t fw_val; /* a value of a graph */
-#define FW_NONE ((fw_val) - 1)
+#define FW_NONE ((fw_val)-1)
 
 typedef struct fw_graph fw_graph;
 FW_NODISCARD fw_status fw_graph_new(fw_params *params, fw_graph **out, fw_err *err);
@@ -39,10 +39,11 @@ fw_val fw_param(fw_graph *g, const char *name, fw_shape shape, fw_init init);
  * Weight `w_name` [n, k] initialised U(-1/sqrt(k), 1/sqrt(k)), bias zero. */
 fw_val fw_linear(fw_graph *g, fw_val x, const char *w_name, const char *b_name, int64_t n, fw_act act, fw_val residual);
 /* x [B,H,W,C] -> [B,H',W',O]; weight [O,kh,kw,C]; bias may be NULL; pad = {top, left, bottom, right}. act, then + residual. */
-fw_val fw_conv2d(fw_graph *g, fw_val x, const char *w_name, const char *b_name, int64_t o, int kh, int kw, int stride, const int pad[4],
-                 fw_act act, fw_val residual);
+fw_val fw_conv2d(fw_graph *g, fw_val x, const char *w_name, const char *b_name, int64_t o, int kh, int kw, int stride,
+                 const int pad[4], fw_act act, fw_val residual);
 /* Depthwise: weight [kh,kw,C]. */
-fw_val fw_dwconv2d(fw_graph *g, fw_val x, const char *w_name, const char *b_name, int kh, int kw, int stride, const int pad[4], fw_act act);
+fw_val fw_dwconv2d(fw_graph *g, fw_val x, const char *w_name, const char *b_name, int kh, int kw, int stride,
+                   const int pad[4], fw_act act);
 
 /* softmax(q k^T / sqrt(D)) v. q [B,Tq,H*D], k and v [B,Tk,H*D] -> [B,Tq,H*D]. FW_MASK_LENGTH: lengths [B] i32, keys at
  * positions >= lengths[b] are not seen; otherwise lengths = FW_NONE. */
@@ -61,13 +62,13 @@ fw_val fw_mul(fw_graph *g, fw_val x, fw_val b);
 fw_val fw_scale(fw_graph *g, fw_val x, float scale);
 /* act(x * (1 + gamma) + beta): x [B,...,C], gamma and beta [B,C] (FiLM, arXiv 1709.07871). */
 fw_val fw_film(fw_graph *g, fw_val x, fw_val gamma, fw_val beta, fw_act act);
-fw_val fw_mean_pool(fw_graph *g, fw_val x);                 /* [B,H,W,C] or [B,T,C] -> [B,C] */
+fw_val fw_mean_pool(fw_graph *g, fw_val x); /* [B,H,W,C] or [B,T,C] -> [B,C] */
 /* [B,H,W,K] -> [B,K,2]: softmax over H*W, then the expected (x, y) in [-1, 1] (arXiv 1504.00702). */
 fw_val fw_spatial_softmax(fw_graph *g, fw_val x);
 fw_val fw_concat(fw_graph *g, const fw_val *vals, int n, int axis);
 fw_val fw_slice(fw_graph *g, fw_val x, int axis, int64_t from, int64_t to);
-fw_val fw_reshape(fw_graph *g, fw_val x, fw_shape shape);   /* same count; free (an alias) */
-fw_val fw_dropout(fw_graph *g, fw_val x, float p);          /* identity in plans without training */
+fw_val fw_reshape(fw_graph *g, fw_val x, fw_shape shape); /* same count; free (an alias) */
+fw_val fw_dropout(fw_graph *g, fw_val x, float p);        /* identity in plans without training */
 /* Scalars. weight: same shape as pred, or a prefix of it (broadcast over the rest), or FW_NONE; mean over weight:
  * sum(w * |p - t|) / max(sum(w), 1) / (number of values per weight). No gradient to target or weight. */
 fw_val fw_l1_loss(fw_graph *g, fw_val pred, fw_val target, fw_val weight);

@@ -19,16 +19,16 @@ typedef struct fw_plan_opts {
 } fw_plan_opts;
 
 typedef struct fw_plan_info {
-    size_t arena_bytes;   /* activations, gradients and scratch, after sharing by liveness */
-    size_t naive_bytes;   /* the same without sharing */
-    size_t packed_bytes;  /* packed weights */
+    size_t arena_bytes;                   /* activations, gradients and scratch, after sharing by liveness */
+    size_t naive_bytes;                   /* the same without sharing */
+    size_t packed_bytes;                  /* packed weights */
     double flops_forward, flops_backward; /* multiply-adds count as 2 */
     int n_step;
 } fw_plan_info;
 
 /* outputs: values that must be readable after a run. The graph and its parameters must outlive the plan. */
-FW_NODISCARD fw_status fw_plan_new(const fw_graph *g, const fw_plan_opts *opts, const fw_val *outputs, int n_output, fw_plan **out,
-                                   fw_err *err);
+FW_NODISCARD fw_status fw_plan_new(const fw_graph *g, const fw_plan_opts *opts, const fw_val *outputs, int n_output,
+                                   fw_plan **out, fw_err *err);
 void fw_plan_free(fw_plan *p);
 void fw_plan_get_info(const fw_plan *p, fw_plan_info *out);
 
@@ -40,6 +40,8 @@ FW_NODISCARD fw_status fw_plan_run(fw_plan *p, fw_err *err);
 float *fw_plan_grad(fw_plan *p, const fw_parameter *param);
 /* Parameters changed (optimiser step, load): pack them again. A training plan packs by itself at each run. */
 void fw_plan_repack(fw_plan *p);
+/* The number of the next run (0 for a new plan, counted up by each): it picks the dropout masks. For resuming. */
+void fw_plan_set_run(fw_plan *p, uint64_t run);
 /* Seconds spent per kind of operation since the last call, for benchmarks: prints a table to stderr. Off unless asked. */
 void fw_plan_profile(fw_plan *p, bool on);
 

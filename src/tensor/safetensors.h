@@ -31,16 +31,19 @@ FW_NODISCARD fw_status fw_st_read_f32(const fw_st *s, const char *name, const fw
 
 typedef struct fw_st_out {
     const char *name;
-    fw_dtype dtype; /* as stored: from f32 data only F32, BF16 (round to nearest even) or F16; any other: data is copied raw */
+    fw_dtype
+        dtype; /* as stored: from f32 data only F32, BF16 (round to nearest even) or F16; any other: data is copied raw */
     fw_shape shape;
-    const void *data;  /* f32 for F32/BF16/F16; raw otherwise */
+    const void *data; /* f32 for F32/BF16/F16; raw otherwise */
 } fw_st_out;
 /* Atomic. meta_kv: key, value, key, value, ..., NULL; may be NULL. */
-FW_NODISCARD fw_status fw_st_write(const char *path, const fw_st_out *t, int n, const char *const *meta_kv, fw_err *err);
+FW_NODISCARD fw_status fw_st_write(const char *path, const fw_st_out *t, int n, const char *const *meta_kv,
+                                   fw_err *err);
 
 /* All parameters of a store, by name. load: every parameter of the store must be in the file with its shape (missing or
  * misshapen: FW_SHAPE, named), and every tensor of the file in the store unless allow_extra. */
-FW_NODISCARD fw_status fw_params_save(fw_params *p, const char *path, fw_dtype dtype, const char *const *meta_kv, fw_err *err);
+FW_NODISCARD fw_status fw_params_save(fw_params *p, const char *path, fw_dtype dtype, const char *const *meta_kv,
+                                      fw_err *err);
 FW_NODISCARD fw_status fw_params_load(fw_params *p, const char *path, bool allow_extra, fw_err *err);
 
 #endif /* FW_TENSOR_SAFETENSORS_H */

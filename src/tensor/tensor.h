@@ -8,18 +8,29 @@
 
 #include "fw/status.h"
 
-typedef enum fw_dtype { FW_F32, FW_F16, FW_BF16, FW_F64, FW_I8, FW_U8, FW_I16, FW_I32, FW_I64, FW_BOOL, FW_N_DTYPE } fw_dtype;
+typedef enum fw_dtype {
+    FW_F32,
+    FW_F16,
+    FW_BF16,
+    FW_F64,
+    FW_I8,
+    FW_U8,
+    FW_I16,
+    FW_I32,
+    FW_I64,
+    FW_BOOL,
+    FW_N_DTYPE
+} fw_dtype;
 size_t fw_dtype_bytes(fw_dtype d);
 const char *fw_dtype_name(fw_dtype d); /* safetensors' names: "F32", "BF16", ... */
 
 #define FW_MAX_DIMS 5
 typedef struct fw_shape {
-    int n;                   /* number of dimensions, 0 = scalar */
+    int n;                  /* number of dimensions, 0 = scalar */
     int64_t d[FW_MAX_DIMS]; /* each >= 1 */
 } fw_shape;
 /* FW_SHAPE_OF(2, 3) -> {2, {2, 3}} */
-#define FW_SHAPE_OF(...)                                                                           \
-    ((fw_shape){(int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), {__VA_ARGS__}})
+#define FW_SHAPE_OF(...) ((fw_shape){(int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), {__VA_ARGS__}})
 int64_t fw_shape_count(const fw_shape *s);
 bool fw_shape_eq(const fw_shape *a, const fw_shape *b);
 /* "[2,3]" */
@@ -45,11 +56,11 @@ typedef struct fw_params fw_params;
 FW_NODISCARD fw_status fw_params_new(uint64_t seed, fw_params **out, fw_err *err);
 void fw_params_free(fw_params *p);
 int fw_params_count(const fw_params *p);
-fw_parameter *fw_params_at(fw_params *p, int i); /* in order of creation; stable pointers */
+fw_parameter *fw_params_at(fw_params *p, int i);              /* in order of creation; stable pointers */
 fw_parameter *fw_params_find(fw_params *p, const char *name); /* NULL if absent */
 /* The one called name: created and initialised from (seed, name) on first use; afterwards the shape must agree (FW_SHAPE). */
-FW_NODISCARD fw_status fw_params_get(fw_params *p, const char *name, const fw_shape *shape, fw_init init, fw_parameter **out,
-                                     fw_err *err);
+FW_NODISCARD fw_status fw_params_get(fw_params *p, const char *name, const fw_shape *shape, fw_init init,
+                                     fw_parameter **out, fw_err *err);
 /* Freeze or thaw every parameter whose name begins with prefix; returns how many. */
 int fw_params_set_trainable(fw_params *p, const char *prefix, bool trainable);
 

@@ -1,0 +1,687 @@
+/*
+ * plan.c - from a graph to a list of steps over one arena.
+ *
+ * fw_plan_new, in order:
+ *   1. needed    which nodes the outputs depend on
+ *   2. want      which operands get a gradient: those that lead to a trainable parameter (a frozen tower costs nothing)
+ *   3. steps     forward in order of creation, then backward in reverse
+ *   4. buffers   activations, saved values, gradients, scratch: bytes and the steps from first write to last read
+ *   5. layout    largest first, each at the lowest offset where no buffer living at the same time lies
+ *   6. resolve   every pointer of every step; pack weights
+ * Running walks the steps. A gradient's first writer writes, later ones add; an operation that cannot do what is needed
+ * gets a cleared buffer or a temporary (see fw_grad_mode).
+ *
+ * Buffers end on a red zone under AddressSanitizer and are poisoned outside their life: a use after the last read that
+ * the planner knows of is reported at the instruction.
+ */
+#include "tensor/plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/rng.h"
+#include "tensor/op_int.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define FW_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FW_ASAN 1
+#endif
+#endif
+#ifdef FW_ASAN
+#include <sanitizer/asan_interface.h>
+#define POISON(p, n)   ASAN_POISON_MEMORY_REGION((p), (n))
+#define UNPOISON(p, n) ASAN_UNPOISON_MEMORY_REGION((p), (n))
+#define REDZONE        ((size_t)64)
+#else
+#define POISON(p, n)   ((void)(p), (void)(n))
+#define UNPOISON(p, n) ((void)(p), (void)(n))
+#define REDZONE        ((size_t)0)
+#endif
+
+typedef struct buf {
+    size_t bytes, offset;
+    int first, last; /* steps; -1: before the run, n_step: after it */
+} buf;
+
+typedef struct step {
+    fw_step call;
+    unsigned clear, temp; /* gradients cleared before; made in a temporary and added after */
+    float *add_to[FW_MAX_IN];
+    /* buffers by index, -1: none */
+    int save, shared, worker, tmp[FW_MAX_IN];
+    size_t worker_bytes;
+} step;
+
+typedef struct pack_slot {
+    int node, which;
+    const fw_parameter *param;
+    bool every_run;
+    size_t offset;
+    int share; /* an earlier slot with the same contents, or -1 */
+} pack_slot;
+
+typedef struct profile_row {
+    const fw_op *op;
+    double s[2]; /* forward, backward */
+    long n[2];
+} profile_row;
+#define MAX_PROFILE 48
+
+struct fw_plan {
+    const fw_graph *g;
+    const fw_kern *kern;
+    fw_pool *pool;
+    bool train;
+    uint64_t seed, run;
+    fw_val loss; /* root of the loss, or FW_NONE */
+    float one;   /* d loss / d loss */
+
+    step *step; /* [n_step]: n_forward of them forward */
+    int n_step, n_forward;
+    buf *buf;
+    int n_buf, cap_buf;
+    int *value_buf, *grad_buf; /* [n_val] of roots; -1: none */
+    bool *output;              /* [n_val] of roots */
+    pack_slot *pack;
+    int n_pack;
+
+    char *arena;
+    char *packed;
+    fw_plan_info info;
+    bool profiling;
+    double pack_s;
+    profile_row row[MAX_PROFILE];
+};
+
+static int n_thread(const fw_plan *p) {
+    return p->pool == NULL ? 1 : fw_pool_size(p->pool);
+}
+
+static fw_val root(const fw_plan *p, fw_val v) {
+    for (;;) {
+        const fw_value *x = &p->g->val[p->g->val[v].root];
+        const fw_node *n = x->node < 0 ? NULL : &p->g->node[x->node];
+        if (n == NULL || p->train || !n->op->identity_in_inference) {
+            return p->g->val[v].root;
+        }
+        v = n->in[0];
+    }
+}
+
+/* ---- 1, 2: needed, want ---- */
+
+static void mark_needed(const fw_plan *p, const fw_val *out, int n_out, bool *needed) {
+    const fw_graph *g = p->g;
+    bool *live = needed + g->n_node; /* [n_val] */
+    for (int i = 0; i < n_out; i++) {
+        live[root(p, out[i])] = true;
+    }
+    for (int i = g->n_node - 1; i >= 0; i--) {
+        const fw_node *n = &g->node[i];
+        if (!live[n->out] || root(p, n->out) != n->out) {
+            continue;
+        }
+        needed[i] = true;
+        for (int k = 0; k < n->n_in; k++) {
+            if (n->in[k] != FW_NONE) {
+                live[root(p, n->in[k])] = true;
+            }
+        }
+    }
+}
+
+/* leads[v]: a trainable parameter is upstream of v, by a path that gradients can take. want[i]: operands of node i. */
+static void mark_want(const fw_plan *p, const bool *needed, bool *leads, unsigned *want) {
+    const fw_graph *g = p->g;
+    for (fw_val v = 0; v < g->n_val; v++) {
+        leads[v] = g->val[v].param != NULL && g->val[v].param->trainable;
+    }
+    for (int i = 0; i < g->n_node; i++) {
+        const fw_node *n = &g->node[i];
+        for (int k = 0; k < n->n_in && needed[i]; k++) {
+            if (n->in[k] != FW_NONE && (n->op->diff >> k & 1) && leads[root(p, n->in[k])]) {
+                want[i] |= 1u << k;
+            }
+        }
+        leads[n->out] = want[i] != 0;
+    }
+}
+
+/* Nodes the loss does not depend on get no backward. */
+static void drop_want(const fw_plan *p, fw_val loss, unsigned *want, bool *reached) {
+    const fw_graph *g = p->g;
+    reached[root(p, loss)] = true;
+    for (int i = g->n_node - 1; i >= 0; i--) {
+        const fw_node *n = &g->node[i];
+        want[i] = reached[n->out] ? want[i] : 0;
+        for (int k = 0; k < n->n_in; k++) {
+            if (want[i] >> k & 1) {
+                reached[root(p, n->in[k])] = true;
+            }
+        }
+    }
+}
+
+/* ---- 3, 4: steps and buffers ---- */
+
+static int add_buf(fw_plan *p, size_t bytes, int first, int last) {
+    if (bytes == 0) {
+        return -1;
+    }
+    if (p->n_buf == p->cap_buf) {
+        int cap = p->cap_buf > 0 ? 2 * p->cap_buf : 256;
+        buf *more = realloc(p->buf, (size_t)cap * sizeof(buf));
+        if (more == NULL) {
+            return -2;
+        }
+        p->buf = more;
+        p->cap_buf = cap;
+    }
+    p->buf[p->n_buf] = (buf){.bytes = fw_up64(bytes) + REDZONE, .first = first, .last = last};
+    return p->n_buf++;
+}
+
+static void touch(fw_plan *p, int b, int at) {
+    if (b >= 0 && p->buf[b].last < at) {
+        p->buf[b].last = at;
+    }
+}
+
+static size_t value_bytes(const fw_plan *p, fw_val v) {
+    size_t bytes = 0;
+    return fw_shape_bytes(&p->g->val[v].shape, fw_dtype_bytes(p->g->val[v].dtype), &bytes) ? bytes : 0;
+}
+
+/* -1: not an arena value (a parameter). Inputs live all the time, so that one written once stays. */
+static void need_value(fw_plan *p, fw_val v, int first, int last) {
+    fw_val r = root(p, v);
+    if (p->g->val[r].param != NULL) {
+        return;
+    }
+    if (p->value_buf[r] < 0) {
+        bool input = p->g->val[r].node < 0;
+        p->value_buf[r] = add_buf(p, value_bytes(p, r), input ? -1 : first, input ? p->n_step : last);
+    }
+    touch(p, p->value_buf[r], p->output[r] ? p->n_step : last);
+}
+
+static void add_scratch(fw_plan *p, step *t, int at) {
+    const fw_step *c = &t->call;
+    fw_scratch need = {0};
+    if (c->node->op->scratch != NULL) {
+        need = c->node->op->scratch(p->g, c->node, p->kern, c->want, c->backward);
+    }
+    t->worker_bytes = fw_up64(need.per_worker);
+    t->shared = add_buf(p, need.shared, at, at);
+    t->worker = add_buf(p, t->worker_bytes * (size_t)n_thread(p), at, at);
+}
+
+static void plan_forward(fw_plan *p, int at, const fw_node *n, unsigned want) {
+    step *t = &p->step[at];
+    t->call = (fw_step){.node = n, .want = want};
+    t->save = -1;
+    need_value(p, n->out, at, at);
+    for (int k = 0; k < n->n_in; k++) {
+        if (n->in[k] != FW_NONE) {
+            need_value(p, n->in[k], at, at);
+        }
+    }
+    if (want != 0 && n->op->save_bytes != NULL) {
+        t->save = add_buf(p, n->op->save_bytes(p->g, n, want), at, at);
+    }
+    add_scratch(p, t, at);
+}
+
+static void plan_gradient(fw_plan *p, step *t, int at, int k) {
+    const fw_node *n = t->call.node;
+    fw_val r = root(p, n->in[k]);
+    fw_grad_mode mode = n->op->grad[k];
+    bool first = p->grad_buf[r] < 0;
+    if (first) {
+        p->grad_buf[r] = add_buf(p, value_bytes(p, r), at, p->g->val[r].param != NULL ? p->n_step : at);
+    }
+    t->call.add[k] = !first && mode == FW_GRAD_BOTH;
+    t->clear |= first && mode == FW_GRAD_ADD ? 1u << k : 0u;
+    if (!first && mode == FW_GRAD_WRITE) {
+        t->temp |= 1u << k;
+        t->tmp[k] = add_buf(p, value_bytes(p, r), at, at);
+    }
+    touch(p, p->grad_buf[r], at);
+}
+
+static void plan_backward(fw_plan *p, int at, const step *fwd) {
+    step *t = &p->step[at];
+    const fw_node *n = fwd->call.node;
+    t->call = (fw_step){.node = n, .want = fwd->call.want, .backward = true};
+    t->save = fwd->save;
+    touch(p, fwd->save, at);
+    unsigned needs = n->op->needs == NULL ? 0 : n->op->needs(p->g, n, fwd->call.want);
+    for (int k = 0; k < n->n_in; k++) {
+        if (n->in[k] != FW_NONE && (needs >> k & 1)) {
+            need_value(p, n->in[k], at, at);
+        }
+        t->tmp[k] = -1;
+        if (fwd->call.want >> k & 1) {
+            plan_gradient(p, t, at, k);
+        }
+    }
+    if (needs & FW_NEED_Y) {
+        need_value(p, n->out, at, at);
+    }
+    touch(p, p->grad_buf[n->out], at);
+    add_scratch(p, t, at);
+}
+
+static fw_status plan_steps(fw_plan *p, const bool *needed, const unsigned *want, fw_err *err) {
+    const fw_graph *g = p->g;
+    for (int i = 0; i < g->n_node; i++) {
+        p->n_forward += needed[i];
+        p->n_step += needed[i] + (want[i] != 0);
+    }
+    p->step = calloc((size_t)p->n_step + 1, sizeof(*p->step));
+    if (p->step == NULL) {
+        return fw_fail(err, FW_NOMEM, "plan of %d steps", p->n_step);
+    }
+    int at = 0;
+    for (int i = 0; i < g->n_node; i++) {
+        if (needed[i]) {
+            plan_forward(p, at++, &g->node[i], want[i]);
+            p->info.flops_forward += g->node[i].op->flops(g, &g->node[i], 0);
+        }
+    }
+    for (int f = p->n_forward - 1; f >= 0; f--) {
+        const step *fwd = &p->step[f];
+        if (fwd->call.want != 0) {
+            plan_backward(p, at++, fwd);
+            p->info.flops_backward += fwd->call.node->op->flops(g, fwd->call.node, fwd->call.want);
+        }
+    }
+    for (fw_val v = 0; v < g->n_val; v++) { /* outputs that no node writes: inputs */
+        if (p->output[v] && p->value_buf[v] < 0) {
+            need_value(p, v, -1, p->n_step);
+        }
+    }
+    for (int i = 0; i < p->n_buf; i++) {
+        p->info.naive_bytes += p->buf[i].bytes;
+    }
+    return FW_OK;
+}
+
+/* ---- 5: layout ---- */
+
+static int larger_first(const void *a, const void *b) {
+    const buf *x = *(buf *const *)a, *y = *(buf *const *)b;
+    if (x->bytes != y->bytes) {
+        return x->bytes > y->bytes ? -1 : 1;
+    }
+    return x < y ? -1 : 1;
+}
+
+static int lower_first(const void *a, const void *b) {
+    const buf *x = *(buf *const *)a, *y = *(buf *const *)b;
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* The lowest offset free of the placed buffers (sorted by offset) that live when b does. */
+static size_t first_fit(buf *const *placed, int n, const buf *b) {
+    size_t at = 0;
+    for (int i = 0; i < n; i++) {
+        const buf *q = placed[i];
+        if (q->last < b->first || q->first > b->last) {
+            continue;
+        }
+        if (q->offset >= at + b->bytes) {
+            break;
+        }
+        at = q->offset + q->bytes > at ? q->offset + q->bytes : at;
+    }
+    return at;
+}
+
+static fw_status lay_out(fw_plan *p, fw_err *err) {
+    buf **order = calloc((size_t)p->n_buf + 1, 2 * sizeof(*order)), **placed = order + p->n_buf;
+    if (order == NULL) {
+        return fw_fail(err, FW_NOMEM, "plan of %d buffers", p->n_buf);
+    }
+    for (int i = 0; i < p->n_buf; i++) {
+        order[i] = &p->buf[i];
+    }
+    qsort(order, (size_t)p->n_buf, sizeof(*order), larger_first);
+    for (int i = 0; i < p->n_buf; i++) {
+        order[i]->offset = first_fit(placed, i, order[i]);
+        placed[i] = order[i];
+        qsort(placed, (size_t)i + 1, sizeof(*placed), lower_first);
+        size_t end = order[i]->offset + order[i]->bytes;
+        p->info.arena_bytes = end > p->info.arena_bytes ? end : p->info.arena_bytes;
+    }
+    free(order);
+    p->arena = fw_alloc64(p->info.arena_bytes);
+    if (p->arena == NULL) {
+        return fw_fail(err, FW_NOMEM, "plan: arena of %zu bytes", p->info.arena_bytes);
+    }
+    return FW_OK;
+}
+
+/* ---- 6: weights and pointers ---- */
+
+static fw_status plan_packs(fw_plan *p, fw_err *err) {
+    const fw_graph *g = p->g;
+    p->pack = calloc((size_t)p->n_step * 2 + 1, sizeof(*p->pack));
+    if (p->pack == NULL) {
+        return fw_fail(err, FW_NOMEM, "plan: table of packed weights");
+    }
+    for (int i = 0; i < p->n_step; i++) {
+        fw_step *c = &p->step[i].call;
+        const fw_op *op = c->node->op;
+        int which = c->backward;
+        if (op->pack == NULL || (c->backward && !(c->want & op->pack_want))) {
+            continue;
+        }
+        const fw_parameter *w = g->val[root(p, c->node->in[op->pack_in])].param;
+        size_t bytes = op->pack_bytes(g, c->node, p->kern, which);
+        pack_slot *s = &p->pack[p->n_pack++];
+        *s = (pack_slot){i, which, w, p->train && w->trainable, p->info.packed_bytes, -1};
+        for (int k = 0; k < p->n_pack - 1; k++) {
+            const fw_node *other = p->step[p->pack[k].node].call.node;
+            if (p->pack[k].param == w && other->op == op && p->pack[k].which == which && p->pack[k].share < 0 &&
+                op->pack_bytes(g, other, p->kern, which) == bytes) {
+                s->share = k;
+                s->offset = p->pack[k].offset;
+            }
+        }
+        p->info.packed_bytes += s->share < 0 ? fw_up64(bytes) : 0;
+    }
+    p->packed = fw_alloc64(p->info.packed_bytes);
+    return p->packed != NULL ? FW_OK
+                             : fw_fail(err, FW_NOMEM, "plan: %zu bytes of packed weights", p->info.packed_bytes);
+}
+
+static void *buf_at(const fw_plan *p, int b) {
+    return b < 0 ? NULL : p->arena + p->buf[b].offset;
+}
+
+static void *value_at(const fw_plan *p, fw_val v) {
+    fw_val r = root(p, v);
+    const fw_parameter *q = p->g->val[r].param;
+    return q != NULL ? (void *)q->data : buf_at(p, p->value_buf[r]);
+}
+
+static void resolve(fw_plan *p) {
+    for (int i = 0; i < p->n_step; i++) {
+        step *t = &p->step[i];
+        fw_step *c = &t->call;
+        c->g = p->g;
+        c->kern = p->kern;
+        c->pool = p->pool;
+        c->train = p->train;
+        c->y = value_at(p, c->node->out);
+        c->dy = c->node->out == p->loss ? &p->one : buf_at(p, p->grad_buf[c->node->out]);
+        c->save = buf_at(p, t->save);
+        c->scratch = buf_at(p, t->shared);
+        c->worker = buf_at(p, t->worker);
+        c->worker_stride = t->worker_bytes;
+        for (int k = 0; k < c->node->n_in; k++) {
+            c->x[k] = c->node->in[k] == FW_NONE ? NULL : value_at(p, c->node->in[k]);
+            if (c->backward && (c->want >> k & 1)) {
+                t->add_to[k] = buf_at(p, p->grad_buf[root(p, c->node->in[k])]);
+                c->dx[k] = (t->temp >> k & 1) ? buf_at(p, t->tmp[k]) : t->add_to[k];
+            }
+        }
+    }
+    for (int i = 0; i < p->n_pack; i++) {
+        p->step[p->pack[i].node].call.pack[p->pack[i].which] = p->packed + p->pack[i].offset;
+    }
+}
+
+static void pack(fw_plan *p, bool only_every_run) {
+    for (int i = 0; i < p->n_pack; i++) {
+        const pack_slot *s = &p->pack[i];
+        if (s->share < 0 && (s->every_run || !only_every_run)) {
+            const fw_step *c = &p->step[s->node].call;
+            c->node->op->pack(c, s->which);
+        }
+    }
+}
+
+void fw_plan_repack(fw_plan *p) {
+    pack(p, false);
+}
+
+/* ---- making ---- */
+
+static fw_status check_args(const fw_graph *g, bool train, const fw_val *outputs, int n_output, fw_err *err) {
+    char buf_[64];
+    FW_TRY(fw_graph_check(g, err));
+    if (n_output < 1) {
+        return fw_fail(err, FW_INVALID, "plan: no outputs");
+    }
+    for (int i = 0; i < n_output; i++) {
+        if (outputs[i] < 0 || outputs[i] >= g->n_val) {
+            return fw_fail(err, FW_INVALID, "plan: output %d is no value of this graph", i);
+        }
+    }
+    if (train && fw_shape_count(fw_shape_of(g, outputs[0])) != 1) {
+        return fw_fail(err, FW_SHAPE, "plan: the loss is %s, a scalar wanted",
+                       fw_shape_str(fw_shape_of(g, outputs[0]), buf_, sizeof(buf_)));
+    }
+    return FW_OK;
+}
+
+static fw_status build(fw_plan *p, const fw_val *outputs, int n_output, fw_err *err) {
+    const fw_graph *g = p->g;
+    size_t nv = (size_t)g->n_val + 1, nn = (size_t)g->n_node + 1;
+    bool *mark = calloc(nn + 3 * nv, sizeof(bool)), *leads = mark + nn + nv, *reached = leads + nv;
+    unsigned *want = calloc(nn, sizeof(unsigned));
+    p->value_buf = malloc(nv * sizeof(int));
+    p->grad_buf = malloc(nv * sizeof(int));
+    p->output = calloc(nv, sizeof(bool));
+    fw_status st = FW_OK;
+    if (mark == NULL || want == NULL || p->value_buf == NULL || p->grad_buf == NULL || p->output == NULL) {
+        st = fw_fail(err, FW_NOMEM, "plan of %d values", g->n_val);
+        goto done;
+    }
+    memset(p->value_buf, -1, nv * sizeof(int));
+    memset(p->grad_buf, -1, nv * sizeof(int));
+    for (int i = 0; i < n_output; i++) {
+        p->output[root(p, outputs[i])] = true;
+    }
+
+    mark_needed(p, outputs, n_output, mark);
+    if (p->train) {
+        p->loss = root(p, outputs[0]);
+        mark_want(p, mark, leads, want);
+        drop_want(p, outputs[0], want, reached);
+        if (!leads[p->loss]) {
+            st = fw_fail(err, FW_INVALID, "plan: the loss depends on no trainable parameter");
+            goto done;
+        }
+    }
+    st = plan_steps(p, mark, want, err);
+    st = st != FW_OK ? st : lay_out(p, err);
+    st = st != FW_OK ? st : plan_packs(p, err);
+done:
+    free(mark);
+    free(want);
+    return st;
+}
+
+fw_status fw_plan_new(const fw_graph *g, const fw_plan_opts *opts, const fw_val *outputs, int n_output, fw_plan **out,
+                      fw_err *err) {
+    static const fw_plan_opts k_default = {0};
+    const fw_plan_opts *o = opts == NULL ? &k_default : opts;
+    *out = NULL;
+    FW_TRY(check_args(g, o->train, outputs, n_output, err));
+    fw_plan *p = calloc(1, sizeof(*p));
+    if (p == NULL) {
+        return fw_fail(err, FW_NOMEM, "plan");
+    }
+    *p = (fw_plan){.g = g,
+                   .kern = fw_kern_get(),
+                   .pool = o->pool,
+                   .train = o->train,
+                   .seed = o->seed,
+                   .loss = FW_NONE,
+                   .one = 1.0f};
+    fw_status st = build(p, outputs, n_output, err);
+    if (st != FW_OK) {
+        fw_plan_free(p);
+        return st;
+    }
+    p->info.n_step = p->n_step;
+    resolve(p);
+    pack(p, false);
+    *out = p;
+    return FW_OK;
+}
+
+void fw_plan_free(fw_plan *p) {
+    if (p == NULL) {
+        return;
+    }
+    if (p->arena != NULL) {
+        UNPOISON(p->arena, p->info.arena_bytes);
+    }
+    free(p->arena);
+    free(p->packed);
+    free(p->pack);
+    free(p->step);
+    free(p->buf);
+    free(p->value_buf);
+    free(p->grad_buf);
+    free(p->output);
+    free(p);
+}
+
+void fw_plan_get_info(const fw_plan *p, fw_plan_info *out) {
+    *out = p->info;
+}
+
+void *fw_plan_data(fw_plan *p, fw_val v) {
+    if (v < 0 || v >= p->g->n_val) {
+        return NULL;
+    }
+    fw_val r = root(p, v);
+    bool input = p->g->val[r].node < 0 && p->g->val[r].param == NULL;
+    return input || p->output[r] ? value_at(p, v) : NULL;
+}
+
+float *fw_plan_grad(fw_plan *p, const fw_parameter *param) {
+    for (fw_val v = 0; v < p->g->n_val && param != NULL; v++) {
+        if (p->g->val[v].param == param && p->grad_buf[v] >= 0) {
+            return buf_at(p, p->grad_buf[v]);
+        }
+    }
+    return NULL;
+}
+
+void fw_plan_set_run(fw_plan *p, uint64_t run) {
+    p->run = run;
+}
+
+/* ---- running ---- */
+
+/* Under AddressSanitizer: only what lives at step `at` may be touched. */
+static void guard(fw_plan *p, int at) {
+#ifdef FW_ASAN
+    for (int i = 0; i < p->n_buf; i++) {
+        const buf *b = &p->buf[i];
+        if (at < 0 || b->last == at - 1) {
+            POISON(p->arena + b->offset, b->bytes);
+        }
+    }
+    for (int i = 0; i < p->n_buf; i++) {
+        const buf *b = &p->buf[i];
+        if (b->first <= at && b->last >= at) {
+            UNPOISON(p->arena + b->offset, b->bytes - REDZONE);
+        }
+    }
+#else
+    (void)p;
+    (void)at;
+#endif
+}
+
+static size_t dx_bytes(const fw_plan *p, const fw_step *c, int k) {
+    return value_bytes(p, root(p, c->node->in[k]));
+}
+
+static fw_status run_step(fw_plan *p, step *t, fw_err *err) {
+    fw_step *c = &t->call;
+    if (!c->backward) {
+        return c->node->op->forward(c, err);
+    }
+    for (int k = 0; t->clear != 0 && k < c->node->n_in; k++) {
+        if (t->clear >> k & 1) {
+            memset(c->dx[k], 0, dx_bytes(p, c, k));
+        }
+    }
+    c->node->op->backward(c);
+    for (int k = 0; t->temp != 0 && k < c->node->n_in; k++) {
+        if (t->temp >> k & 1) {
+            fw_copy_par(c, c->dx[k], t->add_to[k], true, (int64_t)(dx_bytes(p, c, k) / sizeof(float)));
+        }
+    }
+    return FW_OK;
+}
+
+static void profile_add(fw_plan *p, const fw_step *c, double s) {
+    for (int i = 0; i < MAX_PROFILE; i++) {
+        profile_row *r = &p->row[i];
+        if (r->op == NULL || r->op == c->node->op) {
+            r->op = c->node->op;
+            r->s[c->backward] += s;
+            r->n[c->backward]++;
+            return;
+        }
+    }
+}
+
+fw_status fw_plan_run(fw_plan *p, fw_err *err) {
+    fw_rng r = {p->seed ^ (p->run++ * 0x9E3779B97F4A7C15ull)};
+    uint64_t seed = fw_rng_u64(&r);
+    double t0 = p->profiling ? fw_now_s() : 0;
+    if (p->train) {
+        pack(p, true);
+    }
+    if (p->profiling) {
+        double t1 = fw_now_s();
+        p->pack_s += t1 - t0;
+        t0 = t1;
+    }
+    fw_status st = FW_OK;
+    for (int i = 0; i < p->n_step && st == FW_OK; i++) {
+        guard(p, i);
+        p->step[i].call.seed = seed;
+        st = run_step(p, &p->step[i], err);
+        if (p->profiling) {
+            double t1 = fw_now_s();
+            profile_add(p, &p->step[i].call, t1 - t0);
+            t0 = t1;
+        }
+    }
+    guard(p, p->n_step);
+    return st;
+}
+
+void fw_plan_profile(fw_plan *p, bool on) {
+    double sum = p->pack_s;
+    for (int i = 0; i < MAX_PROFILE; i++) {
+        sum += p->row[i].s[0] + p->row[i].s[1];
+    }
+    if (p->profiling && sum > 0) {
+        fprintf(stderr, "%-18s %10s %8s %10s %8s %6s\n", "operation", "fwd ms", "calls", "bwd ms", "calls", "%");
+        for (int i = 0; i < MAX_PROFILE && p->row[i].op != NULL; i++) {
+            const profile_row *r = &p->row[i];
+            fprintf(stderr, "%-18s %10.2f %8ld %10.2f %8ld %6.1f\n", r->op->name, 1e3 * r->s[0], r->n[0], 1e3 * r->s[1],
+                    r->n[1], 100 * (r->s[0] + r->s[1]) / sum);
+        }
+        fprintf(stderr, "%-18s %10.2f %36.1f\n%-18s %10.2f\n", "packing", 1e3 * p->pack_s, 100 * p->pack_s / sum, "sum",
+                1e3 * sum);
+    }
+    memset(p->row, 0, sizeof(p->row));
+    p->pack_s = 0;
+    p->profiling = on;
+}

@@ -1,0 +1,164 @@
+/*
+ * split.c - work of one step over the threads of the pool: blocks of a fixed size, matrix products in fixed tiles.
+ *
+ * Nothing here depends on the number of threads, so neither do results.
+ */
+#include "tensor/op_int.h"
+
+typedef struct job {
+    const fw_step *s;
+    const void *arg;
+    int64_t n, block;
+    fw_split_fn *fn;
+} job;
+
+static void run_block(void *ctx, int i, int worker) {
+    const job *j = ctx;
+    int64_t i0 = i * j->block, i1 = i0 + j->block < j->n ? i0 + j->block : j->n;
+    j->fn(j->s, j->arg, i0, i1, i, j->s->worker + (size_t)worker * j->s->worker_stride);
+}
+
+void fw_split(const fw_step *s, const void *arg, int64_t n, int64_t block, fw_split_fn *fn) {
+    job j = {s, arg, n, block, fn};
+    int64_t n_block = (n + block - 1) / block;
+    if (s->pool != NULL && n_block > 1) {
+        fw_pool_run(s->pool, (int)n_block, run_block, &j);
+        return;
+    }
+    for (int64_t i = 0; i < n_block; i++) {
+        run_block(&j, (int)i, 0);
+    }
+}
+
+int64_t fw_block(int64_t n, int64_t cost) {
+    int64_t by_cost = 16384 / (cost > 0 ? cost : 1), by_count = (n + FW_MAX_BLOCK - 1) / FW_MAX_BLOCK;
+    int64_t b = by_cost > by_count ? by_cost : by_count;
+    return b > 0 ? b : 1;
+}
+
+/* ---- matrix products: tiles of mb rows by nb columns ---- */
+
+typedef struct tiles {
+    int64_t mb, nb, n_m, n_n;
+} tiles;
+
+static int64_t round_up(int64_t x, int64_t to) {
+    return (x + to - 1) / to * to;
+}
+
+/* About 8 tiles when there is enough work: blocks of rows first, of columns where rows are few. */
+static tiles tiles_of(const fw_kern *k, int64_t m, int64_t n, int64_t kk) {
+    double mflop = 2e-6 * (double)m * (double)n * (double)kk;
+    int64_t want = mflop < 0.5 ? 1 : mflop < 4 ? 4 : 8;
+    int64_t n_m = m / 32 < want ? m / 32 : want;
+    n_m = n_m < 1 ? 1 : n_m;
+    int64_t n_n = (want + n_m - 1) / n_m;
+    tiles t = {.mb = round_up((m + n_m - 1) / n_m, n_m > 1 ? 8 : 1), .nb = round_up((n + n_n - 1) / n_n, k->gemm_nr)};
+    t.n_m = (m + t.mb - 1) / t.mb;
+    t.n_n = (n + t.nb - 1) / t.nb;
+    return t;
+}
+
+typedef struct gemm_job {
+    const fw_gemm *g;
+    tiles t;
+} gemm_job;
+
+static void run_tile(const fw_step *s, const void *arg, int64_t i0, int64_t i1, int index, void *scratch) {
+    const gemm_job *j = arg;
+    (void)index;
+    for (int64_t i = i0; i < i1; i++) {
+        fw_gemm g = *j->g;
+        int64_t r0 = i / j->t.n_n * j->t.mb, c0 = i % j->t.n_n * j->t.nb;
+        g.m = g.m - r0 < j->t.mb ? g.m - r0 : j->t.mb;
+        g.n0 = c0;
+        g.n1 = c0 + j->t.nb < g.n ? c0 + j->t.nb : g.n;
+        g.a += g.trans_a ? r0 : r0 * g.lda;
+        g.c += r0 * g.ldc;
+        g.epi.residual = g.epi.residual == NULL ? NULL : g.epi.residual + r0 * g.epi.ld_residual;
+        g.epi.pre = g.epi.pre == NULL ? NULL : g.epi.pre + r0 * g.epi.ld_pre;
+        s->kern->gemm_f32(&g, scratch);
+    }
+}
+
+void fw_gemm_par(const fw_step *s, const fw_gemm *g) {
+    gemm_job j = {g, tiles_of(s->kern, g->m, g->n, g->k)};
+    fw_split(s, &j, j.t.n_m * j.t.n_n, 1, run_tile);
+}
+
+size_t fw_gemm_par_scratch(const fw_kern *k, int64_t m, int64_t n, int64_t kk, bool trans_a) {
+    return k->gemm_scratch(tiles_of(k, m, n, kk).mb, kk, trans_a);
+}
+
+typedef struct pack_job {
+    void *dst;
+    const float *b;
+    int64_t ldb, n, k;
+    fw_layout layout;
+} pack_job;
+
+static void pack_block(const fw_step *s, const void *arg, int64_t i0, int64_t i1, int index, void *scratch) {
+    const pack_job *j = arg;
+    int64_t nr = s->kern->gemm_nr, n1 = i1 * nr < j->n ? i1 * nr : j->n;
+    (void)index;
+    (void)scratch;
+    s->kern->gemm_pack(j->dst, j->b, j->ldb, j->layout, j->n, j->k, i0 * nr, n1);
+}
+
+void fw_gemm_pack_par(const fw_step *s, void *dst, const float *b, int64_t ldb, fw_layout layout, int64_t n,
+                      int64_t k) {
+    pack_job j = {dst, b, ldb, n, k, layout};
+    int64_t panels = (n + s->kern->gemm_nr - 1) / s->kern->gemm_nr;
+    fw_split(s, &j, panels, fw_block(panels, 4 * k), pack_block);
+}
+
+/* ---- elements ---- */
+
+typedef struct flat_job {
+    const float *x, *dy;
+    float *y;
+    int64_t r, c;
+    fw_act act;
+    bool add;
+} flat_job;
+
+static void colsum_block(const fw_step *s, const void *arg, int64_t i0, int64_t i1, int index, void *scratch) {
+    const flat_job *j = arg;
+    (void)index;
+    (void)scratch;
+    s->kern->colsum(j->x + i0, j->c, j->y + i0, j->add, j->r, i1 - i0);
+}
+
+void fw_colsum_par(const fw_step *s, const float *x, int64_t r, int64_t c, float *y, bool add) {
+    flat_job j = {.x = x, .y = y, .r = r, .c = c, .add = add};
+    int64_t b = (fw_block(c, r) + 15) / 16 * 16;
+    fw_split(s, &j, c, b, colsum_block);
+}
+
+static void copy_block(const fw_step *s, const void *arg, int64_t i0, int64_t i1, int index, void *scratch) {
+    const flat_job *j = arg;
+    (void)index;
+    (void)scratch;
+    if (j->add) {
+        s->kern->axpy(1.0f, j->x + i0, j->y + i0, i1 - i0);
+    } else {
+        memcpy(j->y + i0, j->x + i0, (size_t)(i1 - i0) * sizeof(float));
+    }
+}
+
+void fw_copy_par(const fw_step *s, const float *x, float *y, bool add, int64_t n) {
+    flat_job j = {.x = x, .y = y, .add = add};
+    fw_split(s, &j, n, fw_block(n, 1), copy_block);
+}
+
+static void act_bwd_block(const fw_step *s, const void *arg, int64_t i0, int64_t i1, int index, void *scratch) {
+    const flat_job *j = arg;
+    (void)index;
+    (void)scratch;
+    s->kern->act_bwd(j->act, j->x + i0, j->dy + i0, j->y + i0, j->add, i1 - i0);
+}
+
+void fw_act_bwd_par(const fw_step *s, fw_act act, const float *x, const float *dy, float *dx, bool add, int64_t n) {
+    flat_job j = {.x = x, .dy = dy, .y = dx, .act = act, .add = add};
+    fw_split(s, &j, n, fw_block(n, 1), act_bwd_block);
+}
