@@ -4,7 +4,8 @@
  * Each case builds out = f(parameters, inputs). The loss is mean((out - t)^2) with a random t. The plan's gradient of every
  * parameter element (at most 40 a parameter) must agree with (8 (L(+h) - L(-h)) - (L(+2h) - L(-2h))) / 12h, with L computed in
  * double from the outputs of an inference plan. So the rounding of single precision in the outputs is all the noise there is:
- * about 1e-7 * |out| / h.
+ * about 1e-7 * |out| / h. Where two step sizes disagree (the kink of a relu lies between), the element is left out: at most
+ * 15 % of a case.
  */
 #include "base/rng.h"
 #include "fw_test.h"
@@ -110,7 +111,7 @@ static void check_case(const gcase *c) {
     if (fabs(l - l_train) > 1e-5 * (1 + l))
         FW_FAILED("%s: loss %.9g, by hand %.9g", c->name, l_train, l);
     double worst = 0, size = 0;
-    int checked = 0;
+    int checked = 0, kinks = 0;
     for (int i = 0; i < fw_params_count(e.params); i++) {
         fw_parameter *p = fw_params_at(e.params, i);
         const float *grad = fw_plan_grad(e.train, p);
@@ -120,14 +121,21 @@ static void check_case(const gcase *c) {
         for (int64_t k = 0; k < n && k < MAX_CHECKED; k++) {
             int64_t at = n <= MAX_CHECKED ? k : (int64_t)fw_rng_below(&g_rng, (uint64_t)n);
             double want = difference(&e, &p->data[at], 4e-3f, c->name), d = fabs((double)grad[at] - want);
-            if (d > (c->tol > 0 ? c->tol : 2e-4) * (0.1 + fabs(want)))
-                FW_FAILED("%s: d/d%s[%lld] = %.7g, by differences %.7g", c->name, p->name, (long long)at, (double)grad[at],
-                          want);
+            checked++;
+            const bool bad = d > (c->tol > 0 ? c->tol : 2e-4) * (0.1 + fabs(want));
+            if (bad && fabs(difference(&e, &p->data[at], 1e-3f, c->name) - want) > d / 8) {
+                kinks++;
+                continue;
+            }
+            if (bad)
+                FW_FAILED("%s: d/d%s[%lld] = %.7g, by differences %.7g", c->name, p->name, (long long)at,
+                          (double)grad[at], want);
             worst = d > worst ? d : worst;
             size += fabs(want);
-            checked++;
         }
     }
+    if (kinks * 100 > 15 * checked)
+        FW_FAILED("%s: %d of %d elements lie at a kink", c->name, kinks, checked);
     if (size / checked < 1e-4)
         FW_FAILED("%s: gradients are all but zero (mean %.3g): the case tests nothing", c->name, size / checked);
     printf("ok %-28s %4d elements, worst difference %.1e\n", c->name, checked, worst);
