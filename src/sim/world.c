@@ -202,8 +202,8 @@ static void look_at(mjsCamera *c, const double eye[3], const double at[3]) {
 static void add_views(mjsBody *world) {
     mjsCamera *c = mjs_addCamera(world, NULL);
     mjs_setName(c->element, "front");
-    c->fovy = 44;
-    look_at(c, V3(1.18, 0.04, 0.80), V3(0.44, 0.05, 0.0));
+    c->fovy = 46;
+    look_at(c, V3(1.20, 0.05, 0.82), V3(0.42, 0.055, 0.03));
     for (int i = 0; i < N_LIGHT; i++) {
         mjsLight *l = mjs_addLight(world, NULL);
         l->castshadow = 0;
@@ -307,7 +307,7 @@ static fw_status finish_arm(mjSpec *arm, mjSpec *hand, fw_err *err) {
     mjs_setName(c->element, "wrist");
     c->fovy = 70;
     mju_copy3(c->pos, (double[]){0.075, 0, -0.005});
-    double tilt = 0.40, flip[4] = {0, 1, 0, 0}, lean[4] = {cos(tilt / 2), 0, sin(tilt / 2), 0}, q[4], spin[4] = {cos(mjPI / 4), 0, 0, sin(mjPI / 4)};
+    double tilt = 0.25, flip[4] = {0, 1, 0, 0}, lean[4] = {cos(tilt / 2), 0, sin(tilt / 2), 0}, q[4], spin[4] = {cos(mjPI / 4), 0, 0, sin(mjPI / 4)};
     mju_mulQuat(q, flip, lean);
     mju_mulQuat(c->quat, q, spin);
 

@@ -1,0 +1,34 @@
+/* tasks.c - the table of tasks: a new task is a file and a line here. */
+#include <stdio.h>
+#include <string.h>
+
+#include "task/task_int.h"
+
+#define TASKS(X) X(task_plate_in_sink) X(task_mug_in_sink) X(task_banana_on_plate)
+
+#define X(t) extern const fw_task t;
+TASKS(X)
+#undef X
+
+static const fw_task *const table[] = {
+#define X(t) &t,
+    TASKS(X)
+#undef X
+};
+
+const fw_task *task_find(const char *name) {
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        if (strcmp(table[i]->name, name) == 0) {
+            return table[i];
+        }
+    }
+    return NULL;
+}
+
+void task_names(char *out, size_t cap) {
+    size_t at = 0;
+    for (size_t i = 0; i < sizeof table / sizeof *table && at < cap; i++) {
+        int n = snprintf(out + at, cap - at, "%s%s", i > 0 ? ", " : "", table[i]->name);
+        at += n > 0 ? (size_t)n : 0;
+    }
+}
