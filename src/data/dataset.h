@@ -107,13 +107,15 @@ void fw_episode_clear(fw_episode *e);
 FW_NODISCARD fw_status fw_dataset_read_images(fw_dataset *ds, int64_t ep, int cam, int64_t frame, int64_t n, int h,
                                               int w, uint8_t *rgb, fw_err *err);
 
-/* One number a vector dimension, as meta/stats.json has them (for v2.1: aggregated from the episodes' statistics; its
- * quantiles are missing). Arrays owned, [n]; NULL when the file does not have them. */
+/* Where the frames of episode `ep` begin: the file's path (borrowed from ds; NULL when it has no video of cam) and the time in it. */
+const char *fw_dataset_video(const fw_dataset *ds, int64_t ep, int cam, double *from_s);
+
+/* One number a vector dimension. Arrays owned, [n]. */
 typedef struct fw_column_stats {
     int64_t n, count;
     double *mean, *std, *min, *max, *q01, *q10, *q50, *q90, *q99;
 } fw_column_stats;
-/* Statistics of a feature computed now from the data, over the given episodes (NULL: all), exactly: mean and std
+/* Statistics of "observation.state" or "action", computed now from the data, over the given episodes (NULL: all), exactly: mean and std
  * (population), quantiles by linear interpolation between order statistics. */
 FW_NODISCARD fw_status fw_dataset_compute_stats(fw_dataset *ds, const char *feature, const int64_t *episodes,
                                                 int64_t n_episodes, fw_column_stats *out, fw_err *err);

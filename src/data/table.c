@@ -378,10 +378,31 @@ static void groups_of(const fw_pq_reader *r, int64_t begin, int64_t end, int *g0
     }
 }
 
+/* Whether the stream's columns are the planned ones: names, and types down to the leaves. */
+static fw_status stream_fits(const char *where, struct ArrowArrayStream *s, const plan *plans, const fw_table *t,
+                             fw_err *err) {
+    struct ArrowSchema schema = {0};
+    if (s->get_schema(s, &schema) != 0) {
+        return fw_fail(err, FW_FORMAT, "%s: its schema cannot be read", where);
+    }
+    bool fits = schema.n_children == t->n_cols;
+    for (int i = 0; fits && i < t->n_cols; i++) {
+        plan p;
+        fits = plan_column(schema.children[i], &p) && strcmp(schema.children[i]->name, t->cols[i].name) == 0 &&
+               p.depth == plans[i].depth && strcmp(p.leaf->format, plans[i].leaf->format) == 0;
+        for (int d = 0; fits && d < p.depth; d++) {
+            fits = strcmp(p.at[d]->format, plans[i].at[d]->format) == 0;
+        }
+    }
+    schema.release(&schema);
+    return fits ? FW_OK : fw_fail(err, FW_FORMAT, "%s: its columns do not match its schema", where);
+}
+
 /* Drain the stream, keeping rows [begin, end) of it. Child k of a batch is the k-th chosen leaf group in *file* order.
  */
-static fw_status drain(const char *where, struct ArrowArrayStream *s, const int *slot, const plan *plans, int64_t begin,
-                       int64_t end, fw_table *out, fw_err *err) {
+static fw_status drain(const char *where, struct ArrowArrayStream *s, const plan *plans, int64_t begin, int64_t end,
+                       fw_table *out, fw_err *err) {
+    FW_TRY(stream_fits(where, s, plans, out, err));
     fw_status st = FW_OK;
     int64_t row = 0;
     while (st == FW_OK) {
@@ -400,7 +421,7 @@ static fw_status drain(const char *where, struct ArrowArrayStream *s, const int 
                          out->n_cols);
         }
         for (int i = 0; a < b && i < out->n_cols && st == FW_OK; i++) {
-            st = append_rows(where, &out->cols[slot[i]], &plans[slot[i]], batch.children[i], a, b, out->rows, err);
+            st = append_rows(where, &out->cols[i], &plans[i], batch.children[i], a, b, out->rows, err);
         }
         out->rows += a < b && st == FW_OK ? b - a : 0;
         row += batch.length;
@@ -414,7 +435,7 @@ fw_status fw_table_read_from(fw_pq_reader *r, const char *where, const char *con
     fw_status st;
     struct ArrowSchema schema = {0};
     struct ArrowArrayStream stream = {0};
-    int *index = NULL, *slot = NULL;
+    int *index = NULL;
     plan *plans = NULL;
     *out = (fw_table){0};
     row_end = row_end < 0 || row_end > fw_pq_rows(r) ? fw_pq_rows(r) : row_end;
@@ -422,10 +443,9 @@ fw_status fw_table_read_from(fw_pq_reader *r, const char *where, const char *con
     FW_TRY(fw_pq_schema(r, &schema, err));
     size_t most = (size_t)(names != NULL ? n : schema.n_children) + 1;
     index = calloc(most, sizeof(int));
-    slot = calloc(most, sizeof(int));
     plans = calloc(most, sizeof(plan));
     out->cols = calloc(most, sizeof(fw_column));
-    if (index == NULL || slot == NULL || plans == NULL || out->cols == NULL) {
+    if (index == NULL || plans == NULL || out->cols == NULL) {
         st = fw_fail(err, FW_NOMEM, "%s: %zu columns", where, most);
         goto done;
     }
@@ -433,14 +453,6 @@ fw_status fw_table_read_from(fw_pq_reader *r, const char *where, const char *con
         goto done;
     }
 
-    /* batches come with their columns in file order: slot[i] is where the i-th of them goes */
-    for (int i = 0; i < out->n_cols; i++) {
-        int before = 0;
-        for (int k = 0; k < out->n_cols; k++) {
-            before += index[k] < index[i] || (index[k] == index[i] && k < i);
-        }
-        slot[before] = i;
-    }
     int g0, g1;
     int64_t first;
     groups_of(r, row_begin, row_end, &g0, &g1, &first);
@@ -448,7 +460,7 @@ fw_status fw_table_read_from(fw_pq_reader *r, const char *where, const char *con
         if ((st = fw_pq_stream(r, index, out->n_cols, g0, g1, &stream, err)) != FW_OK) {
             goto done;
         }
-        if ((st = drain(where, &stream, slot, plans, row_begin - first, row_end - first, out, err)) != FW_OK) {
+        if ((st = drain(where, &stream, plans, row_begin - first, row_end - first, out, err)) != FW_OK) {
             goto done;
         }
     }
@@ -469,7 +481,6 @@ done:
         schema.release(&schema);
     }
     free(index);
-    free(slot);
     free(plans);
     if (st != FW_OK) {
         fw_table_clear(out);

@@ -1,0 +1,691 @@
+/*
+ * dataset.c - the metadata of LeRobot datasets, v3.0 and v2.1, as the structs of dataset.h.
+ *
+ * Everything here comes from files that somebody else may have written: counts are checked against each other before they
+ * size anything, and path patterns may not leave the dataset's folder.
+ */
+#include "data/dataset.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "data/dataset_int.h"
+
+#define MAX_EPISODES  10000000
+#define MAX_LINE_FILE (1u << 30)
+#define PATH_BYTES    4096
+
+static fw_status nomem(fw_err *err, const fw_dataset *ds) {
+    return fw_fail(err, FW_NOMEM, "%s: out of memory", ds->dir);
+}
+
+static fw_status dir_path(const fw_dataset *ds, const char *name, char out[PATH_BYTES], fw_err *err) {
+    return fw_path_join(out, PATH_BYTES, ds->dir, name, err);
+}
+
+const char *fw_dataset_rel(const fw_dataset *ds, const char *path) {
+    size_t n = strlen(ds->dir);
+    return strncmp(path, ds->dir, n) == 0 && path[n] == '/' ? path + n + 1 : path;
+}
+
+/* --- features --- */
+
+/* Names may be a list, lists in a list, {"motors": [...]}, or {"x": 0, "y": 1}: collect the strings in order. */
+static bool collect_names(const json_t *j, fw_feature *f) {
+    if (json_is_string(j)) {
+        char **more = realloc(f->names, (size_t)(f->n_names + 1) * sizeof(char *));
+        if (more == NULL) {
+            return false;
+        }
+        f->names = more;
+        return (f->names[f->n_names++] = strdup(json_string_value(j))) != NULL;
+    }
+    size_t i;
+    const char *key;
+    json_t *v;
+    json_array_foreach(j, i, v) {
+        if (!collect_names(v, f)) {
+            return false;
+        }
+    }
+    json_object_foreach((json_t *)(uintptr_t)j, key, v) {
+        json_t *k = json_is_integer(v) ? json_string(key) : json_incref(v);
+        bool ok = k != NULL && collect_names(k, f);
+        json_decref(k);
+        if (!ok) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static fw_status read_feature(const char *where, const char *key, const json_t *j, fw_feature *f, fw_err *err) {
+    const char *dtype;
+    const json_t *shape;
+    FW_TRY(fw_json_str(j, "dtype", where, &dtype, err));
+    FW_TRY(fw_json_arr(j, "shape", where, &shape, err));
+    f->key = strdup(key);
+    f->dtype = strdup(dtype);
+    f->n_shape = (int)json_array_size(shape);
+    f->size = 1;
+    if (f->key == NULL || f->dtype == NULL || !collect_names(json_object_get(j, "names"), f)) {
+        return fw_fail(err, FW_NOMEM, "%s: features", where);
+    }
+    if (strchr(key, '/') != NULL || f->n_shape > 4) {
+        return fw_fail(err, FW_FORMAT, "%s: feature '%s': wanted no '/' in its name and at most 4 dimensions, found %d",
+                       where, key, f->n_shape);
+    }
+    for (int i = 0; i < f->n_shape; i++) {
+        const json_t *d = json_array_get(shape, (size_t)i);
+        f->shape[i] = json_is_integer(d) ? json_integer_value(d) : 0;
+        if (f->shape[i] < 1 || f->shape[i] > 65536 || __builtin_mul_overflow(f->size, f->shape[i], &f->size) ||
+            f->size > 1 << 28) {
+            return fw_fail(err, FW_FORMAT, "%s: feature '%s': dimension %d of its shape is not in 1..65536", where, key,
+                           i);
+        }
+    }
+    return FW_OK;
+}
+
+static fw_status add_camera(fw_dataset *ds, const char *where, const fw_feature *f, fw_err *err) {
+    if (ds->n_cameras == FW_MAX_CAMERAS || f->n_shape != 3) {
+        return fw_fail(err, FW_UNSUPPORTED,
+                       "%s: camera '%s': wanted at most %d cameras with 3 dimensions, found %d dimensions", where,
+                       f->key, FW_MAX_CAMERAS, f->n_shape);
+    }
+    bool chw = f->shape[0] <= 4 && f->shape[2] > 4; /* some v2.1 files say [c,h,w] */
+    const char *prefix = "observation.images.";
+    fw_ds_camera *c = &ds->cameras[ds->n_cameras++];
+    c->key = strdup(f->key);
+    c->name = strdup(strncmp(f->key, prefix, strlen(prefix)) == 0 ? f->key + strlen(prefix) : f->key);
+    c->h = (int)f->shape[chw ? 1 : 0];
+    c->w = (int)f->shape[chw ? 2 : 1];
+    return c->key == NULL || c->name == NULL ? nomem(err, ds) : FW_OK;
+}
+
+static fw_status read_features(fw_dataset *ds, const char *where, const json_t *features, fw_err *err) {
+    size_t n = json_object_size(features);
+    if (n > 4096) {
+        return fw_fail(err, FW_FORMAT, "%s: %zu features", where, n);
+    }
+    ds->features = calloc(n + 1, sizeof(fw_feature));
+    ds->cameras = calloc(FW_MAX_CAMERAS, sizeof(fw_ds_camera));
+    if (ds->features == NULL || ds->cameras == NULL) {
+        return nomem(err, ds);
+    }
+    const char *key;
+    json_t *v;
+    json_object_foreach((json_t *)(uintptr_t)features, key, v) {
+        fw_feature *f = &ds->features[ds->n_features++];
+        FW_TRY(read_feature(where, key, v, f, err));
+        if (strcmp(f->dtype, "video") == 0) {
+            FW_TRY(add_camera(ds, where, f, err));
+        } else if (strcmp(key, "observation.state") == 0) {
+            ds->state = f;
+            ds->n_state = (int)f->size;
+        } else if (strcmp(key, "action") == 0) {
+            ds->action = f;
+            ds->n_action = (int)f->size;
+        }
+    }
+    return FW_OK;
+}
+
+/* --- paths --- */
+
+typedef struct path_value {
+    const char *name, *text; /* text NULL: the number */
+    int64_t number;
+} path_value;
+
+/* Expand "data/chunk-{chunk_index:03d}/..." into a full path. */
+static fw_status expand(const fw_dataset *ds, const char *pattern, const path_value *v, int n_values,
+                        char out[PATH_BYTES], fw_err *err) {
+    size_t at = (size_t)snprintf(out, PATH_BYTES, "%s/", ds->dir), start = at;
+    for (const char *p = pattern; *p != 0 && at < PATH_BYTES - 1; p++) {
+        if (*p != '{') {
+            out[at++] = *p;
+            continue;
+        }
+        size_t name = strcspn(p + 1, ":}");
+        const path_value *hit = NULL;
+        for (int i = 0; i < n_values; i++) {
+            hit = strlen(v[i].name) == name && strncmp(v[i].name, p + 1, name) == 0 ? &v[i] : hit;
+        }
+        const char *end = strchr(p, '}');
+        if (hit == NULL || end == NULL) {
+            return fw_fail(err, FW_FORMAT, "%s/meta/info.json: path pattern '%s' cannot be read", ds->dir, pattern);
+        }
+        int digits = p[1 + name] == ':' ? atoi(p + 2 + name) : 0; /* "03d" */
+        digits = digits < 0 || digits > 20 ? 0 : digits;
+        at +=
+            (size_t)(hit->text != NULL ? snprintf(out + at, PATH_BYTES - at, "%s", hit->text)
+                                       : snprintf(out + at, PATH_BYTES - at, "%0*lld", digits, (long long)hit->number));
+        p = end;
+    }
+    if (at >= PATH_BYTES - 1) {
+        return fw_fail(err, FW_FORMAT, "%s/meta/info.json: path from '%s' is too long", ds->dir, pattern);
+    }
+    out[at] = 0;
+    if (strstr(out + start, "..") != NULL || out[start] == '/') {
+        return fw_fail(err, FW_FORMAT, "%s/meta/info.json: path pattern '%s' leaves the dataset", ds->dir, pattern);
+    }
+    return FW_OK;
+}
+
+/* Index of `path` among files, appended when new. Episodes come in file order, so look at the last ones first. */
+static int intern(char ***files, int *n, int look_back, const char *path) {
+    for (int i = *n - 1; i >= 0 && i >= *n - look_back; i--) {
+        if (strcmp((*files)[i], path) == 0) {
+            return i;
+        }
+    }
+    if ((*n & (*n - 1)) == 0) { /* grow at powers of two */
+        char **more = realloc(*files, (size_t)(*n > 0 ? 2 * *n : 1) * sizeof(char *));
+        if (more == NULL) {
+            return -1;
+        }
+        *files = more;
+    }
+    if (((*files)[*n] = strdup(path)) == NULL) {
+        return -1;
+    }
+    return (*n)++;
+}
+
+/* --- tasks --- */
+
+static fw_status set_task(fw_dataset *ds, const char *where, int64_t index, const char *text, fw_err *err) {
+    if (index < 0 || index >= ds->n_tasks || ds->tasks[index] != NULL) {
+        return fw_fail(err, FW_FORMAT, "%s: task_index %lld is %s, there are %d tasks", where, (long long)index,
+                       index >= 0 && index < ds->n_tasks ? "there twice" : "out of range", ds->n_tasks);
+    }
+    ds->tasks[index] = strdup(text);
+    return ds->tasks[index] == NULL ? nomem(err, ds) : FW_OK;
+}
+
+static fw_status alloc_tasks(fw_dataset *ds, int64_t n, fw_err *err) {
+    ds->tasks = calloc((size_t)n + 1, sizeof(char *));
+    ds->n_tasks = (int)n;
+    return ds->tasks == NULL ? nomem(err, ds) : FW_OK;
+}
+
+static fw_status read_tasks_v3(fw_dataset *ds, fw_err *err) {
+    char path[PATH_BYTES];
+    fw_table t;
+    FW_TRY(dir_path(ds, "meta/tasks.parquet", path, err));
+    FW_TRY(fw_table_read(path, NULL, 0, &t, err));
+    const fw_column *index = fw_table_find(&t, "task_index"), *text = fw_table_find(&t, "task");
+    text = text != NULL ? text : fw_table_find(&t, "__index_level_0__");
+    fw_status st = FW_OK;
+    if (index == NULL || text == NULL || text->type != FW_COL_STR || text->depth != 0 || index->depth != 0) {
+        st = fw_fail(err, FW_FORMAT, "%s: wanted columns task_index and task", path);
+    } else {
+        st = alloc_tasks(ds, t.rows, err);
+    }
+    for (int64_t i = 0; i < t.rows && st == FW_OK; i++) {
+        st = set_task(ds, path, fw_column_i64(index, i), text->str[i], err);
+    }
+    fw_table_clear(&t);
+    return st;
+}
+
+/* Call fn for every line of a .jsonl file. */
+static fw_status each_line(const char *path,
+                           fw_status (*fn)(fw_dataset *, const char *, int64_t, const json_t *, fw_err *),
+                           fw_dataset *ds, fw_err *err) {
+    char *text;
+    size_t size;
+    FW_TRY(fw_file_read(path, MAX_LINE_FILE, &text, &size, err));
+    fw_status st = FW_OK;
+    int64_t line = 0;
+    for (char *p = text; *p != 0 && st == FW_OK;) {
+        size_t n = strcspn(p, "\n");
+        if (strspn(p, " \t\r") < n) {
+            char where[PATH_BYTES + 32];
+            snprintf(where, sizeof(where), "%s: line %lld", path, (long long)line + 1);
+            json_t *j = NULL;
+            if ((st = fw_json_parse(p, n, where, &j, err)) == FW_OK) {
+                st = fn(ds, where, line, j, err);
+            }
+            json_decref(j);
+            line++;
+        }
+        p += n + (p[n] == '\n');
+    }
+    free(text);
+    return st;
+}
+
+static fw_status task_line(fw_dataset *ds, const char *where, int64_t line, const json_t *j, fw_err *err) {
+    int64_t index;
+    const char *text;
+    (void)line;
+    FW_TRY(fw_json_i64(j, "task_index", where, 0, ds->n_tasks - 1, &index, err));
+    FW_TRY(fw_json_str(j, "task", where, &text, err));
+    return set_task(ds, where, index, text, err);
+}
+
+static fw_status tasks_complete(fw_dataset *ds, const char *where, fw_err *err) {
+    for (int i = 0; i < ds->n_tasks; i++) {
+        if (ds->tasks[i] == NULL) {
+            return fw_fail(err, FW_FORMAT, "%s: no task %d, info.json counts %d", where, i, ds->n_tasks);
+        }
+    }
+    return FW_OK;
+}
+
+/* --- episodes --- */
+
+static fw_status alloc_episodes(fw_dataset *ds, int64_t n, fw_err *err) {
+    ds->episodes = calloc((size_t)n + 1, sizeof(fw_episode_info));
+    if (ds->episodes == NULL) {
+        return nomem(err, ds);
+    }
+    for (int64_t e = 0; e < n; e++) {
+        for (int c = 0; c < FW_MAX_CAMERAS; c++) {
+            ds->episodes[e].video[c].file = -1;
+        }
+    }
+    return FW_OK;
+}
+
+static fw_status episode_tasks(fw_dataset *ds, fw_episode_info *e, int n, fw_err *err) {
+    e->tasks = calloc((size_t)n + 1, sizeof(char *));
+    e->n_tasks = 0;
+    return e->tasks == NULL ? nomem(err, ds) : FW_OK;
+}
+
+typedef struct v21_paths {
+    const char *data, *video; /* patterns; video may be NULL */
+    int64_t chunk;            /* episodes a chunk */
+} v21_paths;
+
+static fw_status episode_line(fw_dataset *ds, const char *where, int64_t line, const json_t *j, fw_err *err) {
+    const json_t *tasks;
+    if (line >= ds->n_episodes) {
+        return FW_OK; /* written but never counted */
+    }
+    fw_episode_info *e = &ds->episodes[line];
+    FW_TRY(fw_json_i64(j, "episode_index", where, 0, MAX_EPISODES, &e->index, err));
+    FW_TRY(fw_json_i64(j, "length", where, 1, INT32_MAX, &e->length, err));
+    FW_TRY(fw_json_arr(j, "tasks", where, &tasks, err));
+    FW_TRY(episode_tasks(ds, e, (int)json_array_size(tasks), err));
+    size_t i;
+    json_t *v;
+    json_array_foreach(tasks, i, v) {
+        if (!json_is_string(v) || (e->tasks[e->n_tasks++] = strdup(json_string_value(v))) == NULL) {
+            e->n_tasks -= !json_is_string(v) ? 0 : 1;
+            return fw_fail(err, FW_FORMAT, "%s: task %zu is not text", where, i);
+        }
+    }
+    return FW_OK;
+}
+
+static fw_status place_v21(fw_dataset *ds, const v21_paths *p, fw_err *err) {
+    char path[PATH_BYTES];
+    for (int64_t i = 0; i < ds->n_episodes; i++) {
+        fw_episode_info *e = &ds->episodes[i];
+        if (e->length == 0) {
+            return fw_fail(err, FW_FORMAT, "%s/meta/episodes.jsonl: %lld episodes, info.json counts %lld", ds->dir,
+                           (long long)i, (long long)ds->n_episodes);
+        }
+        path_value v[3] = {
+            {"episode_chunk", NULL, e->index / p->chunk}, {"episode_index", NULL, e->index}, {"video_key", "", 0}};
+        FW_TRY(expand(ds, p->data, v, 3, path, err));
+        if ((e->data_file = intern(&ds->data_files, &ds->n_data_files, 0, path)) < 0) {
+            return nomem(err, ds);
+        }
+        for (int c = 0; c < ds->n_cameras && p->video != NULL; c++) {
+            v[2].text = ds->cameras[c].key;
+            FW_TRY(expand(ds, p->video, v, 3, path, err));
+            if ((e->video[c].file = intern(&ds->video_files, &ds->n_video_files, 0, path)) < 0) {
+                return nomem(err, ds);
+            }
+            e->video[c].to_s = (double)e->length / ds->fps;
+        }
+    }
+    return FW_OK;
+}
+
+static fw_status open_v21(fw_dataset *ds, const char *where, const json_t *info, fw_err *err) {
+    char path[PATH_BYTES];
+    v21_paths p;
+    int64_t n_tasks;
+    FW_TRY(fw_json_str(info, "data_path", where, &p.data, err));
+    p.video = json_string_value(json_object_get(info, "video_path"));
+    FW_TRY(fw_json_i64(info, "chunks_size", where, 1, MAX_EPISODES, &p.chunk, err));
+    FW_TRY(fw_json_i64(info, "total_tasks", where, 0, MAX_EPISODES, &n_tasks, err));
+    FW_TRY(alloc_tasks(ds, n_tasks, err));
+    FW_TRY(dir_path(ds, "meta/tasks.jsonl", path, err));
+    FW_TRY(each_line(path, task_line, ds, err));
+    FW_TRY(tasks_complete(ds, path, err));
+    FW_TRY(dir_path(ds, "meta/episodes.jsonl", path, err));
+    FW_TRY(each_line(path, episode_line, ds, err));
+    return place_v21(ds, &p, err);
+}
+
+/* The columns of a v3.0 episodes file. */
+typedef struct ep_columns {
+    const fw_column *index, *tasks, *length, *data_chunk, *data_file, *from, *to;
+    const fw_column *chunk[FW_MAX_CAMERAS], *file[FW_MAX_CAMERAS], *from_s[FW_MAX_CAMERAS], *to_s[FW_MAX_CAMERAS];
+} ep_columns;
+
+static fw_status number_column(const fw_table *t, const char *where, const char *name, const fw_column **out,
+                               fw_err *err) {
+    *out = fw_table_find(t, name);
+    if (*out == NULL || (*out)->type == FW_COL_STR || (*out)->depth != 0) {
+        return fw_fail(err, FW_FORMAT, "%s: wanted a number column '%s', found %s", where, name,
+                       *out == NULL ? "none" : "another type");
+    }
+    return FW_OK;
+}
+
+static fw_status find_ep_columns(const fw_dataset *ds, const fw_table *t, const char *where, bool videos, ep_columns *c,
+                                 fw_err *err) {
+    FW_TRY(number_column(t, where, "episode_index", &c->index, err));
+    FW_TRY(number_column(t, where, "length", &c->length, err));
+    FW_TRY(number_column(t, where, "data/chunk_index", &c->data_chunk, err));
+    FW_TRY(number_column(t, where, "data/file_index", &c->data_file, err));
+    FW_TRY(number_column(t, where, "dataset_from_index", &c->from, err));
+    FW_TRY(number_column(t, where, "dataset_to_index", &c->to, err));
+    c->tasks = fw_table_find(t, "tasks");
+    if (c->tasks == NULL || c->tasks->type != FW_COL_STR) {
+        return fw_fail(err, FW_FORMAT, "%s: wanted a column 'tasks' of text", where);
+    }
+    for (int k = 0; videos && k < ds->n_cameras; k++) {
+        char name[512];
+        const struct {
+            const char *suffix;
+            const fw_column **out;
+        } part[] = {{"chunk_index", &c->chunk[k]},
+                    {"file_index", &c->file[k]},
+                    {"from_timestamp", &c->from_s[k]},
+                    {"to_timestamp", &c->to_s[k]}};
+        for (int i = 0; i < 4; i++) {
+            snprintf(name, sizeof(name), "videos/%s/%s", ds->cameras[k].key, part[i].suffix);
+            FW_TRY(number_column(t, where, name, part[i].out, err));
+        }
+    }
+    return FW_OK;
+}
+
+static fw_status v3_episode(fw_dataset *ds, const char *where, const ep_columns *c, int64_t row, const char *data_path,
+                            const char *video_path, fw_episode_info *e, fw_err *err) {
+    char path[PATH_BYTES];
+    int64_t first, n;
+    e->index = fw_column_i64(c->index, row);
+    e->length = fw_column_i64(c->length, row);
+    int64_t from = fw_column_i64(c->from, row);
+    if (e->length < 1 || e->length > INT32_MAX || from < 0 || fw_column_i64(c->to, row) - from != e->length) {
+        return fw_fail(err, FW_FORMAT, "%s: ep %lld: length %lld, rows %lld..%lld", where, (long long)e->index,
+                       (long long)e->length, (long long)from, (long long)fw_column_i64(c->to, row));
+    }
+    e->data_row = from; /* made file-local when all are known */
+    fw_column_row(c->tasks, row, &first, &n);
+    FW_TRY(episode_tasks(ds, e, (int)n, err));
+    for (int64_t i = 0; i < n; i++) {
+        if ((e->tasks[i] = strdup(c->tasks->str[first + i])) == NULL) {
+            return nomem(err, ds);
+        }
+        e->n_tasks++;
+    }
+    path_value v[3] = {{"chunk_index", NULL, fw_column_i64(c->data_chunk, row)},
+                       {"file_index", NULL, fw_column_i64(c->data_file, row)},
+                       {"video_key", "", 0}};
+    FW_TRY(expand(ds, data_path, v, 3, path, err));
+    if ((e->data_file = intern(&ds->data_files, &ds->n_data_files, 4, path)) < 0) {
+        return nomem(err, ds);
+    }
+    for (int k = 0; video_path != NULL && k < ds->n_cameras; k++) {
+        v[0].number = fw_column_i64(c->chunk[k], row);
+        v[1].number = fw_column_i64(c->file[k], row);
+        v[2].text = ds->cameras[k].key;
+        FW_TRY(expand(ds, video_path, v, 3, path, err));
+        e->video[k].from_s = fw_column_f64(c->from_s[k], row);
+        e->video[k].to_s = fw_column_f64(c->to_s[k], row);
+        if (!(e->video[k].from_s >= 0.0) || !(e->video[k].to_s > e->video[k].from_s) || !isfinite(e->video[k].to_s)) {
+            return fw_fail(err, FW_FORMAT, "%s: ep %lld: %s lies at %g..%g s", where, (long long)e->index,
+                           ds->cameras[k].key, e->video[k].from_s, e->video[k].to_s);
+        }
+        if ((e->video[k].file = intern(&ds->video_files, &ds->n_video_files, 4 * FW_MAX_CAMERAS, path)) < 0) {
+            return nomem(err, ds);
+        }
+    }
+    return FW_OK;
+}
+
+/* Names of the columns read from an episodes file: [7 + 4 cameras], owned by buf. */
+static int ep_column_names(const fw_dataset *ds, bool videos, const char *names[], char (*buf)[512]) {
+    static const char *const fixed[] = {"episode_index",    "tasks",           "length",
+                                        "data/chunk_index", "data/file_index", "dataset_from_index",
+                                        "dataset_to_index"};
+    static const char *const part[] = {"chunk_index", "file_index", "from_timestamp", "to_timestamp"};
+    int n = 0;
+    for (size_t i = 0; i < sizeof(fixed) / sizeof(*fixed); i++) {
+        names[n++] = fixed[i];
+    }
+    for (int k = 0; videos && k < ds->n_cameras; k++) {
+        for (int i = 0; i < 4; i++) {
+            snprintf(buf[n], 512, "videos/%s/%s", ds->cameras[k].key, part[i]);
+            names[n] = buf[n];
+            n++;
+        }
+    }
+    return n;
+}
+
+static fw_status episodes_file(fw_dataset *ds, const char *path, const char *data_path, const char *video_path,
+                               int64_t *at, fw_err *err) {
+    const char *names[7 + 4 * FW_MAX_CAMERAS];
+    char buf[7 + 4 * FW_MAX_CAMERAS][512];
+    fw_table t;
+    ep_columns c = {0};
+    int n = ep_column_names(ds, video_path != NULL, names, buf);
+    FW_TRY(fw_table_read(path, names, n, &t, err));
+    fw_status st = find_ep_columns(ds, &t, path, video_path != NULL, &c, err);
+    for (int64_t r = 0; r < t.rows && *at < ds->n_episodes && st == FW_OK; r++, ++*at) {
+        st = v3_episode(ds, path, &c, r, data_path, video_path, &ds->episodes[*at], err);
+    }
+    fw_table_clear(&t);
+    return st;
+}
+
+/* dataset_from_index counts over all files: make it count within each. */
+static fw_status localise_rows(fw_dataset *ds, fw_err *err) {
+    int64_t *low = malloc((size_t)(ds->n_data_files + 1) * sizeof(*low));
+    if (low == NULL) {
+        return nomem(err, ds);
+    }
+    for (int f = 0; f < ds->n_data_files; f++) {
+        low[f] = INT64_MAX;
+    }
+    for (int64_t e = 0; e < ds->n_episodes; e++) {
+        int64_t *l = &low[ds->episodes[e].data_file];
+        *l = ds->episodes[e].data_row < *l ? ds->episodes[e].data_row : *l;
+    }
+    for (int64_t e = 0; e < ds->n_episodes; e++) {
+        ds->episodes[e].data_row -= low[ds->episodes[e].data_file];
+    }
+    free(low);
+    return FW_OK;
+}
+
+/* Call episodes_file for every meta/episodes/chunk-X/file-Y.parquet in order. */
+static fw_status open_v3(fw_dataset *ds, const char *where, const json_t *info, fw_err *err) {
+    char root[PATH_BYTES], chunk[PATH_BYTES], path[PATH_BYTES];
+    const char *data_path, *video_path = json_string_value(json_object_get(info, "video_path"));
+    char **chunks = NULL, **files = NULL;
+    size_t n_chunks = 0, n_files = 0;
+    int64_t at = 0;
+    FW_TRY(fw_json_str(info, "data_path", where, &data_path, err));
+    FW_TRY(read_tasks_v3(ds, err));
+    FW_TRY(dir_path(ds, "meta/episodes", root, err));
+    FW_TRY(fw_list_dir(root, &chunks, &n_chunks, err));
+    fw_status st = FW_OK;
+    for (size_t i = 0; i < n_chunks && st == FW_OK; i++) {
+        if ((st = fw_path_join(chunk, sizeof(chunk), root, chunks[i], err)) != FW_OK || !fw_path_is_dir(chunk)) {
+            continue;
+        }
+        if ((st = fw_list_dir(chunk, &files, &n_files, err)) != FW_OK) {
+            break;
+        }
+        for (size_t k = 0; k < n_files && st == FW_OK && at < ds->n_episodes; k++) {
+            const char *dot = strrchr(files[k], '.');
+            if (dot == NULL || strcmp(dot, ".parquet") != 0) {
+                continue;
+            }
+            st = fw_path_join(path, sizeof(path), chunk, files[k], err);
+            st = st == FW_OK ? episodes_file(ds, path, data_path, video_path, &at, err) : st;
+        }
+        fw_names_free(files, n_files);
+    }
+    fw_names_free(chunks, n_chunks);
+    if (st == FW_OK && at != ds->n_episodes) {
+        st = fw_fail(err, FW_FORMAT, "%s: %lld episodes, info.json counts %lld", root, (long long)at,
+                     (long long)ds->n_episodes);
+    }
+    return st == FW_OK ? localise_rows(ds, err) : st;
+}
+
+/* --- open, close --- */
+
+static fw_status read_info(fw_dataset *ds, const char *where, const json_t *info, fw_err *err) {
+    const char *version;
+    const json_t *features;
+    int64_t episodes, frames;
+    FW_TRY(fw_json_str(info, "codebase_version", where, &version, err));
+    ds->version = strncmp(version, "v3.", 3) == 0 ? 30 : strcmp(version, "v2.1") == 0 ? 21 : 0;
+    if (ds->version == 0) {
+        return fw_fail(err, FW_UNSUPPORTED, "%s: codebase_version '%s', wanted v3.0 or v2.1", where, version);
+    }
+    FW_TRY(fw_json_f64(info, "fps", where, &ds->fps, err));
+    FW_TRY(fw_json_i64(info, "total_episodes", where, 0, MAX_EPISODES, &episodes, err));
+    FW_TRY(fw_json_i64(info, "total_frames", where, 0, INT64_MAX / 2, &frames, err));
+    FW_TRY(fw_json_obj(info, "features", where, &features, err));
+    const char *robot = json_string_value(json_object_get(info, "robot_type"));
+    ds->robot_type = strdup(robot != NULL ? robot : "");
+    ds->n_episodes = episodes;
+    ds->n_frames = frames;
+    if (!(ds->fps > 0.0) || ds->fps > 10000.0) {
+        return fw_fail(err, FW_FORMAT, "%s: fps is %g", where, ds->fps);
+    }
+    FW_TRY(read_features(ds, where, features, err));
+    FW_TRY(alloc_episodes(ds, episodes, err));
+    return ds->version == 30 ? open_v3(ds, where, info, err) : open_v21(ds, where, info, err);
+}
+
+static fw_status count_frames(fw_dataset *ds, const char *where, fw_err *err) {
+    int64_t n = 0;
+    for (int64_t e = 0; e < ds->n_episodes; e++) {
+        ds->episodes[e].first = n;
+        n += ds->episodes[e].length;
+    }
+    if (n != ds->n_frames) {
+        return fw_fail(err, FW_FORMAT, "%s: total_frames is %lld, its %lld episodes have %lld", where,
+                       (long long)ds->n_frames, (long long)ds->n_episodes, (long long)n);
+    }
+    return FW_OK;
+}
+
+fw_status fw_dataset_open(const char *dir, fw_dataset **out, fw_err *err) {
+    char path[PATH_BYTES];
+    json_t *info = NULL;
+    fw_status st;
+    *out = NULL;
+    fw_dataset *ds = calloc(1, sizeof(*ds));
+    if (ds == NULL || (ds->dir = strdup(dir)) == NULL || (ds->priv = calloc(1, sizeof(*ds->priv))) == NULL) {
+        st = fw_fail(err, FW_NOMEM, "%s", dir);
+        goto done;
+    }
+    for (size_t n = strlen(ds->dir); n > 1 && ds->dir[n - 1] == '/'; n--) {
+        ds->dir[n - 1] = 0;
+    }
+    ds->priv->table_file = ds->priv->video_file = -1;
+    if (!fw_path_is_dir(dir)) {
+        st = fw_fail(err, FW_IO, "%s: no such folder", dir);
+        goto done;
+    }
+    if ((st = dir_path(ds, "meta/info.json", path, err)) != FW_OK) {
+        goto done;
+    }
+    if (!fw_path_exists(path)) {
+        st = fw_fail(err, FW_FORMAT, "%s: not a LeRobot dataset, it has no meta/info.json", dir);
+        goto done;
+    }
+    if ((st = fw_json_load(path, &info, err)) != FW_OK || (st = read_info(ds, path, info, err)) != FW_OK) {
+        goto done;
+    }
+    st = count_frames(ds, path, err);
+done:
+    json_decref(info);
+    if (st != FW_OK) {
+        fw_dataset_close(ds);
+        ds = NULL;
+    }
+    *out = ds;
+    return st;
+}
+
+static void free_texts(char **v, int64_t n) {
+    for (int64_t i = 0; v != NULL && i < n; i++) {
+        free(v[i]);
+    }
+    free(v);
+}
+
+void fw_dataset_priv_clear(struct fw_dataset_priv *p) {
+    fw_table_clear(&p->table);
+    fw_video_close(p->video);
+    *p = (struct fw_dataset_priv){.table_file = -1, .video_file = -1};
+}
+
+void fw_dataset_close(fw_dataset *ds) {
+    if (ds == NULL) {
+        return;
+    }
+    if (ds->priv != NULL) {
+        fw_dataset_priv_clear(ds->priv);
+        free(ds->priv);
+    }
+    for (int i = 0; i < ds->n_features; i++) {
+        free(ds->features[i].key);
+        free(ds->features[i].dtype);
+        free_texts(ds->features[i].names, ds->features[i].n_names);
+    }
+    for (int i = 0; i < ds->n_cameras; i++) {
+        free(ds->cameras[i].key);
+        free(ds->cameras[i].name);
+    }
+    for (int64_t e = 0; ds->episodes != NULL && e < ds->n_episodes; e++) {
+        free_texts(ds->episodes[e].tasks, ds->episodes[e].n_tasks);
+    }
+    free_texts(ds->tasks, ds->n_tasks);
+    free_texts(ds->data_files, ds->n_data_files);
+    free_texts(ds->video_files, ds->n_video_files);
+    free(ds->features);
+    free(ds->cameras);
+    free(ds->episodes);
+    free(ds->robot_type);
+    free(ds->dir);
+    free(ds);
+}
+
+int fw_dataset_camera(const fw_dataset *ds, const char *name) {
+    for (int i = 0; i < ds->n_cameras; i++) {
+        if (strcmp(ds->cameras[i].name, name) == 0 || strcmp(ds->cameras[i].key, name) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+const char *fw_dataset_video(const fw_dataset *ds, int64_t ep, int cam, double *from_s) {
+    int f = ds->episodes[ep].video[cam].file;
+    *from_s = ds->episodes[ep].video[cam].from_s;
+    return f >= 0 ? ds->video_files[f] : NULL;
+}
