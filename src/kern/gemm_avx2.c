@@ -1,5 +1,5 @@
-/* gemm_avx2.c - matrix products for avx2 */
-#include "kern/gemm_vec_int.h"
+/* gemm_avx2.c - matrix products and convolutions for avx2 */
+#include "kern/conv_vec_int.h"
 
 void fw_kern_init_gemm_avx2(fw_kern *k) {
     k->gemm_nr = NR;
@@ -7,4 +7,13 @@ void fw_kern_init_gemm_avx2(fw_kern *k) {
     k->gemm_pack = gemm_pack;
     k->gemm_scratch = gemm_scratch;
     k->gemm_f32 = gemm_f32;
+    k->conv_scratch = conv_scratch;
+    k->conv_fwd = conv_fwd;
+    k->conv_bwd_data = conv_bwd_data;
+    k->conv_bwd_weight = conv_bwd_weight;
+    k->conv_pack_bwd_bytes = conv_pack_bwd_bytes;
+    k->conv_pack_bwd = conv_pack_bwd;
+    k->dwconv_fwd = dwconv_fwd;
+    k->dwconv_bwd_data = dwconv_bwd_data;
+    k->dwconv_bwd_weight = dwconv_bwd_weight;
 }
