@@ -639,6 +639,10 @@ static void profile_add(fw_plan *p, const fw_step *c, double s) {
     }
 }
 
+void fw_plan_seek(fw_plan *p, uint64_t run) {
+    p->run = run;
+}
+
 fw_status fw_plan_run(fw_plan *p, fw_err *err) {
     fw_rng r = {p->seed ^ (p->run++ * 0x9E3779B97F4A7C15ull)};
     uint64_t seed = fw_rng_u64(&r);

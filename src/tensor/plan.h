@@ -36,6 +36,8 @@ void fw_plan_get_info(const fw_plan *p, fw_plan_info *out);
 void *fw_plan_data(fw_plan *p, fw_val v);
 /* Forward, and backward when train. FW_INVALID for an embedding id out of range. No allocation. */
 FW_NODISCARD fw_status fw_plan_run(fw_plan *p, fw_err *err);
+/* The next run is the `run`-th (from 0): what dropout draws depends on (seed, run), so training that resumes sets it. */
+void fw_plan_seek(fw_plan *p, uint64_t run);
 /* d loss / d parameter of the last run, [shape]; NULL if the parameter is frozen or unused. Overwritten at each run. */
 float *fw_plan_grad(fw_plan *p, const fw_parameter *param);
 /* Parameters changed (optimiser step, load): pack them again. A training plan packs by itself at each run. */
