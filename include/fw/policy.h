@@ -30,6 +30,8 @@ typedef struct fw_obs {
     int n_image;
     const float *state; /* [n_state], the embodiment's units */
     int n_state;
+    const float *prev_state;  /* [n_state] one control step ago, borrowed; NULL at an episode's start or when unknown */
+    const float *prev_action; /* [n_action] last command, borrowed; NULL at an episode's start or when unknown */
     const char *instruction; /* UTF-8 sentence */
     int64_t t_ns;            /* when it was observed */
 } fw_obs;

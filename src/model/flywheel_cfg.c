@@ -198,15 +198,16 @@ static fw_status parse_trunk(const json_t *t, const char *where, fw_flywheel_cfg
 }
 
 fw_status fw_flywheel_cfg_parse(const json_t *obj, const char *where, fw_flywheel_cfg *out, fw_err *err) {
-    static const char *const top[] = {"kind", "vision", "text", "trunk", "head", NULL};
+    static const char *const top[] = {"kind", "vision", "text", "proprio", "trunk", "head", NULL};
     static const char *const vision_keys[] = {"tower",     "image_size", "taps",    "cameras",   "train",
                                               "channels1", "channels2",  "kernel2", "keypoints", NULL};
     static const char *const text_keys[] = {"tower", "pool", "dim", NULL};
+    static const char *const proprio_keys[] = {"previous_state", "previous_action", NULL};
     static const char *const trunk_keys[] = {"kind", "hidden", "layers", "heads", "dropout", NULL};
     static const char *const head_keys[] = {"kind", "horizon", "execute", "flow_steps", NULL};
     fw_flywheel_cfg c;
     fw_flywheel_cfg_default(&c);
-    const json_t *v = NULL, *t = NULL, *k = NULL, *h = NULL;
+    const json_t *v = NULL, *t = NULL, *p = NULL, *k = NULL, *h = NULL;
     if (!json_is_object(obj)) {
         return fw_fail(err, FW_FORMAT, "%s: the model is not a JSON object", where);
     }
@@ -214,10 +215,15 @@ fw_status fw_flywheel_cfg_parse(const json_t *obj, const char *where, fw_flywhee
     FW_TRY(parse_name(obj, "kind", where, "flywheel-s", err));
     FW_TRY(section(obj, "vision", where, vision_keys, &v, err));
     FW_TRY(section(obj, "text", where, text_keys, &t, err));
+    FW_TRY(section(obj, "proprio", where, proprio_keys, &p, err));
     FW_TRY(section(obj, "trunk", where, trunk_keys, &k, err));
     FW_TRY(section(obj, "head", where, head_keys, &h, err));
     if (v != NULL) {
         FW_TRY(parse_vision(v, where, &c, err));
+    }
+    if (p != NULL) {
+        FW_TRY(fw_json_bool_or(p, "previous_state", where, c.prev_state, &c.prev_state, err));
+        FW_TRY(fw_json_bool_or(p, "previous_action", where, c.prev_action, &c.prev_action, err));
     }
     if (k != NULL) {
         FW_TRY(parse_trunk(k, where, &c, err));
@@ -253,7 +259,7 @@ static int put_ints(json_t *obj, const int_key *keys, size_t n, const fw_flywhee
 
 json_t *fw_flywheel_cfg_json(const fw_flywheel_cfg *cfg) {
     json_t *taps = json_array(), *cams = json_array();
-    json_t *v = json_object(), *t = json_object(), *k = json_object(), *h = json_object();
+    json_t *v = json_object(), *t = json_object(), *p = json_object(), *k = json_object(), *h = json_object();
     int bad = 0;
     for (int i = 0; i < cfg->n_tap; i++) {
         bad |= json_array_append_new(taps, json_integer(cfg->tap[i]));
@@ -268,6 +274,8 @@ json_t *fw_flywheel_cfg_json(const fw_flywheel_cfg *cfg) {
     bad |= json_object_set_new(t, "tower", json_string("minilm"));
     bad |= json_object_set_new(t, "pool", json_string(pool_names[cfg->text_tokens]));
     bad |= put_ints(t, text_ints, N(text_ints), cfg);
+    bad |= json_object_set_new(p, "previous_state", json_boolean(cfg->prev_state));
+    bad |= json_object_set_new(p, "previous_action", json_boolean(cfg->prev_action));
     bad |= json_object_set_new(k, "kind", json_string(trunk_names[cfg->trunk]));
     bad |= put_ints(k, trunk_ints, N(trunk_ints), cfg);
     bad |= json_object_set_new(k, "dropout", json_real((double)cfg->dropout));
@@ -276,6 +284,7 @@ json_t *fw_flywheel_cfg_json(const fw_flywheel_cfg *cfg) {
     json_t *top = json_object();
     bad |= json_object_set_new(top, "kind", json_string("flywheel-s"));
     bad |= json_object_set_new(top, "vision", v) | json_object_set_new(top, "text", t);
+    bad |= json_object_set_new(top, "proprio", p);
     bad |= json_object_set_new(top, "trunk", k) | json_object_set_new(top, "head", h);
     if (bad != 0) {
         json_decref(top);

@@ -47,6 +47,8 @@ typedef struct fw_flywheel_cfg {
     int channels1;          /* 1x1 conv */
     int channels2, kernel2; /* second conv: 0 channels = none; kernel 1 or 3 */
     int keypoints;          /* a branch */
+    /* what it knows of its body, beside the state (proprio.h) */
+    bool prev_state, prev_action;
     /* trunk */
     fw_trunk_kind trunk;
     int hidden, layers; /* MLP width and hidden layers; transformer width and blocks */

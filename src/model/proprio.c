@@ -1,0 +1,63 @@
+#include "model/proprio.h"
+
+#include <string.h>
+
+int fw_proprio_width(const fw_flywheel_cfg *cfg, const fw_embodiment *emb) {
+    return emb->n_state * (cfg->prev_state ? 2 : 1) + (cfg->prev_action ? emb->n_action : 0);
+}
+
+fw_status fw_proprio_init(fw_proprio *p, const fw_flywheel_cfg *cfg, const fw_embodiment *emb, const fw_stats *stats,
+                          fw_err *err) {
+    fw_stat st;
+    fw_status s;
+    *p = (fw_proprio){.n_state = emb->n_state,
+                      .n_action = emb->n_action,
+                      .prev_state = cfg->prev_state,
+                      .prev_action = cfg->prev_action};
+    if ((s = fw_stats_get(stats, "observation.state", emb->n_state, &st, err)) != FW_OK ||
+        (s = fw_norm_dims(&st, emb->state, emb->n_state, &p->state, err)) != FW_OK ||
+        (s = fw_stats_get(stats, "action", emb->n_action, &st, err)) != FW_OK ||
+        (s = fw_norm_dims(&st, emb->action, emb->n_action, &p->action, err)) != FW_OK) {
+        goto done;
+    }
+    if (p->prev_state) {
+        float floor[FW_DIM_MAX]; /* a hundredth of the state's own scale: less is sensor noise, not motion */
+        for (int i = 0; i < emb->n_state; i++) {
+            floor[i] = 0.01f / p->state.scale[i];
+        }
+        if ((s = fw_stats_get(stats, "observation.state.delta", emb->n_state, &st, err)) == FW_OK) {
+            s = fw_norm_make(&st, FW_NORM_MEAN_STD, floor, &p->delta, err);
+        }
+    }
+done:
+    if (s != FW_OK) {
+        fw_proprio_clear(p);
+    }
+    return s;
+}
+
+void fw_proprio_clear(fw_proprio *p) {
+    fw_norm_clear(&p->state);
+    fw_norm_clear(&p->delta);
+    fw_norm_clear(&p->action);
+}
+
+void fw_proprio_row(const fw_proprio *p, const float *state, const float *prev_state, const float *prev_action,
+                    float *out) {
+    fw_norm_apply(&p->state, state, out, 1);
+    out += p->n_state;
+    if (p->prev_state) {
+        for (int i = 0; i < p->n_state; i++) {
+            float d = prev_state != NULL ? state[i] - prev_state[i] : 0.0f;
+            out[i] = (d - p->delta.shift[i]) * p->delta.scale[i];
+        }
+        out += p->n_state;
+    }
+    if (p->prev_action) {
+        if (prev_action != NULL) {
+            fw_norm_apply(&p->action, prev_action, out, 1);
+        } else {
+            memset(out, 0, sizeof(float) * (size_t)p->n_action);
+        }
+    }
+}

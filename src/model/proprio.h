@@ -1,0 +1,33 @@
+/*
+ * proprio.h - what a policy is told about its own body: the state, and where the config asks for it the motion since
+ * the control step before ("previous_state") and the last command ("previous_action").
+ *
+ * A single state says where the robot is, not where it is going, and a gripper without a sensor says nothing at all.
+ * Both extras are known on a robot at any moment. The row is [state | state - previous state | previous action], each
+ * part normalised; a missing previous state counts as standing still, a missing previous action as the mean one.
+ */
+#ifndef FW_MODEL_PROPRIO_H
+#define FW_MODEL_PROPRIO_H
+
+#include "fw/embodiment.h"
+#include "model/flywheel_s.h"
+#include "model/normalize.h"
+
+typedef struct fw_proprio {
+    int n_state, n_action;
+    bool prev_state, prev_action;
+    fw_norm state, delta, action; /* delta: only with prev_state; action always (it also maps the chunk) */
+} fw_proprio;
+
+/* Values of a row for this config: what fw_flywheel_build calls n_state. */
+int fw_proprio_width(const fw_flywheel_cfg *cfg, const fw_embodiment *emb);
+/* From "observation.state", "action" and, with previous_state, "observation.state.delta" of the statistics.
+ * fw_proprio_clear frees. */
+FW_NODISCARD fw_status fw_proprio_init(fw_proprio *p, const fw_flywheel_cfg *cfg, const fw_embodiment *emb,
+                                       const fw_stats *stats, fw_err *err);
+void fw_proprio_clear(fw_proprio *p);
+/* out [width]. state [n_state], prev_state [n_state] or NULL, prev_action [n_action] or NULL, in the robot's units. */
+void fw_proprio_row(const fw_proprio *p, const float *state, const float *prev_state, const float *prev_action,
+                    float *out);
+
+#endif /* FW_MODEL_PROPRIO_H */
