@@ -1,0 +1,141 @@
+/*
+ * alloc_guard.h - counts every allocation and release of the whole process, libraries included, in one stretch of a test.
+ *
+ *     CHECK_NO_ALLOC(fw_plan_run(plan, err));
+ *
+ * Include it in one file of a test program. It defines malloc and its family in the executable, which the dynamic linker
+ * prefers over libc's for every library (libstdc++'s operator new calls malloc as well), and passes calls on to glibc's own
+ * entry points. Under the sanitizers, which own malloc, their hooks are used instead. The first counted call is reported
+ * with its stack. Threads: all of them are counted; begin and end from one.
+ */
+#ifndef FW_ALLOC_GUARD_H
+#define FW_ALLOC_GUARD_H
+
+#include <errno.h>
+#include <execinfo.h>
+#include <malloc.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "fw_test.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define FW_GUARD_HOOKS 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define FW_GUARD_HOOKS 1
+#endif
+#endif
+
+#define FW_GUARD_DEPTH 24
+
+static atomic_bool fw_guard_on;
+static atomic_uint_fast64_t fw_guard_calls;
+static void *fw_guard_stack[FW_GUARD_DEPTH];
+static atomic_int fw_guard_depth;
+
+static void fw_guard_count(void) {
+    if (!atomic_load_explicit(&fw_guard_on, memory_order_relaxed)) {
+        return;
+    }
+    if (atomic_fetch_add(&fw_guard_calls, 1) == 0) {
+        atomic_store(&fw_guard_depth, backtrace(fw_guard_stack, FW_GUARD_DEPTH));
+    }
+}
+
+#ifdef FW_GUARD_HOOKS
+#include <sanitizer/allocator_interface.h>
+
+static void fw_guard_malloc_hook(const volatile void *p, size_t n) {
+    (void)p, (void)n;
+    fw_guard_count();
+}
+static void fw_guard_free_hook(const volatile void *p) {
+    (void)p;
+    fw_guard_count();
+}
+static void fw_guard_install(void) {
+    static int done;
+    if (!done) {
+        done = __sanitizer_install_malloc_and_free_hooks(fw_guard_malloc_hook, fw_guard_free_hook);
+        CHECK(done > 0);
+    }
+}
+#else
+void *__libc_malloc(size_t n);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *p, size_t n);
+void *__libc_memalign(size_t align, size_t n);
+void __libc_free(void *p);
+
+void *malloc(size_t n) {
+    fw_guard_count();
+    return __libc_malloc(n);
+}
+void *calloc(size_t n, size_t size) {
+    fw_guard_count();
+    return __libc_calloc(n, size);
+}
+void *realloc(void *p, size_t n) {
+    fw_guard_count();
+    return __libc_realloc(p, n);
+}
+void *memalign(size_t align, size_t n) {
+    fw_guard_count();
+    return __libc_memalign(align, n);
+}
+void *aligned_alloc(size_t align, size_t n) {
+    fw_guard_count();
+    return __libc_memalign(align, n);
+}
+int posix_memalign(void **p, size_t align, size_t n) {
+    fw_guard_count();
+    void *q = __libc_memalign(align, n);
+    if (q == NULL) {
+        return ENOMEM;
+    }
+    *p = q;
+    return 0;
+}
+void free(void *p) {
+    if (p != NULL) {
+        fw_guard_count();
+    }
+    __libc_free(p);
+}
+static void fw_guard_install(void) {}
+#endif
+
+/* Count from here. */
+static inline void fw_alloc_guard_begin(void) {
+    void *warm[2];
+    fw_guard_install();
+    backtrace(warm, 2); /* loads its library the first time, which allocates */
+    atomic_store(&fw_guard_calls, 0);
+    atomic_store(&fw_guard_depth, 0);
+    atomic_store(&fw_guard_on, true);
+}
+
+/* Stop, and return how many calls there were; shows where the first came from. */
+static inline uint64_t fw_alloc_guard_end(void) {
+    atomic_store(&fw_guard_on, false);
+    uint64_t calls = atomic_load(&fw_guard_calls);
+    if (calls > 0) {
+        fprintf(stderr, "%" PRIu64 " calls to the allocator, the first from:\n", calls);
+        backtrace_symbols_fd(fw_guard_stack, atomic_load(&fw_guard_depth), 2);
+    }
+    return calls;
+}
+
+#define CHECK_NO_ALLOC(statement)                                                                                      \
+    do {                                                                                                               \
+        fw_alloc_guard_begin();                                                                                        \
+        statement;                                                                                                     \
+        uint64_t calls_ = fw_alloc_guard_end();                                                                        \
+        if (calls_ != 0)                                                                                               \
+            FW_FAILED("%s: %" PRIu64 " allocations, wanted none", #statement, calls_);                                 \
+    } while (0)
+
+#endif /* FW_ALLOC_GUARD_H */
