@@ -19,7 +19,11 @@
 #include "fw/status.h"
 
 /* X(name, one line of help) */
-#define FW_VERBS(X) X(version, "what this build is")
+/* clang-format off */
+#define FW_VERBS(X)                                                        \
+  X(towers,  "convert the pretrained towers")                              \
+  X(version, "what this build is")
+/* clang-format on */
 
 typedef struct fw_verb {
     const char *name, *help;

@@ -347,7 +347,7 @@ static void build_transformer(builder *b) {
 /* ---- the whole ---- */
 
 static fw_status check(const fw_flywheel_cfg *cfg, int n_state, int n_action, int64_t batch, fw_err *err) {
-    if (n_state < 1 || n_state > FW_DIM_MAX || n_action < 1 || n_action > FW_DIM_MAX || batch < 1) {
+    if (n_state < 1 || n_state > 3 * FW_DIM_MAX || n_action < 1 || n_action > FW_DIM_MAX || batch < 1) {
         return fw_fail(err, FW_INVALID,
                        "flywheel-s: %d state and %d action values, batch %lld: wanted 1 to %d, batch >= 1", n_state,
                        n_action, (long long)batch, FW_DIM_MAX);

@@ -36,6 +36,7 @@ typedef struct raw_tensor {
     uint32_t storage;
     int64_t offset;
     fw_shape shape;
+    int64_t stride[FW_MAX_DIMS];
     bool contiguous, empty;
 } raw_tensor;
 
@@ -50,7 +51,9 @@ struct fw_pth {
     const uint8_t *data;
     size_t size;
     fw_pth_tensor *tensor;
+    void **copy; /* per tensor: its values in row-major order when the file has another; else NULL */
     int n;
+    size_t copied; /* bytes of all copies */
 };
 
 /* One run of the machine; several values of several pickles share the tables. */
@@ -263,9 +266,10 @@ static fw_status rebuild_tensor(machine *m, const value *args) {
     int64_t step = 1;
     for (int d = t.shape.n - 1; d >= 0; d--) {
         const value *s = &m->v[size->item[d]], *k = &m->v[stride->item[d]];
-        if (s->kind != INT || k->kind != INT || s->i < 0) {
-            return FAIL(m, "%s: byte %zu: a tensor whose size is not numbers >= 0", m->where, m->at);
+        if (s->kind != INT || k->kind != INT || s->i < 0 || k->i < 0) {
+            return FAIL(m, "%s: byte %zu: a tensor whose size or stride is not numbers >= 0", m->where, m->at);
         }
+        t.stride[d] = k->i;
         t.shape.d[d] = s->i;
         t.empty = t.empty || s->i == 0;
         t.contiguous = t.contiguous && (s->i == 1 || k->i == step);
@@ -529,6 +533,58 @@ static fw_status run_pickle(machine *m, uint32_t *out) {
 
 /* ---- from the state dict to tensors ---- */
 
+/* Do all elements of the tensor lie in its storage? Nor may it repeat values to become larger than that. */
+static bool tensor_fits(const raw_tensor *t, const storage *s) {
+    int64_t last = t->offset;
+    if (s->data == NULL || t->empty || fw_shape_count(&t->shape) > s->count) {
+        return false;
+    }
+    for (int d = 0; d < t->shape.n; d++) {
+        int64_t reach = 0;
+        if (__builtin_mul_overflow(t->shape.d[d] - 1, t->stride[d], &reach) ||
+            __builtin_add_overflow(last, reach, &last)) {
+            return false;
+        }
+    }
+    return last < s->count;
+}
+
+/* Strided elements, in row-major order. */
+static void gather(const raw_tensor *t, const uint8_t *src, size_t elem, uint8_t *dst) {
+    int64_t at[FW_MAX_DIMS] = {0}, n = fw_shape_count(&t->shape);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t from = t->offset;
+        for (int d = 0; d < t->shape.n; d++) {
+            from += at[d] * t->stride[d];
+        }
+        memcpy(dst + (size_t)i * elem, src + (size_t)from * elem, elem);
+        for (int d = t->shape.n - 1; d >= 0 && ++at[d] == t->shape.d[d]; d--) {
+            at[d] = 0;
+        }
+    }
+}
+
+/* The tensor's bytes: in the file, or copied when they are in another order there. */
+static fw_status tensor_data(fw_pth *p, const raw_tensor *t, const storage *s, size_t bytes, const void **out,
+                             fw_err *err) {
+    size_t elem = fw_dtype_bytes(s->dtype);
+    *out = s->data + (size_t)t->offset * elem;
+    if (t->contiguous) {
+        return FW_OK;
+    }
+    if (bytes > p->size - p->copied) { /* many tensors over one storage: a small file must not ask for much memory */
+        return fw_fail(err, FW_UNSUPPORTED, "%s: its strided tensors are larger than the file", p->where);
+    }
+    p->copy[p->n] = malloc(bytes);
+    if (p->copy[p->n] == NULL) {
+        return fw_fail(err, FW_NOMEM, "%s: no memory for %zu bytes", p->where, bytes);
+    }
+    p->copied += bytes;
+    gather(t, s->data, elem, p->copy[p->n]);
+    *out = p->copy[p->n];
+    return FW_OK;
+}
+
 static fw_status emit_tensor(fw_pth *p, const machine *m, const value *key, const value *val, fw_err *err) {
     int n = key->i < 200 ? (int)key->i : 200;
     const char *name = (const char *)key->s;
@@ -537,24 +593,21 @@ static fw_status emit_tensor(fw_pth *p, const machine *m, const value *key, cons
     }
     const raw_tensor *t = &m->t[val->i];
     const storage *s = &m->st[t->storage];
-    if (t->empty || !t->contiguous) {
-        return fw_fail(err, FW_UNSUPPORTED, "%s: tensor '%.*s' is %s", p->where, n, name,
-                       t->empty ? "empty" : "not contiguous");
+    if (!tensor_fits(t, s)) {
+        return fw_fail(err, FW_FORMAT, "%s: tensor '%.*s' is empty or reaches past its storage of %lld values",
+                       p->where, n, name, (long long)s->count);
     }
-    int64_t count = fw_shape_count(&t->shape);
-    if (s->data == NULL || count > s->count || t->offset > s->count - count) {
-        return fw_fail(err, FW_FORMAT, "%s: tensor '%.*s' reaches past its storage of %lld values", p->where, n, name,
-                       (long long)s->count);
-    }
+    size_t bytes = (size_t)fw_shape_count(&t->shape) * fw_dtype_bytes(s->dtype);
+    const void *data = NULL;
+    FW_TRY(tensor_data(p, t, s, bytes, &data, err));
     char *copy = malloc((size_t)key->i + 1);
     if (copy == NULL) {
+        free(p->copy[p->n]);
         return fw_fail(err, FW_NOMEM, "%s: no memory", p->where);
     }
     memcpy(copy, key->s, (size_t)key->i);
     copy[key->i] = 0;
-    size_t elem = fw_dtype_bytes(s->dtype);
-    p->tensor[p->n++] =
-        (fw_pth_tensor){copy, s->dtype, t->shape, s->data + (size_t)t->offset * elem, (size_t)count * elem};
+    p->tensor[p->n++] = (fw_pth_tensor){copy, s->dtype, t->shape, data, bytes};
     if (strlen(copy) != (size_t)key->i) {
         return fw_fail(err, FW_FORMAT, "%s: a tensor's name has a zero byte in it", p->where);
     }
@@ -571,7 +624,8 @@ static fw_status emit(fw_pth *p, const machine *m, uint32_t root, fw_err *err) {
         return fw_fail(err, FW_FORMAT, "%s: holds %s, wanted a state dict", p->where, kind_name[d->kind]);
     }
     p->tensor = calloc((size_t)d->n / 2 + 1, sizeof *p->tensor);
-    if (p->tensor == NULL) {
+    p->copy = calloc((size_t)d->n / 2 + 1, sizeof *p->copy);
+    if (p->tensor == NULL || p->copy == NULL) {
         return fw_fail(err, FW_NOMEM, "%s: no memory for %u tensors", p->where, d->n / 2);
     }
     for (uint32_t i = 0; i + 1 < d->n; i += 2) {
@@ -832,7 +886,9 @@ void fw_pth_close(fw_pth *p) {
     }
     for (int i = 0; i < p->n; i++) {
         free((char *)p->tensor[i].name);
+        free(p->copy[i]);
     }
+    free(p->copy);
     free(p->tensor);
     free(p->where);
     if (p->map.data != NULL) {

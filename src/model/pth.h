@@ -17,7 +17,7 @@ typedef struct fw_pth_tensor {
     const char *name; /* NUL-terminated, owned by the fw_pth */
     fw_dtype dtype;
     fw_shape shape;
-    const void *data; /* little-endian, may be unaligned; borrowed until close */
+    const void *data; /* row-major, little-endian, may be unaligned; borrowed until close */
     size_t bytes;
 } fw_pth_tensor;
 
