@@ -1,11 +1,10 @@
 /* op_activation.c - y = act(x). backward: dx = dy * act'(x). */
 #include "tensor/op_int.h"
 
-static void act_block(const fw_step *s, const void *arg, int64_t i0, int64_t i1, int index, void *scratch) {
+static void act_block(const fw_step *s, const void *arg, fw_part part) {
     (void)arg;
-    (void)index;
-    (void)scratch;
-    s->kern->act_fwd(s->node->u.activation.act, (const float *)s->x[0] + i0, (float *)s->y + i0, i1 - i0);
+    s->kern->act_fwd(s->node->u.activation.act, (const float *)s->x[0] + part.i0, (float *)s->y + part.i0,
+                     part.i1 - part.i0);
 }
 
 static fw_status activation_forward(const fw_step *s, fw_err *err) {

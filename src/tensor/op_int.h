@@ -146,12 +146,28 @@ static inline fw_init fw_init_fan(int64_t fan_in) {
 }
 
 /* ---- running ---- */
-/* fn over [0,n) in blocks of `block`, on the pool. scratch: the worker's own. index: number of the block. */
-typedef void fw_split_fn(const fw_step *s, const void *arg, int64_t i0, int64_t i1, int index, void *scratch);
+/* Items [i0,i1) of a split; index: number of the block; scratch: the worker's own. */
+typedef struct fw_part {
+    int64_t i0, i1;
+    int index;
+    void *scratch;
+} fw_part;
+/* fn over [0,n) in blocks of `block`, on the pool. */
+typedef void fw_split_fn(const fw_step *s, const void *arg, fw_part part);
 void fw_split(const fw_step *s, const void *arg, int64_t n, int64_t block, fw_split_fn *fn);
 /* A block size for n items of `cost` elements each: about 16k elements, at most FW_MAX_BLOCK blocks. */
 #define FW_MAX_BLOCK 32
 int64_t fw_block(int64_t n, int64_t cost);
+/* The same for sums over r rows of c elements, of which each block keeps its own: at most FW_MAX_PART blocks. */
+#define FW_MAX_PART 8
+int64_t fw_part_block(int64_t r, int64_t c);
+static inline int64_t fw_n_part(int64_t r, int64_t c) {
+    int64_t b = fw_part_block(r, c);
+    return (r + b - 1) / b;
+}
+static inline const float *fw_x(const fw_step *s, int k) {
+    return s->x[k];
+}
 
 /* Matrix products over the pool (gemm_par.c). g: the whole product; scratch from fw_gemm_scratch. */
 void fw_gemm_par(const fw_step *s, const fw_gemm *g);

@@ -23,14 +23,14 @@ static dims dims_of(const fw_graph *g, const fw_node *n) {
 
 static const fw_op k_l1, k_mse;
 
-static void sum_block(const fw_step *s, const void *arg, int64_t i0, int64_t i1, int index, void *scratch) {
+static void sum_block(const fw_step *s, const void *arg, fw_part part) {
     const dims *d = arg;
-    const float *w = s->x[W] == NULL ? NULL : (const float *)s->x[W] + i0;
-    const float *p = (const float *)s->x[P] + i0 * d->per, *t = (const float *)s->x[T] + i0 * d->per;
-    double *sums = (double *)s->scratch + 2 * index;
-    (void)scratch;
+    const float *w = s->x[W] == NULL ? NULL : (const float *)s->x[W] + part.i0;
+    const float *p = (const float *)s->x[P] + part.i0 * d->per, *t = (const float *)s->x[T] + part.i0 * d->per;
+    double *sums = (double *)s->scratch + 2 * part.index;
     sums[0] = sums[1] = 0;
-    (s->node->op == &k_l1 ? s->kern->l1_loss : s->kern->mse_loss)(p, t, w, i1 - i0, d->per, &sums[0], &sums[1]);
+    (s->node->op == &k_l1 ? s->kern->l1_loss : s->kern->mse_loss)(p, t, w, part.i1 - part.i0, d->per, &sums[0],
+                                                                  &sums[1]);
 }
 
 static fw_status loss_forward(const fw_step *s, fw_err *err) {
@@ -52,15 +52,13 @@ static fw_status loss_forward(const fw_step *s, fw_err *err) {
     return FW_OK;
 }
 
-static void grad_block(const fw_step *s, const void *arg, int64_t i0, int64_t i1, int index, void *scratch) {
+static void grad_block(const fw_step *s, const void *arg, fw_part part) {
     const dims *d = arg;
-    const float *w = s->x[W] == NULL ? NULL : (const float *)s->x[W] + i0;
-    int64_t at = i0 * d->per;
-    (void)index;
-    (void)scratch;
-    (s->node->op == &k_l1 ? s->kern->l1_grad : s->kern->mse_grad)((const float *)s->x[P] + at,
-                                                                  (const float *)s->x[T] + at, w, i1 - i0, d->per,
-                                                                  s->dy[0] * *(const float *)s->save, s->dx[P] + at);
+    const float *w = s->x[W] == NULL ? NULL : (const float *)s->x[W] + part.i0;
+    int64_t at = part.i0 * d->per;
+    (s->node->op == &k_l1 ? s->kern->l1_grad : s->kern->mse_grad)(
+        (const float *)s->x[P] + at, (const float *)s->x[T] + at, w, part.i1 - part.i0, d->per,
+        s->dy[0] * *(const float *)s->save, s->dx[P] + at);
 }
 
 static void loss_backward(const fw_step *s) {
@@ -87,7 +85,7 @@ static fw_scratch loss_scratch(const fw_graph *g, const fw_node *n, const fw_ker
     (void)n;
     (void)k;
     (void)want;
-    return (fw_scratch){.shared = backward ? 0 : (FW_MAX_BLOCK + 1) * 2 * sizeof(double)};
+    return (fw_scratch){.shared = backward ? 0 : FW_MAX_BLOCK * 2 * sizeof(double)};
 }
 
 static double loss_flops(const fw_graph *g, const fw_node *n, unsigned want) {

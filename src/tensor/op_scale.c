@@ -1,11 +1,9 @@
 /* op_scale.c - y = a x. backward: dx = a dy. */
 #include "tensor/op_int.h"
 
-static void scale_block(const fw_step *s, const void *arg, int64_t i0, int64_t i1, int index, void *scratch) {
+static void scale_block(const fw_step *s, const void *arg, fw_part part) {
     (void)arg;
-    (void)index;
-    (void)scratch;
-    s->kern->scale(s->node->u.scale.a, (const float *)s->x[0] + i0, (float *)s->y + i0, i1 - i0);
+    s->kern->scale(s->node->u.scale.a, (const float *)s->x[0] + part.i0, (float *)s->y + part.i0, part.i1 - part.i0);
 }
 
 static fw_status scale_forward(const fw_step *s, fw_err *err) {
@@ -15,14 +13,12 @@ static fw_status scale_forward(const fw_step *s, fw_err *err) {
     return FW_OK;
 }
 
-static void grad_block(const fw_step *s, const void *arg, int64_t i0, int64_t i1, int index, void *scratch) {
+static void grad_block(const fw_step *s, const void *arg, fw_part part) {
     (void)arg;
-    (void)index;
-    (void)scratch;
     if (s->add[0]) {
-        s->kern->axpy(s->node->u.scale.a, s->dy + i0, s->dx[0] + i0, i1 - i0);
+        s->kern->axpy(s->node->u.scale.a, s->dy + part.i0, s->dx[0] + part.i0, part.i1 - part.i0);
     } else {
-        s->kern->scale(s->node->u.scale.a, s->dy + i0, s->dx[0] + i0, i1 - i0);
+        s->kern->scale(s->node->u.scale.a, s->dy + part.i0, s->dx[0] + part.i0, part.i1 - part.i0);
     }
 }
 

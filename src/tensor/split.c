@@ -14,8 +14,12 @@ typedef struct job {
 
 static void run_block(void *ctx, int i, int worker) {
     const job *j = ctx;
-    int64_t i0 = i * j->block, i1 = i0 + j->block < j->n ? i0 + j->block : j->n;
-    j->fn(j->s, j->arg, i0, i1, i, j->s->worker + (size_t)worker * j->s->worker_stride);
+    fw_part part = {.i0 = i * j->block, .index = i, .scratch = NULL};
+    if (j->s->worker != NULL) {
+        part.scratch = j->s->worker + (size_t)worker * j->s->worker_stride;
+    }
+    part.i1 = part.i0 + j->block < j->n ? part.i0 + j->block : j->n;
+    j->fn(j->s, j->arg, part);
 }
 
 void fw_split(const fw_step *s, const void *arg, int64_t n, int64_t block, fw_split_fn *fn) {
@@ -64,10 +68,9 @@ typedef struct gemm_job {
     tiles t;
 } gemm_job;
 
-static void run_tile(const fw_step *s, const void *arg, int64_t i0, int64_t i1, int index, void *scratch) {
+static void run_tile(const fw_step *s, const void *arg, fw_part part) {
     const gemm_job *j = arg;
-    (void)index;
-    for (int64_t i = i0; i < i1; i++) {
+    for (int64_t i = part.i0; i < part.i1; i++) {
         fw_gemm g = *j->g;
         int64_t r0 = i / j->t.n_n * j->t.mb, c0 = i % j->t.n_n * j->t.nb;
         g.m = g.m - r0 < j->t.mb ? g.m - r0 : j->t.mb;
@@ -77,13 +80,19 @@ static void run_tile(const fw_step *s, const void *arg, int64_t i0, int64_t i1, 
         g.c += r0 * g.ldc;
         g.epi.residual = g.epi.residual == NULL ? NULL : g.epi.residual + r0 * g.epi.ld_residual;
         g.epi.pre = g.epi.pre == NULL ? NULL : g.epi.pre + r0 * g.epi.ld_pre;
-        s->kern->gemm_f32(&g, scratch);
+        s->kern->gemm_f32(&g, part.scratch);
     }
 }
 
 void fw_gemm_par(const fw_step *s, const fw_gemm *g) {
     gemm_job j = {g, tiles_of(s->kern, g->m, g->n, g->k)};
     fw_split(s, &j, j.t.n_m * j.t.n_n, 1, run_tile);
+}
+
+/* Rows of a reduction [r,c] are cut into at most FW_MAX_PART blocks; each sums into its own row of partial sums. */
+int64_t fw_part_block(int64_t r, int64_t c) {
+    int64_t b = fw_block(r, c), least = (r + FW_MAX_PART - 1) / FW_MAX_PART;
+    return b > least ? b : least;
 }
 
 size_t fw_gemm_par_scratch(const fw_kern *k, int64_t m, int64_t n, int64_t kk, bool trans_a) {
@@ -97,12 +106,10 @@ typedef struct pack_job {
     fw_layout layout;
 } pack_job;
 
-static void pack_block(const fw_step *s, const void *arg, int64_t i0, int64_t i1, int index, void *scratch) {
+static void pack_block(const fw_step *s, const void *arg, fw_part part) {
     const pack_job *j = arg;
-    int64_t nr = s->kern->gemm_nr, n1 = i1 * nr < j->n ? i1 * nr : j->n;
-    (void)index;
-    (void)scratch;
-    s->kern->gemm_pack(j->dst, j->b, j->ldb, j->layout, j->n, j->k, i0 * nr, n1);
+    int64_t nr = s->kern->gemm_nr, n1 = part.i1 * nr < j->n ? part.i1 * nr : j->n;
+    s->kern->gemm_pack(j->dst, j->b, j->ldb, j->layout, j->n, j->k, part.i0 * nr, n1);
 }
 
 void fw_gemm_pack_par(const fw_step *s, void *dst, const float *b, int64_t ldb, fw_layout layout, int64_t n,
@@ -122,11 +129,9 @@ typedef struct flat_job {
     bool add;
 } flat_job;
 
-static void colsum_block(const fw_step *s, const void *arg, int64_t i0, int64_t i1, int index, void *scratch) {
+static void colsum_block(const fw_step *s, const void *arg, fw_part part) {
     const flat_job *j = arg;
-    (void)index;
-    (void)scratch;
-    s->kern->colsum(j->x + i0, j->c, j->y + i0, j->add, j->r, i1 - i0);
+    s->kern->colsum(j->x + part.i0, j->c, j->y + part.i0, j->add, j->r, part.i1 - part.i0);
 }
 
 void fw_colsum_par(const fw_step *s, const float *x, int64_t r, int64_t c, float *y, bool add) {
@@ -135,14 +140,12 @@ void fw_colsum_par(const fw_step *s, const float *x, int64_t r, int64_t c, float
     fw_split(s, &j, c, b, colsum_block);
 }
 
-static void copy_block(const fw_step *s, const void *arg, int64_t i0, int64_t i1, int index, void *scratch) {
+static void copy_block(const fw_step *s, const void *arg, fw_part part) {
     const flat_job *j = arg;
-    (void)index;
-    (void)scratch;
     if (j->add) {
-        s->kern->axpy(1.0f, j->x + i0, j->y + i0, i1 - i0);
+        s->kern->axpy(1.0f, j->x + part.i0, j->y + part.i0, part.i1 - part.i0);
     } else {
-        memcpy(j->y + i0, j->x + i0, (size_t)(i1 - i0) * sizeof(float));
+        memcpy(j->y + part.i0, j->x + part.i0, (size_t)(part.i1 - part.i0) * sizeof(float));
     }
 }
 
@@ -151,11 +154,9 @@ void fw_copy_par(const fw_step *s, const float *x, float *y, bool add, int64_t n
     fw_split(s, &j, n, fw_block(n, 1), copy_block);
 }
 
-static void act_bwd_block(const fw_step *s, const void *arg, int64_t i0, int64_t i1, int index, void *scratch) {
+static void act_bwd_block(const fw_step *s, const void *arg, fw_part part) {
     const flat_job *j = arg;
-    (void)index;
-    (void)scratch;
-    s->kern->act_bwd(j->act, j->x + i0, j->dy + i0, j->y + i0, j->add, i1 - i0);
+    s->kern->act_bwd(j->act, j->x + part.i0, j->dy + part.i0, j->y + part.i0, j->add, part.i1 - part.i0);
 }
 
 void fw_act_bwd_par(const fw_step *s, fw_act act, const float *x, const float *dy, float *dx, bool add, int64_t n) {
