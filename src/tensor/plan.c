@@ -577,10 +577,6 @@ float *fw_plan_grad(fw_plan *p, const fw_parameter *param) {
     return NULL;
 }
 
-void fw_plan_set_run(fw_plan *p, uint64_t run) {
-    p->run = run;
-}
-
 /* ---- running ---- */
 
 /* Under AddressSanitizer: only what lives at step `at` may be touched. */

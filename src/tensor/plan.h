@@ -42,8 +42,6 @@ void fw_plan_seek(fw_plan *p, uint64_t run);
 float *fw_plan_grad(fw_plan *p, const fw_parameter *param);
 /* Parameters changed (optimiser step, load): pack them again. A training plan packs by itself at each run. */
 void fw_plan_repack(fw_plan *p);
-/* The number of the next run (0 for a new plan, counted up by each): it picks the dropout masks. For resuming. */
-void fw_plan_set_run(fw_plan *p, uint64_t run);
 /* Seconds spent per kind of operation since the last call, for benchmarks: prints a table to stderr. Off unless asked. */
 void fw_plan_profile(fw_plan *p, bool on);
 

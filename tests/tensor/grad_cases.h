@@ -262,7 +262,7 @@ static const gcase k_cases[] = {
     {"slice_rows", c_slice_rows, 0},
     {"losses", c_losses, 0},
     {"cross_entropy", c_cross_entropy, 0},
-    {"transformer", c_transformer, 0},
+    {"transformer", c_transformer, 1e-3},
     {"conv_1x1", c_conv_1x1, 0},
     {"conv_3x3", c_conv_3x3, 0},
     {"conv_3x3_s2", c_conv_3x3_s2, 0},
