@@ -111,11 +111,12 @@ void sim_control_target(fw_sim *s, const double a[5], double q_next[N_ARM]) {
     sim_ik(s, s->pos_cmd, s->yaw_cmd, s->q_cmd, q_next);
 }
 
-/* Targets at fraction u in (0, 1] of the control step. Closing asks for more than closed: the servo then pushes with its limit. */
+/* Targets at fraction u in (0, 1] of the control step. Below a fifth the gripper asks for more than closed, so that thin things
+ * are pushed with the servo's limit too. */
 void sim_control_apply(fw_sim *s, const double q_next[N_ARM], double u) {
     for (int k = 0; k < N_ARM; k++) {
         double step = clamp(q_next[k] - s->q_cmd[k], -0.3, 0.3);
         s->d->ctrl[s->arm_u[k]] = s->q_cmd[k] + u * step + ARM_KV_PER_KP * step / CONTROL_DT_S;
     }
-    s->d->ctrl[s->grip_u] = -0.03 + s->grip_cmd * 0.07;
+    s->d->ctrl[s->grip_u] = 0.5 * FW_FINGER_MAX_M * s->grip_cmd - 0.03 * clamp(1 - s->grip_cmd / 0.2, 0, 1);
 }

@@ -32,7 +32,8 @@ static int representative(cell_map *map, const float *p, double cell, int v) {
 static void decimate_mesh(mjModel *m, int i, double cell, cell_map *map, int *rep) {
     int n_vert = m->mesh_vertnum[i], n_face = m->mesh_facenum[i], kept = 0;
     const float *vert = m->mesh_vert + 3 * (size_t)m->mesh_vertadr[i];
-    int *face = m->mesh_face + 3 * (size_t)m->mesh_faceadr[i], *normal = m->mesh_facenormal + 3 * (size_t)m->mesh_faceadr[i];
+    int *face = m->mesh_face + 3 * (size_t)m->mesh_faceadr[i],
+        *normal = m->mesh_facenormal + 3 * (size_t)m->mesh_faceadr[i];
     memset(map->vertex, 0xFF, map->cap * sizeof *map->vertex);
     for (int v = 0; v < n_vert; v++) {
         rep[v] = representative(map, vert + 3 * (size_t)v, cell, v);

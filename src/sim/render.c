@@ -18,10 +18,24 @@ struct fw_renderer {
 };
 
 static fw_status open_egl(fw_renderer *r, fw_err *err) {
-    static const EGLint want[] = {EGL_RED_SIZE, 8, EGL_GREEN_SIZE, 8, EGL_BLUE_SIZE, 8, EGL_DEPTH_SIZE, 24, EGL_COLOR_BUFFER_TYPE, EGL_RGB_BUFFER,
-                                  EGL_SURFACE_TYPE, EGL_PBUFFER_BIT, EGL_RENDERABLE_TYPE, EGL_OPENGL_BIT, EGL_NONE};
+    static const EGLint want[] = {EGL_RED_SIZE,
+                                  8,
+                                  EGL_GREEN_SIZE,
+                                  8,
+                                  EGL_BLUE_SIZE,
+                                  8,
+                                  EGL_DEPTH_SIZE,
+                                  24,
+                                  EGL_COLOR_BUFFER_TYPE,
+                                  EGL_RGB_BUFFER,
+                                  EGL_SURFACE_TYPE,
+                                  EGL_PBUFFER_BIT,
+                                  EGL_RENDERABLE_TYPE,
+                                  EGL_OPENGL_BIT,
+                                  EGL_NONE};
     setenv("LP_NUM_THREADS", "1", 0); /* workers are processes; more threads a picture only fight each other */
-    PFNEGLGETPLATFORMDISPLAYEXTPROC get = (PFNEGLGETPLATFORMDISPLAYEXTPROC)eglGetProcAddress("eglGetPlatformDisplayEXT");
+    PFNEGLGETPLATFORMDISPLAYEXTPROC get =
+        (PFNEGLGETPLATFORMDISPLAYEXTPROC)eglGetProcAddress("eglGetPlatformDisplayEXT");
     r->display = get != NULL ? get(EGL_PLATFORM_SURFACELESS_MESA, EGL_DEFAULT_DISPLAY, NULL) : EGL_NO_DISPLAY;
     EGLConfig config;
     EGLint n = 0;
@@ -119,7 +133,8 @@ static void draw(void *ctx) {
     mjr_readPixels(a->r->rows, NULL, view, &a->r->gl);
 }
 
-fw_status sim_renderer_draw(fw_renderer *r, const mjModel *m, mjData *d, int cam, int w, int h, uint8_t *rgb, fw_err *err) {
+fw_status sim_renderer_draw(fw_renderer *r, const mjModel *m, mjData *d, int cam, int w, int h, uint8_t *rgb,
+                            fw_err *err) {
     if (w < 1 || h < 1 || w > r->max_px || h > r->max_px) {
         return fw_fail(err, FW_INVALID, "picture of %dx%d, wanted at most %dx%d", w, h, r->max_px, r->max_px);
     }

@@ -30,6 +30,21 @@ static bool fits(const spot *at, const bool *placed, int obj, double gap) {
     return true;
 }
 
+/* The hand (21 x 7 cm, long along its fingers' line, its palm 6 cm up) must not come down on the mug or the bowl when it
+ * pinches the plate's rim or takes the banana. */
+static bool hand_fits(const spot *at, double x, double y, double finger_line) {
+    static const double half_long = 0.105, half_wide = 0.035;
+    for (int o = FW_OBJ_MUG; o <= FW_OBJ_BOWL; o++) {
+        double dx = at[o].x - x, dy = at[o].y - y, c = cos(finger_line), sn = sin(finger_line);
+        double along = fmax(0, fabs(c * dx + sn * dy) - half_long),
+               across = fmax(0, fabs(c * dy - sn * dx) - half_wide);
+        if (hypot(along, across) < reach_m[o] + 0.005) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Any place, any yaw, no overlap: draw until it fits, and start over when the corner is painted. */
 static void draw_layout(fw_rng *r, spot at[FW_N_OBJ]) {
     static const int order[FW_N_OBJ] = {FW_OBJ_PLATE, FW_OBJ_BANANA, FW_OBJ_BOWL, FW_OBJ_MUG};
@@ -46,7 +61,10 @@ static void draw_layout(fw_rng *r, spot at[FW_N_OBJ]) {
             }
             n += placed[o];
         }
-        if (n == FW_N_OBJ || attempt > 1000) {
+        const spot *p = &at[FW_OBJ_PLATE], *b = &at[FW_OBJ_BANANA];
+        bool reachable =
+            hand_fits(at, p->x, p->y - FW_PLATE_RIM_M, mjPI / 2) && hand_fits(at, b->x, b->y, b->yaw + mjPI / 2);
+        if ((n == FW_N_OBJ && reachable) || attempt > 2000) {
             return;
         }
     }
@@ -80,7 +98,8 @@ static void shade_body(fw_sim *s, fw_rng *r, int body, double amount) {
 
 static void draw_colours(fw_sim *s, fw_rng *r) {
     float c[3];
-    hsv(fw_rng_unit(r), fw_rng_uniform(r, 0, 0.12), fw_rng_uniform(r, 0.85, 1), c); /* plates are white, cream, pale */
+    hsv(fw_rng_unit(r), fw_rng_uniform(r, 0, 0.12), fw_rng_uniform(r, 0.8, 0.95),
+        c); /* plates are white, cream, pale */
     paint_body(s, s->obj_body[FW_OBJ_PLATE], c);
     double hue = fw_rng_unit(r); /* the mug any strong colour but a banana's, the bowl another one */
     while (hue > 0.09 && hue < 0.20) {
@@ -95,13 +114,15 @@ static void draw_colours(fw_sim *s, fw_rng *r) {
     int look = (int)fw_rng_below(r, N_COUNTER_LOOK), sink = mj_name2id(s->m, mjOBJ_GEOM, "sink_floor");
     hsv(fw_rng_uniform(r, 0.02, 0.16), fw_rng_uniform(r, 0, 0.55), fw_rng_uniform(r, 0.3, 0.95), c);
     double steel = fw_rng_uniform(r, 0.6, 1.35);
-    for (int g = s->m->body_geomadr[s->counter]; g < s->m->body_geomadr[s->counter] + s->m->body_geomnum[s->counter]; g++) {
+    for (int g = s->m->body_geomadr[s->counter]; g < s->m->body_geomadr[s->counter] + s->m->body_geomnum[s->counter];
+         g++) {
         if (s->m->geom_matid[g] >= 0) {
             s->m->geom_matid[g] = look;
             memcpy(s->m->geom_rgba + 4 * g, c, sizeof c);
         } else {
             for (int k = 0; k < 3; k++) {
-                s->m->geom_rgba[4 * g + k] = fminf(1, s->m0->geom_rgba[4 * g + k] * (float)(steel * (g == sink ? 0.9 : 1)));
+                s->m->geom_rgba[4 * g + k] =
+                    fminf(1, s->m0->geom_rgba[4 * g + k] * (float)(steel * (g == sink ? 0.9 : 1)));
             }
         }
     }
@@ -113,7 +134,7 @@ static void draw_colours(fw_sim *s, fw_rng *r) {
 static void draw_lights(fw_sim *s, fw_rng *r) {
     mjModel *m = s->m;
     for (int i = 0; i < N_LIGHT; i++) {
-        double bright = fw_rng_uniform(r, 0.15, i == 0 ? 0.75 : 0.45), warm = fw_rng_uniform(r, -0.12, 0.12);
+        double bright = fw_rng_uniform(r, 0.1, i == 0 ? 0.55 : 0.3), warm = fw_rng_uniform(r, -0.12, 0.12);
         for (int k = 0; k < 3; k++) {
             m->light_diffuse[3 * i + k] = (float)(bright * (1 + (k == 0 ? warm : k == 2 ? -warm : 0)));
         }
@@ -121,7 +142,7 @@ static void draw_lights(fw_sim *s, fw_rng *r) {
         mjtNum *dir = m->light_dir + 3 * i;
         dir[0] = sin(tilt) * cos(az), dir[1] = sin(tilt) * sin(az), dir[2] = -cos(tilt);
     }
-    float ambient = (float)fw_rng_uniform(r, 0.15, 0.4), head = (float)fw_rng_uniform(r, 0.15, 0.4);
+    float ambient = (float)fw_rng_uniform(r, 0.15, 0.35), head = (float)fw_rng_uniform(r, 0.1, 0.3);
     for (int k = 0; k < 3; k++) {
         m->vis.headlight.ambient[k] = ambient;
         m->vis.headlight.diffuse[k] = head;
@@ -160,7 +181,8 @@ static void draw_dynamics(fw_sim *s, fw_rng *r) {
 }
 
 void sim_draw(fw_sim *s, uint64_t seed, double hand_pos[3], double *hand_yaw) {
-    fw_rng layout = fw_rng_stream(seed, "layout"), visual = fw_rng_stream(seed, "visual"), dynamics = fw_rng_stream(seed, "dynamics");
+    fw_rng layout = fw_rng_stream(seed, "layout"), visual = fw_rng_stream(seed, "visual"),
+           dynamics = fw_rng_stream(seed, "dynamics");
     draw_dynamics(s, &dynamics);
     mj_resetData(s->m, s->d);
     spot at[FW_N_OBJ] = {{0}};

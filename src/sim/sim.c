@@ -94,7 +94,8 @@ static fw_status index_model(fw_sim *s, fw_err *err) {
         s->obj_v[o] = m->jnt_dofadr[j < 0 ? 0 : j];
     }
     if (!ok || s->counter_mocap < 0 || m->nbody > 256 || m->nv > 64) {
-        return fw_fail(err, FW_FORMAT, "the compiled kitchen lacks a joint, body, site or actuator that the controller needs");
+        return fw_fail(err, FW_FORMAT,
+                       "the compiled kitchen lacks a joint, body, site or actuator that the controller needs");
     }
     index_bodies(s);
     return FW_OK;
@@ -115,7 +116,8 @@ static void build(void *ctx) {
 
 fw_status fw_sim_open(const char *home, const fw_sim_opts *opts, fw_sim **out, fw_err *err) {
     if (mj_version() != mjVERSION_HEADER) {
-        return fw_fail(err, FW_UNSUPPORTED, "MuJoCo library is version %d, built for %d", mj_version(), mjVERSION_HEADER);
+        return fw_fail(err, FW_UNSUPPORTED, "MuJoCo library is version %d, built for %d", mj_version(),
+                       mjVERSION_HEADER);
     }
     fw_sim *s = calloc(1, sizeof *s);
     if (s == NULL) {
@@ -255,7 +257,8 @@ typedef struct step_args {
 } step_args;
 
 static bool finite_state(const mjData *d) {
-    return d->warning[mjWARN_BADQPOS].number + d->warning[mjWARN_BADQVEL].number + d->warning[mjWARN_BADQACC].number == 0;
+    return d->warning[mjWARN_BADQPOS].number + d->warning[mjWARN_BADQVEL].number + d->warning[mjWARN_BADQACC].number ==
+           0;
 }
 
 static void step(void *ctx) {

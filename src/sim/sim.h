@@ -24,16 +24,17 @@ typedef struct fw_sim fw_sim;
 typedef enum fw_obj { FW_OBJ_PLATE, FW_OBJ_MUG, FW_OBJ_BOWL, FW_OBJ_BANANA, FW_N_OBJ } fw_obj;
 
 typedef struct fw_obj_view {
-    double pos[3];            /* m */
-    double yaw;               /* rad, of its x axis about z; the mug's x axis points along its handle, the banana's along its length */
-    double up;                /* z component of its z axis: 1 upright, -1 upside down */
-    double speed;             /* m/s of its origin, plus 0.05 m times its turning rate in rad/s */
-    double start[3];          /* pos when the episode began (settled) */
-    double lifted;            /* m, highest its underside has been above its start this episode */
-    bool touches_hand;        /* any contact with fingers or hand */
-    bool touches_both;        /* both fingers */
-    bool touches_world;       /* counter or sink */
-    bool touches[FW_N_OBJ];   /* another object */
+    double pos[3]; /* m */
+    double
+        yaw;   /* rad, of its x axis about z; the mug's x axis points along its handle, the banana's along its length */
+    double up; /* z component of its z axis: 1 upright, -1 upside down */
+    double speed;           /* m/s of its origin, plus 0.05 m times its turning rate in rad/s */
+    double start[3];        /* pos when the episode began (settled) */
+    double lifted;          /* m, highest its underside has been above its start this episode */
+    bool touches_hand;      /* any contact with fingers or hand */
+    bool touches_both;      /* both fingers */
+    bool touches_world;     /* counter or sink */
+    bool touches[FW_N_OBJ]; /* another object */
 } fw_obj_view;
 
 /* Everything a judge or an expert may know. */

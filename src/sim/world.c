@@ -6,7 +6,7 @@
  * The counter is one mocap body, so that an episode may shift it; each vessel is a disc and a ring of boxes, because a
  * hollow thing must be hollow for a finger.
  *
- * Contact settings that hold a grasp (measured): elliptic cone, impratio 100, Newton, friction 1.5, a servo of 60 N.
+ * Contact settings that hold a grasp (measured): elliptic cone, impratio 100, Newton, friction 1.5, 35 N a finger.
  */
 #include <math.h>
 #include <stdio.h>
@@ -46,7 +46,8 @@ static mjsGeom *part(mjsBody *b, mjtGeom type, const double pos[3], const double
 static void ring(mjsBody *b, int n, double r, double z, double t, double h, double tilt, rgb c, double density) {
     for (int i = 0; i < n; i++) {
         double a = 2 * mjPI * i / n;
-        mjsGeom *g = part(b, mjGEOM_BOX, V3(r * cos(a), r * sin(a), z), V3(t, r * tan(mjPI / n) + t * 0.5, h), c, density);
+        mjsGeom *g =
+            part(b, mjGEOM_BOX, V3(r * cos(a), r * sin(a), z), V3(t, r * tan(mjPI / n) + t * 0.5, h), c, density);
         mju_mulQuat(g->quat, (double[]){cos(a / 2), 0, 0, sin(a / 2)}, (double[]){cos(tilt / 2), 0, sin(tilt / 2), 0});
     }
 }
@@ -73,6 +74,13 @@ static void add_mug(mjsBody *world) {
     double r = 0.030, h = 0.036;
     part(b, mjGEOM_CYLINDER, V3(0, 0, 0.003), V3(r - 0.001, 0.003, 0), c, 900);
     ring(b, 14, r - 0.002, h, 0.002, h, 0, c, 900);
+    for (mjsElement *e = mjs_firstChild(b, mjOBJ_GEOM, 0); e != NULL; e = mjs_nextChild(b, e, 0)) {
+        mjs_asGeom(e)->contype = mjs_asGeom(e)->conaffinity =
+            0; /* looks hollow; for fingers it is the solid cylinder below */
+    }
+    mjsGeom *solid = part(b, mjGEOM_CYLINDER, V3(0, 0, h), V3(r, h, 0), c, 0);
+    solid->group = 4;
+    solid->mass = 0;
     for (int k = 0; k < 2; k++) {
         part(b, mjGEOM_BOX, V3(r + 0.009, 0, k ? 0.052 : 0.020), V3(0.010, 0.004, 0.004), c, 500);
     }
@@ -92,7 +100,8 @@ static void add_banana(mjsBody *world) {
     rgb c = {0.95f, 0.85f, 0.2f}, tip = {0.45f, 0.33f, 0.15f};
     for (int i = -2; i <= 2; i++) {
         double a = i * 0.28, arc = 0.096;
-        mjsGeom *g = part(b, mjGEOM_CAPSULE, V3(arc * sin(a), arc * (cos(a) - 1), 0), V3(0.0155 - 0.002 * abs(i), 0.014, 0), c, 900);
+        mjsGeom *g = part(b, mjGEOM_CAPSULE, V3(arc * sin(a), arc * (cos(a) - 1), 0),
+                          V3(0.0155 - 0.002 * abs(i), 0.014, 0), c, 900);
         double lie[4] = {cos(mjPI / 4), 0, sin(mjPI / 4), 0}, turn[4] = {cos(-a / 2), 0, 0, sin(-a / 2)};
         mju_mulQuat(g->quat, turn, lie);
     }
@@ -111,12 +120,23 @@ static void counter_pixels(int look, unsigned char *px, int n) {
         for (int x = 0; x < n; x++) {
             double u = 6.28318530718 * x / n, v = 6.28318530718 * y / n, noise = fw_rng_uniform(&r, -1, 1), g = 0.85;
             switch (look) {
-            case 1: g = 0.82 + 0.10 * sin(6 * v + 0.7 * sin(2 * u) + veins[0]) + 0.03 * noise; break;     /* wood grain */
-            case 2: g = 0.85 + 0.12 * noise; break;                                                        /* granite */
-            case 3: g = (x < 3 || y < 3) ? 0.62 : 0.88; break;                                             /* tiles */
-            case 4: g = 0.85 + 0.10 * sin(u + 2 * sin(v + veins[1])) * sin(2 * v + sin(u + veins[2])); break; /* marble */
-            case 5: g = ((x < n / 2) != (y < n / 2)) ? 0.78 : 0.90; break;                                 /* checker */
-            default: break;
+            case 1:
+                g = 0.82 + 0.10 * sin(6 * v + 0.7 * sin(2 * u) + veins[0]) + 0.03 * noise;
+                break; /* wood grain */
+            case 2:
+                g = 0.85 + 0.12 * noise;
+                break; /* granite */
+            case 3:
+                g = (x < 3 || y < 3) ? 0.62 : 0.88;
+                break; /* tiles */
+            case 4:
+                g = 0.85 + 0.10 * sin(u + 2 * sin(v + veins[1])) * sin(2 * v + sin(u + veins[2]));
+                break; /* marble */
+            case 5:
+                g = ((x < n / 2) != (y < n / 2)) ? 0.78 : 0.90;
+                break; /* checker */
+            default:
+                break;
             }
             unsigned char b = (unsigned char)(255 * fmin(1, fmax(0, g)));
             memset(px + 3 * ((size_t)y * n + x), b, 3);
@@ -158,12 +178,15 @@ static void add_counter(mjsBody *world) {
     mjsBody *b = mjs_addBody(world, NULL);
     mjs_setName(b->element, "counter");
     b->mocap = 1;
-    double sx = SINK_X_M, sy = SINK_Y_M, h = SINK_HALF_M, x0 = -0.28, x1 = 0.86, y0 = -0.65, y1 = 0.72, th = 0.02, dp = SINK_DEPTH_M;
-    double top[4][4] = {{x0, x1, y0, sy - h}, {x0, x1, sy + h, y1}, {x0, sx - h, sy - h, sy + h}, {sx + h, x1, sy - h, sy + h}};
+    double sx = SINK_X_M, sy = SINK_Y_M, h = SINK_HALF_M, x0 = -0.28, x1 = 0.86, y0 = -0.65, y1 = 0.72, th = 0.02,
+           dp = SINK_DEPTH_M;
+    double top[4][4] = {
+        {x0, x1, y0, sy - h}, {x0, x1, sy + h, y1}, {x0, sx - h, sy - h, sy + h}, {sx + h, x1, sy - h, sy + h}};
     rgb wood = {0.9f, 0.9f, 0.9f}, steel = {0.62f, 0.64f, 0.67f}, dark = {0.5f, 0.52f, 0.55f};
     for (int i = 0; i < 4; i++) {
         double *t = top[i];
-        mjsGeom *g = geom(b, mjGEOM_BOX, (t[0] + t[1]) / 2, (t[2] + t[3]) / 2, -th, (t[1] - t[0]) / 2, (t[3] - t[2]) / 2, th, wood);
+        mjsGeom *g = geom(b, mjGEOM_BOX, (t[0] + t[1]) / 2, (t[2] + t[3]) / 2, -th, (t[1] - t[0]) / 2,
+                          (t[3] - t[2]) / 2, th, wood);
         char name[16];
         snprintf(name, sizeof name, "top%d", i);
         mjs_setName(g->element, name);
@@ -173,16 +196,17 @@ static void add_counter(mjsBody *world) {
     mjs_setName(g->element, "sink_floor");
     for (int i = 0; i < 4; i++) {
         double sg = i % 2 ? 1 : -1, off = h + 0.006;
-        g = geom(b, mjGEOM_BOX, sx + (i < 2 ? sg * off : 0), sy + (i < 2 ? 0 : sg * off), -dp / 2 - 0.02, i < 2 ? 0.006 : h, i < 2 ? h : 0.006,
-                 dp / 2 + 0.0195, steel);
+        g = geom(b, mjGEOM_BOX, sx + (i < 2 ? sg * off : 0), sy + (i < 2 ? 0 : sg * off), -dp / 2 - 0.02,
+                 i < 2 ? 0.006 : h, i < 2 ? h : 0.006, dp / 2 + 0.0195, steel);
         char name[16];
         snprintf(name, sizeof name, "sink%d", i);
         mjs_setName(g->element, name);
     }
     geom(b, mjGEOM_CYLINDER, sx, sy, -dp, 0.02, 0.001, 0, (rgb){0.2f, 0.2f, 0.2f})->contype = 0;
-    geom(b, mjGEOM_CYLINDER, sx - h - 0.05, sy, 0.10, 0.012, 0.10, 0, steel);
-    g = geom(b, mjGEOM_CAPSULE, sx - h, sy, 0.20, 0.011, 0.05, 0, steel);
-    mju_copy4(g->quat, (double[]){cos(mjPI / 4), 0, sin(mjPI / 4), 0});
+    geom(b, mjGEOM_CYLINDER, sx - 0.03, sy + h + 0.04, 0.09, 0.012, 0.09, 0,
+         steel); /* the tap stands where the arm never is */
+    g = geom(b, mjGEOM_CAPSULE, sx - 0.03, sy + h - 0.005, 0.18, 0.011, 0.045, 0, steel);
+    mju_copy4(g->quat, (double[]){cos(mjPI / 4), sin(mjPI / 4), 0, 0});
 }
 
 static void look_at(mjsCamera *c, const double eye[3], const double at[3]) {
@@ -202,8 +226,8 @@ static void look_at(mjsCamera *c, const double eye[3], const double at[3]) {
 static void add_views(mjsBody *world) {
     mjsCamera *c = mjs_addCamera(world, NULL);
     mjs_setName(c->element, "front");
-    c->fovy = 46;
-    look_at(c, V3(1.20, 0.05, 0.82), V3(0.42, 0.055, 0.03));
+    c->fovy = 47;
+    look_at(c, V3(1.27, 0.045, 0.86), V3(0.43, 0.045, 0.03));
     for (int i = 0; i < N_LIGHT; i++) {
         mjsLight *l = mjs_addLight(world, NULL);
         l->castshadow = 0;
@@ -274,7 +298,8 @@ static void add_motors(mjSpec *s) {
     double kv = 80;
     mjs_setToPosition(a, 3000, &kv, NULL, NULL, 0);
     a->forcelimited = mjLIMITED_TRUE;
-    a->forcerange[0] = -120, a->forcerange[1] = 120; /* shared by two fingers: 60 N each */
+    a->forcerange[0] = -70,
+    a->forcerange[1] = 70; /* shared by two fingers: 35 N each; at 60 N pads sink through thin walls */
     for (int i = 1; i <= 2; i++) {
         mjsJoint *j = mjs_asJoint(mjs_findElement(s, mjOBJ_JOINT, i == 1 ? "finger_joint1" : "finger_joint2"));
         j->armature = 0.2;
@@ -293,7 +318,8 @@ static void add_motors(mjSpec *s) {
 static fw_status finish_arm(mjSpec *arm, mjSpec *hand, fw_err *err) {
     mjsBody *flange = mjs_findBody(arm, "right_hand"), *root = mjs_findBody(hand, "right_gripper");
     if (flange == NULL || root == NULL) {
-        return fw_fail(err, FW_FORMAT, "robosuite's panda: wanted bodies right_hand and right_gripper, found %s", flange ? "no right_gripper" : "no right_hand");
+        return fw_fail(err, FW_FORMAT, "robosuite's panda: wanted bodies right_hand and right_gripper, found %s",
+                       flange ? "no right_gripper" : "no right_hand");
     }
     mjsFrame *f = mjs_addFrame(flange, NULL);
     if (mjs_attach(f->element, root->element, "", "") == NULL) {
@@ -307,7 +333,8 @@ static fw_status finish_arm(mjSpec *arm, mjSpec *hand, fw_err *err) {
     mjs_setName(c->element, "wrist");
     c->fovy = 70;
     mju_copy3(c->pos, (double[]){0.075, 0, -0.005});
-    double tilt = 0.25, flip[4] = {0, 1, 0, 0}, lean[4] = {cos(tilt / 2), 0, sin(tilt / 2), 0}, q[4], spin[4] = {cos(mjPI / 4), 0, 0, sin(mjPI / 4)};
+    double tilt = 0.25, flip[4] = {0, 1, 0, 0}, lean[4] = {cos(tilt / 2), 0, sin(tilt / 2), 0}, q[4],
+           spin[4] = {cos(mjPI / 4), 0, 0, sin(mjPI / 4)};
     mju_mulQuat(q, flip, lean);
     mju_mulQuat(c->quat, q, spin);
 
@@ -332,7 +359,8 @@ static fw_status finish_arm(mjSpec *arm, mjSpec *hand, fw_err *err) {
         mju_copy3(g->size, (double[]){0.010, 0.004, 0.010});
         g->pos[2] = -0.0125;
         g->priority = 1;
-        g->solref[0] = 0.01, g->solref[1] = 1;
+        g->solref[0] = 0.006, g->solref[1] = 1;
+        g->solimp[0] = 0.95, g->solimp[1] = 0.99;
     }
     for (mjsElement *e = mjs_firstElement(arm, mjOBJ_BODY); e != NULL; e = mjs_nextElement(arm, e)) {
         mjs_asBody(e)->gravcomp = 1;

@@ -7,9 +7,9 @@
 #include "base/json.h"
 #include "task/task_int.h"
 
-#define HOLD_STEPS    5
-#define SENTENCE_MAX  64
-#define PICTURE_MAX   640
+#define HOLD_STEPS   5
+#define SENTENCE_MAX 64
+#define PICTURE_MAX  640
 
 typedef struct suite_task {
     const fw_task *task;
@@ -35,17 +35,20 @@ struct fw_env {
 };
 
 /* --- the suite file */
-static fw_status read_sentences(const json_t *j, const char *key, const char *where, suite_task *t, fw_split split, fw_err *err) {
+static fw_status read_sentences(const json_t *j, const char *key, const char *where, suite_task *t, fw_split split,
+                                fw_err *err) {
     const json_t *list;
     FW_TRY(fw_json_arr(j, key, where, &list, err));
     size_t n = json_array_size(list);
     if (n < 1 || n > SENTENCE_MAX) {
-        return fw_fail(err, FW_FORMAT, "%s: %s: key '%s': wanted 1..%d sentences, found %zu", where, t->task->name, key, SENTENCE_MAX, n);
+        return fw_fail(err, FW_FORMAT, "%s: %s: key '%s': wanted 1..%d sentences, found %zu", where, t->task->name, key,
+                       SENTENCE_MAX, n);
     }
     for (size_t i = 0; i < n; i++) {
         const char *text = json_string_value(json_array_get(list, i));
         if (text == NULL || text[0] == 0 || strlen(text) > 255) {
-            return fw_fail(err, FW_FORMAT, "%s: %s: %s[%zu]: wanted a sentence of 1..255 bytes", where, t->task->name, key, i);
+            return fw_fail(err, FW_FORMAT, "%s: %s: %s[%zu]: wanted a sentence of 1..255 bytes", where, t->task->name,
+                           key, i);
         }
         t->sentence[split][i] = text;
     }
@@ -108,12 +111,14 @@ static fw_status read_suite(fw_env *e, const char *name, fw_err *err) {
 /* The simulator speaks one embodiment: refuse a file that says otherwise before numbers go to the wrong place. */
 static fw_status check_body(const fw_embodiment *b, fw_err *err) {
     if (b->n_action != 5 || b->n_state != 6 || b->n_camera != 2 || b->rate_hz != 10) {
-        return fw_fail(err, FW_FORMAT, "embodiment %s: the kitchen wants 5 actions, 6 states, 2 cameras at 10 Hz; found %d, %d, %d at %g", b->name,
-                       b->n_action, b->n_state, b->n_camera, b->rate_hz);
+        return fw_fail(
+            err, FW_FORMAT,
+            "embodiment %s: the kitchen wants 5 actions, 6 states, 2 cameras at 10 Hz; found %d, %d, %d at %g", b->name,
+            b->n_action, b->n_state, b->n_camera, b->rate_hz);
     }
     if (strcmp(b->camera[0].name, "front") != 0 || strcmp(b->camera[1].name, "wrist") != 0) {
-        return fw_fail(err, FW_FORMAT, "embodiment %s: the kitchen wants cameras front, wrist; found %s, %s", b->name, b->camera[0].name,
-                       b->camera[1].name);
+        return fw_fail(err, FW_FORMAT, "embodiment %s: the kitchen wants cameras front, wrist; found %s, %s", b->name,
+                       b->camera[0].name, b->camera[1].name);
     }
     return FW_OK;
 }
@@ -213,7 +218,8 @@ fw_status fw_env_reset(fw_env *e, int task, uint64_t seed, fw_err *err) {
 
 fw_status fw_env_set_sentence(fw_env *e, const char *sentence, fw_err *err) {
     if (strlen(sentence) >= sizeof e->sentence) {
-        return fw_fail(err, FW_INVALID, "sentence of %zu bytes, wanted at most %zu", strlen(sentence), sizeof e->sentence - 1);
+        return fw_fail(err, FW_INVALID, "sentence of %zu bytes, wanted at most %zu", strlen(sentence),
+                       sizeof e->sentence - 1);
     }
     snprintf(e->sentence, sizeof e->sentence, "%s", sentence);
     return FW_OK;

@@ -12,13 +12,13 @@
 
 #include "task/task_int.h"
 
-#define SPEED_M     0.04  /* a step, when far */
-#define GAIN        0.6   /* of the way a step, when near */
-#define HOVER_M     0.10  /* above the grasp, before descending */
-#define CARRY_Z_M   0.16  /* the hand's height over everything that stands on the counter */
-#define REST_Z_M    0.22
-#define YAW_RATE    0.15  /* rad a step */
-#define CLOSING     0.4   /* a command below this is a closed hand */
+#define SPEED_M   0.03 /* a step, when far */
+#define GAIN      0.6  /* of the way a step, when near */
+#define HOVER_M   0.10 /* above the grasp, before descending */
+#define CARRY_Z_M 0.16 /* the hand's height over everything that stands on the counter */
+#define REST_Z_M  0.22
+#define YAW_RATE  0.15 /* rad a step */
+#define CLOSING   0.4  /* a command below this is a closed hand */
 
 static double clamp(double x, double lo, double hi) {
     return x < lo ? lo : x > hi ? hi : x;
@@ -87,7 +87,7 @@ static const char *deliver(const fw_task *t, const fw_scene *s, float a[5]) {
         low = free < 0.5;
     }
     target[2] = high;
-    go(s, target, s->ee_yaw, SPEED_M, SPEED_M * 0.75, a);
+    go(s, target, s->ee_yaw, SPEED_M, SPEED_M, a);
     return low ? "lift" : off > 0.03 ? "carry" : "lower";
 }
 

@@ -31,7 +31,8 @@ bool goal_released(const fw_scene *s, fw_obj o, char reason[160]) {
 
 bool inside_sink(const fw_scene *s, fw_obj o, double inset_m) {
     const double *p = s->obj[o].pos;
-    return fabs(p[0] - s->sink[0]) < s->sink_half[0] - inset_m && fabs(p[1] - s->sink[1]) < s->sink_half[1] - inset_m && p[2] < -SUNK_M;
+    return fabs(p[0] - s->sink[0]) < s->sink_half[0] - inset_m && fabs(p[1] - s->sink[1]) < s->sink_half[1] - inset_m &&
+           p[2] < -SUNK_M;
 }
 
 bool goal_in_sink(const fw_scene *s, fw_obj o, double inset_m, char reason[160]) {
@@ -43,7 +44,8 @@ bool goal_disturbed(const fw_scene *s, unsigned named, char reason[160]) {
         const fw_obj_view *v = &s->obj[o];
         double moved = hypot(v->pos[0] - v->start[0], v->pos[1] - v->start[1]);
         if ((named & BIT(o)) == 0 && (moved > MOVED_M || v->lifted > LIFTED_M || v->pos[2] < v->start[2] - LIFTED_M)) {
-            snprintf(reason, 160, "%s: not named, yet moved %.0f cm (lifted %.0f cm)", fw_obj_name((fw_obj)o), 100 * moved, 100 * v->lifted);
+            snprintf(reason, 160, "%s: not named, yet moved %.0f cm (lifted %.0f cm)", fw_obj_name((fw_obj)o),
+                     100 * moved, 100 * v->lifted);
             return true;
         }
     }

@@ -11,7 +11,8 @@ static pose4 grasp(const fw_scene *s) {
     double back = -0.004; /* the arc's weight is a little inside it */
     double yaw = fmod(b->yaw - YAW_LOW, M_PI);
     yaw = (yaw < 0 ? yaw + M_PI : yaw) + YAW_LOW;
-    return (pose4){{b->pos[0] - back * sin(b->yaw), b->pos[1] + back * cos(b->yaw), b->pos[2] - 0.002}, yaw};
+    return (pose4){{b->pos[0] - back * sin(b->yaw), b->pos[1] + back * cos(b->yaw), fmax(b->pos[2] + 0.002, 0.0175)},
+                   yaw};
 }
 
 /* The banana hangs where the fingers took it: aim with its middle, not with the hand's. */
@@ -24,7 +25,8 @@ static void place(const fw_scene *s, double ee[3]) {
 
 static bool on_plate(const fw_scene *s) {
     const fw_obj_view *p = &s->obj[FW_OBJ_PLATE], *b = &s->obj[FW_OBJ_BANANA];
-    return hypot(b->pos[0] - p->pos[0], b->pos[1] - p->pos[1]) < 0.06 && b->touches[FW_OBJ_PLATE] && !b->touches_world && p->up > 0.9;
+    return hypot(b->pos[0] - p->pos[0], b->pos[1] - p->pos[1]) < 0.06 && b->touches[FW_OBJ_PLATE] &&
+           !b->touches_world && p->up > 0.9;
 }
 
 static bool placed(const fw_scene *s) {

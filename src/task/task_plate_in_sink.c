@@ -10,7 +10,7 @@ static pose4 grasp(const fw_scene *s) {
 static void place(const fw_scene *s, double ee[3]) {
     ee[0] = s->sink[0];
     ee[1] = s->sink[1] + 0.01 - FW_PLATE_RIM_M;
-    ee[2] = -0.005;
+    ee[2] = -0.02;
 }
 
 static bool placed(const fw_scene *s) {
