@@ -1,0 +1,146 @@
+#include "train/config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+
+typedef struct int_key {
+    const char *key;
+    int64_t min, max, *out;
+} int_key;
+typedef struct f64_key {
+    const char *key;
+    double min, max, *out;
+} f64_key;
+
+static fw_status read_ints(const json_t *j, const char *where, const int_key *k, size_t n, fw_err *err) {
+    for (size_t i = 0; i < n; i++) {
+        FW_TRY(fw_json_i64_or(j, k[i].key, where, k[i].min, k[i].max, *k[i].out, k[i].out, err));
+    }
+    return FW_OK;
+}
+
+static fw_status read_f64s(const json_t *j, const char *where, const f64_key *k, size_t n, fw_err *err) {
+    for (size_t i = 0; i < n; i++) {
+        double v = 0;
+        FW_TRY(fw_json_f64_or(j, k[i].key, where, *k[i].out, &v, err));
+        if (!(v >= k[i].min && v <= k[i].max)) {
+            return fw_fail(err, FW_FORMAT, "%s: '%s' is %g, wanted %g to %g", where, k[i].key, v, k[i].min, k[i].max);
+        }
+        *k[i].out = v;
+    }
+    return FW_OK;
+}
+
+static void defaults(fw_train_cfg *c) {
+    memset(c, 0, sizeof *c);
+    fw_flywheel_cfg_default(&c->policy);
+    c->held_out = -1;
+    c->steps = 4000;
+    c->batch = 256;
+    c->warmup = 100;
+    c->lr = 1e-3;
+    c->final_lr = 0.02;
+    c->tower_lr = 0.05;
+    c->optim = (fw_optim_opts)FW_OPTIM_OPTS_DEFAULT;
+    c->seed = 1;
+    c->log_every = 20;
+    c->validate_every = 500;
+    c->checkpoint_every = 500;
+}
+
+static fw_status read_train(const json_t *t, const char *where, fw_train_cfg *c, fw_err *err) {
+    static const char *const known[] = {"batch",       "steps",           "minutes",        "warmup",    "lr",
+                                        "final_lr",    "tower_lr",        "weight_decay",   "clip",      "ema",
+                                        "state_noise", "feature_dropout", "action_dropout", "log_every", "validate_every",
+                                        "seed",        "checkpoint_every", NULL};
+    int64_t seed = (int64_t)c->seed;
+    const int_key ints[] = {{"batch", 1, 65536, &c->batch},
+                            {"steps", 0, 100000000, &c->steps},
+                            {"warmup", 0, 1000000, &c->warmup},
+                            {"seed", 0, INT64_MAX, &seed},
+                            {"log_every", 1, 1000000, &c->log_every},
+                            {"validate_every", 1, 100000000, &c->validate_every},
+                            {"checkpoint_every", 1, 100000000, &c->checkpoint_every}};
+    const f64_key f64s[] = {{"minutes", 0, 1e6, &c->minutes},
+                            {"lr", 0, 10, &c->lr},
+                            {"final_lr", 0, 1, &c->final_lr},
+                            {"tower_lr", 0, 10, &c->tower_lr},
+                            {"weight_decay", 0, 10, &c->optim.weight_decay},
+                            {"clip", 0, 1e6, &c->optim.clip_norm},
+                            {"ema", 0, 0.999999, &c->optim.ema_decay},
+                            {"state_noise", 0, 10, &c->state_noise},
+                            {"feature_dropout", 0, 0.99, &c->feature_dropout},
+                            {"action_dropout", 0, 1, &c->action_dropout}};
+    FW_TRY(fw_json_only(t, where, known, err));
+    if (json_object_get(t, "minutes") != NULL && json_object_get(t, "steps") == NULL) {
+        c->steps = 0;
+    }
+    FW_TRY(read_ints(t, where, ints, sizeof ints / sizeof(*ints), err));
+    FW_TRY(read_f64s(t, where, f64s, sizeof f64s / sizeof(*f64s), err));
+    c->seed = (uint64_t)seed;
+    return FW_OK;
+}
+
+static fw_status read_data(const json_t *d, const char *where, fw_train_cfg *c, fw_err *err) {
+    static const char *const known[] = {"held_out", NULL};
+    FW_TRY(fw_json_only(d, where, known, err));
+    return fw_json_i64_or(d, "held_out", where, 0, 1000000, c->held_out, &c->held_out, err);
+}
+
+static fw_status read_all(const json_t *j, const char *path, fw_train_cfg *c, fw_err *err) {
+    static const char *const known[] = {"name", "about", "embodiment", "policy", "data", "train", NULL};
+    const char *name = NULL, *emb = NULL, *about = NULL;
+    const json_t *policy = NULL, *train = NULL, *data = NULL;
+    FW_TRY(fw_json_only(j, path, known, err));
+    FW_TRY(fw_json_str(j, "name", path, &name, err));
+    FW_TRY(fw_json_str_or(j, "about", path, "", &about, err));
+    FW_TRY(fw_json_str(j, "embodiment", path, &emb, err));
+    if (strlen(name) >= sizeof c->name || strchr(name, '/') != NULL || name[0] == 0) {
+        return fw_fail(err, FW_FORMAT, "%s: 'name' is '%s', wanted 1 to %zu bytes without '/'", path, name,
+                       sizeof c->name - 1);
+    }
+    snprintf(c->name, sizeof c->name, "%s", name);
+    FW_TRY(fw_embodiment_find(emb, &c->embodiment, err));
+    if (json_object_get(j, "policy") != NULL) {
+        FW_TRY(fw_json_obj(j, "policy", path, &policy, err));
+        FW_TRY(fw_flywheel_cfg_parse(policy, path, &c->policy, err));
+    }
+    FW_TRY(fw_flywheel_cfg_bind(&c->policy, &c->embodiment, err));
+    if (json_object_get(j, "data") != NULL) {
+        FW_TRY(fw_json_obj(j, "data", path, &data, err));
+        FW_TRY(read_data(data, path, c, err));
+    }
+    if (json_object_get(j, "train") != NULL) {
+        FW_TRY(fw_json_obj(j, "train", path, &train, err));
+        FW_TRY(read_train(train, path, c, err));
+    }
+    return FW_OK;
+}
+
+fw_status fw_train_cfg_load(const char *path, fw_train_cfg *out, fw_err *err) {
+    json_t *j = NULL;
+    FW_TRY(fw_json_load(path, &j, err));
+    fw_train_cfg c;
+    defaults(&c);
+    fw_status s = json_is_object(j) ? read_all(j, path, &c, err)
+                                    : fw_fail(err, FW_FORMAT, "%s: not a JSON object", path);
+    json_decref(j);
+    if (s == FW_OK) {
+        *out = c;
+    }
+    return s;
+}
+
+char *fw_train_cfg_fingerprint(const fw_train_cfg *c) {
+    json_t *j = json_pack("{s:s, s:s, s:o*, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I}", "name", c->name,
+                          "embodiment", c->embodiment.name, "policy", fw_flywheel_cfg_json(&c->policy), "held_out",
+                          (json_int_t)c->held_out, "batch", (json_int_t)c->batch, "lr", c->lr, "weight_decay",
+                          c->optim.weight_decay, "clip", c->optim.clip_norm, "ema", c->optim.ema_decay, "state_noise",
+                          c->state_noise, "feature_dropout", c->feature_dropout, "action_dropout", c->action_dropout,
+                          "seed", (json_int_t)c->seed);
+    char *text = j != NULL ? json_dumps(j, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
+    json_decref(j);
+    return text;
+}

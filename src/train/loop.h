@@ -1,0 +1,41 @@
+/*
+ * loop.h - a training run, from a config and datasets to a policy folder.
+ *
+ *   fw_train_opts o = {.config = "configs/kitchen3.json", .dirs = dirs, .n_dirs = 1, .out = "out/k3"};
+ *   FW_TRY(fw_train(&o, &result, err));      // out/k3 is now a policy: config.json, model.safetensors, stats.json, card.md
+ *
+ * While it runs, <out>/train holds state.safetensors (trainstate.h), log.jsonl and curves.png. Stopped by a signal or by
+ * a crash, the same command with resume goes on from the last state.
+ */
+#ifndef FW_TRAIN_LOOP_H
+#define FW_TRAIN_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fw/status.h"
+
+typedef struct fw_train_opts {
+    const char *config;
+    const char *const *dirs; /* [n_dirs] datasets */
+    int n_dirs;
+    const char *out;
+    bool resume;
+    int64_t steps;  /* > 0: instead of the config's end */
+    double minutes; /* > 0: instead of the config's end */
+    int64_t seed;   /* >= 0: instead of the config's */
+    int threads;    /* <= 0: all CPUs */
+} fw_train_opts;
+
+typedef struct fw_train_result {
+    int64_t steps, batch;
+    double seconds;       /* in steps */
+    double samples_per_s; /* of this part of the run, validation and checkpoints not counted */
+    double loss;          /* smoothed, at the end */
+    double held_out;      /* of the averaged weights; NAN when nothing is held out */
+} fw_train_result;
+
+/* FW_CLOSED when stopped by SIGINT or SIGTERM (after saving the state). */
+FW_NODISCARD fw_status fw_train(const fw_train_opts *opts, fw_train_result *out, fw_err *err);
+
+#endif /* FW_TRAIN_LOOP_H */

@@ -1,0 +1,66 @@
+/*
+ * trainset.h - everything a run learns from, opened once: numbers of all episodes in memory, sentences encoded, tower
+ * features mapped, statistics, and the split into training and held-out episodes.
+ *
+ * DESIGN. Images pass the frozen tower once. Their features live in a file per dataset, camera and tap in the cache
+ * folder, named by what they were computed from (dataset, tower, block, size), filled row by row and resumed where a
+ * run was stopped. Training then reads the map, and its cost is the head's alone. With a tower that is trained
+ * (policy.train_tower), decoded frames are mapped instead.
+ * Held out are the last episodes of each dataset; statistics come from the training episodes only.
+ */
+#ifndef FW_TRAIN_TRAINSET_H
+#define FW_TRAIN_TRAINSET_H
+
+#include "data/cache.h"
+#include "data/dataset.h"
+#include "model/normalize.h"
+#include "model/proprio.h"
+#include "train/config.h"
+
+typedef struct fw_train_episode {
+    int dataset;      /* into trainset.dataset */
+    int64_t position; /* in its dataset */
+    int64_t row;      /* its first row in the dataset's features */
+    int64_t length;
+    float *state, *action; /* owned [T,n_state], [T,n_action] in the robot's units */
+    int sentence;          /* into text */
+} fw_train_episode;
+
+typedef struct fw_train_data {
+    fw_dataset *ds; /* owned */
+    char id[65];
+    int camera[FW_CAM_MAX];                    /* of each policy camera */
+    fw_blob *feature[FW_CAM_MAX][FW_TAP_MAX]; /* owned; NULL with train_tower */
+    fw_frames *frames;                         /* owned; only with train_tower */
+    int64_t n_train;                           /* the first episodes are trained on */
+    int64_t first;                             /* where its episodes begin in trainset.episode */
+} fw_train_data;
+
+typedef struct fw_trainset {
+    const fw_train_cfg *cfg; /* borrowed */
+    int n_data;
+    fw_train_data *data; /* owned [n_data] */
+    int64_t n_episode;
+    fw_train_episode *episode; /* owned */
+    int n_sentence;
+    char **sentence;        /* owned [n_sentence] */
+    fw_text_features *text; /* owned [n_sentence] */
+    fw_stats *stats;        /* owned: observation.state(.delta), action, features.<camera>.<block> */
+    fw_proprio proprio;     /* owned */
+    fw_norm feature_norm[FW_CAM_MAX][FW_TAP_MAX];
+    int tap_size[FW_TAP_MAX], tap_channels[FW_TAP_MAX];
+    char tower_sha256[65], text_sha256[65];
+    int64_t train_frames, held_frames;
+} fw_trainset;
+
+/* Open datasets dirs[n], run the towers over what is not cached yet (with progress). cfg is borrowed until close.
+ * FW_SHAPE / FW_INVALID when a dataset does not fit the embodiment (dimensions, a missing camera), naming both. */
+FW_NODISCARD fw_status fw_trainset_open(const fw_train_cfg *cfg, const char *const *dirs, int n, fw_pool *pool,
+                                        fw_trainset *out, fw_err *err);
+void fw_trainset_close(fw_trainset *ts);
+
+/* The rows of one dataset's camera and tap, computing what is missing. Used by fw_trainset_open; apart for tests. */
+FW_NODISCARD fw_status fw_features_fill(fw_dataset *ds, const char *ds_id, int camera, const fw_flywheel_cfg *cfg,
+                                        fw_pool *pool, fw_blob **out /* [cfg->n_tap] */, fw_err *err);
+
+#endif /* FW_TRAIN_TRAINSET_H */
