@@ -51,10 +51,24 @@ static void defaults(fw_train_cfg *c) {
 }
 
 static fw_status read_train(const json_t *t, const char *where, fw_train_cfg *c, fw_err *err) {
-    static const char *const known[] = {"batch",       "steps",           "minutes",        "warmup",    "lr",
-                                        "final_lr",    "tower_lr",        "weight_decay",   "clip",      "ema",
-                                        "state_noise", "feature_dropout", "action_dropout", "log_every", "validate_every",
-                                        "seed",        "checkpoint_every", NULL};
+    static const char *const known[] = {"batch",
+                                        "steps",
+                                        "minutes",
+                                        "warmup",
+                                        "lr",
+                                        "final_lr",
+                                        "tower_lr",
+                                        "weight_decay",
+                                        "clip",
+                                        "ema",
+                                        "state_noise",
+                                        "feature_dropout",
+                                        "action_dropout",
+                                        "log_every",
+                                        "validate_every",
+                                        "seed",
+                                        "checkpoint_every",
+                                        NULL};
     int64_t seed = (int64_t)c->seed;
     const int_key ints[] = {{"batch", 1, 65536, &c->batch},
                             {"steps", 0, 100000000, &c->steps},
@@ -124,8 +138,8 @@ fw_status fw_train_cfg_load(const char *path, fw_train_cfg *out, fw_err *err) {
     FW_TRY(fw_json_load(path, &j, err));
     fw_train_cfg c;
     defaults(&c);
-    fw_status s = json_is_object(j) ? read_all(j, path, &c, err)
-                                    : fw_fail(err, FW_FORMAT, "%s: not a JSON object", path);
+    fw_status s =
+        json_is_object(j) ? read_all(j, path, &c, err) : fw_fail(err, FW_FORMAT, "%s: not a JSON object", path);
     json_decref(j);
     if (s == FW_OK) {
         *out = c;
@@ -134,12 +148,12 @@ fw_status fw_train_cfg_load(const char *path, fw_train_cfg *out, fw_err *err) {
 }
 
 char *fw_train_cfg_fingerprint(const fw_train_cfg *c) {
-    json_t *j = json_pack("{s:s, s:s, s:o*, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I}", "name", c->name,
-                          "embodiment", c->embodiment.name, "policy", fw_flywheel_cfg_json(&c->policy), "held_out",
-                          (json_int_t)c->held_out, "batch", (json_int_t)c->batch, "lr", c->lr, "weight_decay",
-                          c->optim.weight_decay, "clip", c->optim.clip_norm, "ema", c->optim.ema_decay, "state_noise",
-                          c->state_noise, "feature_dropout", c->feature_dropout, "action_dropout", c->action_dropout,
-                          "seed", (json_int_t)c->seed);
+    json_t *j =
+        json_pack("{s:s, s:s, s:o*, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I}", "name", c->name, "embodiment",
+                  c->embodiment.name, "policy", fw_flywheel_cfg_json(&c->policy), "held_out", (json_int_t)c->held_out,
+                  "batch", (json_int_t)c->batch, "lr", c->lr, "weight_decay", c->optim.weight_decay, "clip",
+                  c->optim.clip_norm, "ema", c->optim.ema_decay, "state_noise", c->state_noise, "feature_dropout",
+                  c->feature_dropout, "action_dropout", c->action_dropout, "seed", (json_int_t)c->seed);
     char *text = j != NULL ? json_dumps(j, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
     json_decref(j);
     return text;

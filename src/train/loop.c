@@ -168,10 +168,10 @@ static void announce(const run *r) {
     fw_plan_info pi;
     fw_plan_get_info(r->plan, &pi);
     const fw_trainset *d = &r->data;
-    fw_info("%lld training frames, %lld held out, %d sentences; %.2f M trainable values; plan %.0f MB, %.1f GFLOP a step",
-            (long long)d->train_frames, (long long)d->held_frames, d->n_sentence,
-            (double)fw_optim_values(r->optim) / 1e6, (double)(pi.arena_bytes + pi.packed_bytes) / 1e6,
-            (pi.flops_forward + pi.flops_backward) / 1e9);
+    fw_info(
+        "%lld training frames, %lld held out, %d sentences; %.2f M trainable values; plan %.0f MB, %.1f GFLOP a step",
+        (long long)d->train_frames, (long long)d->held_frames, d->n_sentence, (double)fw_optim_values(r->optim) / 1e6,
+        (double)(pi.arena_bytes + pi.packed_bytes) / 1e6, (pi.flops_forward + pi.flops_backward) / 1e9);
 }
 
 /* ---- the loop ---- */

@@ -190,7 +190,8 @@ static fw_status sample_features(fw_trainset *ts, int c, int64_t n, fw_vision_to
             }
         }
         if (tower != NULL) {
-            FW_TRY(fw_vision_tower_run(tower, fw_frames_at(ts->data[d].frames, ts->data[d].camera[c], row), 1, at, err));
+            FW_TRY(
+                fw_vision_tower_run(tower, fw_frames_at(ts->data[d].frames, ts->data[d].camera[c], row), 1, at, err));
         }
     }
     return FW_OK;

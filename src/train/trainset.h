@@ -29,11 +29,11 @@ typedef struct fw_train_episode {
 typedef struct fw_train_data {
     fw_dataset *ds; /* owned */
     char id[65];
-    int camera[FW_CAM_MAX];                    /* of each policy camera */
+    int camera[FW_CAM_MAX];                   /* of each policy camera */
     fw_blob *feature[FW_CAM_MAX][FW_TAP_MAX]; /* owned; NULL with train_tower */
-    fw_frames *frames;                         /* owned; only with train_tower */
-    int64_t n_train;                           /* the first episodes are trained on */
-    int64_t first;                             /* where its episodes begin in trainset.episode */
+    fw_frames *frames;                        /* owned; only with train_tower */
+    int64_t n_train;                          /* the first episodes are trained on */
+    int64_t first;                            /* where its episodes begin in trainset.episode */
 } fw_train_data;
 
 typedef struct fw_trainset {

@@ -35,8 +35,8 @@ fw_status fw_trainstate_save(const char *path, fw_optim *o, const fw_trainstate 
     snprintf(step, sizeof step, "%lld", (long long)s->step);
     snprintf(elapsed, sizeof elapsed, "%a", s->elapsed_s);
     snprintf(loss, sizeof loss, "%a", s->loss);
-    const char *const meta[] = {"step", step,     "elapsed_s", elapsed, "loss",
-                                loss,   "config", s->config,   "data",  s->data, NULL};
+    const char *const meta[] = {"step",   step,      "elapsed_s", elapsed, "loss", loss,
+                                "config", s->config, "data",      s->data, NULL};
     fw_status st = fw_st_write(path, out, n * KINDS, meta, err);
     free(out);
     free(names);

@@ -12,9 +12,9 @@
 #include "train/optim.h"
 
 typedef struct fw_trainstate {
-    int64_t step;     /* steps done */
-    double elapsed_s; /* spent in steps, over all parts of the run */
-    double loss;      /* smoothed training loss */
+    int64_t step;              /* steps done */
+    double elapsed_s;          /* spent in steps, over all parts of the run */
+    double loss;               /* smoothed training loss */
     const char *config, *data; /* fingerprints: borrowed */
 } fw_trainstate;
 
