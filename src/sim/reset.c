@@ -170,12 +170,17 @@ static void draw_dynamics(fw_sim *s, fw_rng *r) {
     mjModel *m = s->m;
     for (int o = 0; o < FW_N_OBJ; o++) {
         int b = s->obj_body[o];
-        double heavy = fw_rng_uniform(r, 0.75, 1.35), grip = fw_rng_uniform(r, 0.85, 1.1);
+        double heavy = fw_rng_uniform(r, 0.75, 1.35), slide = fw_rng_uniform(r, 0.75, 1.3);
         m->body_mass[b] = s->m0->body_mass[b] * heavy;
         mju_scl3(m->body_inertia + 3 * b, s->m0->body_inertia + 3 * b, heavy);
         for (int g = m->body_geomadr[b]; g < m->body_geomadr[b] + m->body_geomnum[b]; g++) {
-            m->geom_friction[3 * g] = s->m0->geom_friction[3 * g] * grip;
+            m->geom_friction[3 * g] = s->m0->geom_friction[3 * g] * slide;
         }
+    }
+    double grip = fw_rng_uniform(r, 0.8, 1.15);
+    for (int i = 1; i <= 2; i++) {
+        int g = mj_name2id(m, mjOBJ_GEOM, i == 1 ? "finger1_pad_collision" : "finger2_pad_collision");
+        m->geom_friction[3 * g] = s->m0->geom_friction[3 * g] * grip;
     }
     mj_setConst(m, s->d);
 }

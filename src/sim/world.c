@@ -6,7 +6,7 @@
  * The counter is one mocap body, so that an episode may shift it; each vessel is a disc and a ring of boxes, because a
  * hollow thing must be hollow for a finger.
  *
- * Contact settings that hold a grasp (measured): elliptic cone, impratio 100, Newton, friction 1.5, 35 N a finger.
+ * Contact settings that hold a grasp (measured): elliptic cone, impratio 100, Newton, pads of friction 1.5, 35 N a finger.
  */
 #include <math.h>
 #include <stdio.h>
@@ -16,7 +16,8 @@
 #include "base/file.h"
 #include "sim/sim_int.h"
 
-#define OBJ_MU 1.5
+#define PAD_MU 1.5 /* rubber pads: their priority makes theirs the friction of every grasp */
+#define OBJ_MU 0.6 /* everything else slides: an object that cannot slide jams between a finger and the counter */
 
 typedef struct rgb {
     float r, g, b;
@@ -28,6 +29,7 @@ static mjsGeom *geom(mjsBody *b, mjtGeom type, double x, double y, double z, dou
     mju_copy3(g->pos, (double[]){x, y, z});
     mju_copy3(g->size, (double[]){sx, sy, sz});
     g->rgba[0] = c.r, g->rgba[1] = c.g, g->rgba[2] = c.b, g->rgba[3] = 1;
+    g->friction[0] = OBJ_MU;
     g->contype = 1, g->conaffinity = 3; /* the robot is contype 2, conaffinity 0: it touches the world, never itself */
     return g;
 }
@@ -71,7 +73,7 @@ static void add_plate(mjsBody *world) {
 static void add_mug(mjsBody *world) {
     mjsBody *b = free_body(world, FW_OBJ_MUG);
     rgb c = {0.8f, 0.25f, 0.2f};
-    double r = 0.030, h = 0.036;
+    double r = 0.028, h = 0.036;
     part(b, mjGEOM_CYLINDER, V3(0, 0, 0.003), V3(r - 0.001, 0.003, 0), c, 900);
     ring(b, 14, r - 0.002, h, 0.002, h, 0, c, 900);
     for (mjsElement *e = mjs_firstChild(b, mjOBJ_GEOM, 0); e != NULL; e = mjs_nextChild(b, e, 0)) {
@@ -205,7 +207,7 @@ static void add_counter(mjsBody *world) {
     geom(b, mjGEOM_CYLINDER, sx, sy, -dp, 0.02, 0.001, 0, (rgb){0.2f, 0.2f, 0.2f})->contype = 0;
     geom(b, mjGEOM_CYLINDER, sx - 0.03, sy + h + 0.04, 0.09, 0.012, 0.09, 0,
          steel); /* the tap stands where the arm never is */
-    g = geom(b, mjGEOM_CAPSULE, sx - 0.03, sy + h - 0.005, 0.18, 0.011, 0.045, 0, steel);
+    g = geom(b, mjGEOM_CAPSULE, sx - 0.03, sy + h + 0.025, 0.24, 0.011, 0.025, 0, steel);
     mju_copy4(g->quat, (double[]){cos(mjPI / 4), sin(mjPI / 4), 0, 0});
 }
 
@@ -273,7 +275,7 @@ static void paint(mjSpec *s, const char *name, rgb c, bool touches) {
     g->rgba[0] = c.r, g->rgba[1] = c.g, g->rgba[2] = c.b, g->rgba[3] = 1;
     g->contype = touches ? 2 : 0, g->conaffinity = 0;
     g->condim = touches ? 4 : 3;
-    mju_copy3(g->friction, (double[]){touches ? OBJ_MU : 1.0, 0.01, 0.0005});
+    mju_copy3(g->friction, (double[]){OBJ_MU, 0.01, 0.0005});
 }
 
 /* Position servos on the arm; one servo opens both fingers, which an equality keeps mirrored. */
@@ -359,6 +361,7 @@ static fw_status finish_arm(mjSpec *arm, mjSpec *hand, fw_err *err) {
         mju_copy3(g->size, (double[]){0.010, 0.004, 0.010});
         g->pos[2] = -0.0125;
         g->priority = 1;
+        g->friction[0] = PAD_MU;
         g->solref[0] = 0.006, g->solref[1] = 1;
         g->solimp[0] = 0.95, g->solimp[1] = 0.99;
     }

@@ -42,11 +42,11 @@ static void go(const fw_scene *s, const double target[3], double yaw, double fas
 static const char *reach(const fw_task *t, const fw_scene *s, float a[5]) {
     pose4 g = t->grasp(s);
     double off = dist_xy(g.pos, s->ee_pos), turn = fabs(g.yaw - s->ee_yaw), above = s->ee_pos[2] - g.pos[2];
-    bool there = off < 0.008 && turn < 0.10 && fabs(above) < 0.008;
+    bool there = off < 0.007 && turn < 0.10 && fabs(above) < 0.005;
     bool nearly = off < 0.015 && turn < 0.2 && fabs(above) < 0.015;
-    if (there || (nearly && s->command < CLOSING)) {
-        go(s, g.pos, g.yaw, 0.005, 0.005, a);
-        a[4] = 0;
+    bool empty = s->opening < 0.03; /* shut, and nothing in it: again */
+    if ((there && s->opening > t->open - 0.2) || (nearly && s->command < CLOSING && !empty)) {
+        a[0] = a[1] = a[2] = a[3] = a[4] = 0; /* still: a hand that moves while it closes drags the thing along */
         return "close";
     }
     double slack = fmax(off - 0.006, 0.05 * (turn - 0.06));
