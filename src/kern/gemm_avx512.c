@@ -1,5 +1,5 @@
-/* gemm_avx512.c - matrix products and convolutions for avx512 */
-#include "kern/conv_vec_int.h"
+/* gemm_avx512.c - matrix products, convolutions and attention for avx512 */
+#include "kern/attn_vec_int.h"
 
 void fw_kern_init_gemm_avx512(fw_kern *k) {
     k->gemm_nr = NR;
@@ -16,4 +16,7 @@ void fw_kern_init_gemm_avx512(fw_kern *k) {
     k->dwconv_fwd = dwconv_fwd;
     k->dwconv_bwd_data = dwconv_bwd_data;
     k->dwconv_bwd_weight = dwconv_bwd_weight;
+    k->attention_scratch = attention_scratch;
+    k->attention_fwd = attention_fwd;
+    k->attention_bwd = attention_bwd;
 }

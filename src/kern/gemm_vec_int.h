@@ -272,6 +272,7 @@ FW_INLINE int64_t deal(int64_t m, int64_t n, int64_t t) {
 
 typedef struct block {
     const fw_gemm *g;
+    int64_t k_packed;           /* depth of the packed B: >= g->k */
     int64_t row0, rows, n_tile; /* of C */
     int64_t k0, kn;
     bool pack, first, last;
@@ -289,7 +290,7 @@ static void pack_a(const block *s) {
 
 static void panel(const block *s, int64_t j, int64_t width, bool epilogue) {
     const fw_gemm *g = s->g;
-    const float *b = (const float *)g->b + j * g->k + s->k0 * NR;
+    const float *b = (const float *)g->b + j * s->k_packed + s->k0 * NR;
     for (int64_t t = 0; t < s->n_tile; t++) {
         int64_t r = deal(s->rows, s->n_tile, t), mr = deal(s->rows, s->n_tile, t + 1) - r, row = s->row0 + r;
         int64_t rs = g->trans_a ? 1 : g->lda, cs = g->trans_a ? g->lda : 1;
@@ -314,10 +315,11 @@ static void block_run(const block *s, int64_t n0, int64_t n1) {
     }
 }
 
-static void gemm_f32(const fw_gemm *g, void *scratch) {
+/* With the first g->k rows of a B packed k_packed deep. */
+static void gemm_deep(const fw_gemm *g, int64_t k_packed, void *scratch) {
     int64_t n1 = g->n0 == 0 && g->n1 == 0 ? g->n : g->n1;
     int64_t kb = g->k > 0 ? (g->k + KC - 1) / KC : 1, mb = (g->m + MC - 1) / MC;
-    block s = {.g = g, .packed = scratch};
+    block s = {.g = g, .k_packed = k_packed, .packed = scratch};
     s.pack = n1 - g->n0 > 2 * NR;
     for (int64_t ib = 0; ib < mb; ib++) {
         s.row0 = deal(g->m, mb, ib);
@@ -331,6 +333,10 @@ static void gemm_f32(const fw_gemm *g, void *scratch) {
             block_run(&s, g->n0, n1);
         }
     }
+}
+
+static void gemm_f32(const fw_gemm *g, void *scratch) {
+    gemm_deep(g, g->k, scratch);
 }
 
 static size_t gemm_scratch(int64_t m, int64_t k, bool trans_a) {

@@ -221,6 +221,13 @@ FW_INLINE vf v_sigmoid(vf x) {
     return v_div(v_set1(1.0f), v_add(v_set1(1.0f), v_exp(v_sub(v_zero(), x))));
 }
 
+/* sigmoid and its slope s (1 - s), without cancellation where s is near 1. */
+FW_INLINE vf v_sigmoid_slope(vf x, vf *slope) {
+    vf e = v_exp(v_sub(v_zero(), v_abs(x))), i = v_div(v_set1(1.0f), v_add(v_set1(1.0f), e)), t = v_mul(e, i);
+    *slope = v_mul(t, i);
+    return v_sel(v_lt(x, v_zero()), t, i);
+}
+
 /* tanh, relative error <= 2^-21: odd polynomial below 0.625 (Cephes' tanhf), 1 - 2/(e^2|x| + 1) above. */
 FW_INLINE vf v_tanh(vf x) {
     vf a = v_abs(x), z = v_mul(x, x);
@@ -279,7 +286,7 @@ FW_INLINE vf v_act(fw_act act, vf x) {
 
 /* d act / dx */
 FW_INLINE vf v_act_grad(fw_act act, vf x) {
-    vf one = v_set1(1.0f), e, s;
+    vf one = v_set1(1.0f), d, e, s;
     switch (act) {
     case FW_ACT_NONE:
         return one;
@@ -291,18 +298,18 @@ FW_INLINE vf v_act_grad(fw_act act, vf x) {
         s = v_phi(x, &e);
         return v_fma(v_mul(x, v_set1(0.39894228040143268f)), e, s);
     case FW_ACT_GELU_TANH: /* s = sigmoid(2u): s + x s (1 - s) 2 u' */
-        s = v_sigmoid(v_mul(v_set1(2.0f), v_gelu_arg(x)));
+        s = v_sigmoid_slope(v_mul(v_set1(2.0f), v_gelu_arg(x)), &d);
         e = v_mul(v_set1(2.0f * 0.797884560802865f), v_fma(v_set1(3.0f * 0.044715f), v_mul(x, x), one));
-        return v_fma(v_mul(x, v_mul(s, v_sub(one, s))), e, s);
+        return v_fma(v_mul(x, d), e, s);
     case FW_ACT_SILU:
-        s = v_sigmoid(x);
-        return v_mul(s, v_fma(x, v_sub(one, s), one));
+        s = v_sigmoid_slope(x, &d);
+        return v_fma(x, d, s);
     case FW_ACT_TANH:
         s = v_tanh(x);
         return v_fnma(s, s, one);
     case FW_ACT_SIGMOID:
-        s = v_sigmoid(x);
-        return v_mul(s, v_sub(one, s));
+        (void)v_sigmoid_slope(x, &d);
+        return d;
     }
     return one;
 }

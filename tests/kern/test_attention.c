@@ -1,0 +1,153 @@
+/* attention of every table against the scalar one; the scalar backward against finite differences */
+#include "kern_test.h"
+
+typedef struct adata {
+    fw_attn a;
+    int64_t nq, nk, nl;
+    float *q, *k, *v, *d_o;
+    int32_t lengths[4];
+} adata;
+
+/* Heads interleaved [B,T,H*D], with a few floats between rows. */
+static adata make(int64_t batch, int64_t n_head, int64_t n_kv, int64_t tq, int64_t tk, int64_t d, fw_mask mask) {
+    adata t = {.nq = batch * tq * (n_head * d + 3), .nk = batch * tk * (n_kv * d + 2), .nl = batch * n_head * tq};
+    t.q = t_rand(t.nq, -1, 1), t.k = t_rand(t.nk, -1, 1), t.v = t_rand(t.nk, -1, 1), t.d_o = t_rand(t.nq, -1, 1);
+    fw_attn *a = &t.a;
+    *a = (fw_attn){
+        .batch = batch, .n_head = n_head, .n_kv = n_kv, .tq = tq, .tk = tk, .d = d, .mask = mask, .scale = 0.7f};
+    a->q = t.q, a->k = t.k, a->v = t.v, a->d_o = t.d_o;
+    a->q_row = a->o_row = n_head * d + 3, a->k_row = a->v_row = n_kv * d + 2;
+    a->q_batch = a->o_batch = tq * a->q_row, a->k_batch = a->v_batch = tk * a->k_row;
+    a->q_head = a->k_head = a->v_head = a->o_head = d;
+    for (int64_t b = 0; b < 4; b++) {
+        t.lengths[b] = (int32_t)(b == 1 ? 0 : t_int(1, tk));
+    }
+    return t;
+}
+
+static void drop(adata *t) {
+    t_free(t->q, t->nq), t_free(t->k, t->nk), t_free(t->v, t->nk), t_free(t->d_o, t->nq);
+}
+
+typedef struct result {
+    float *o, *lse, *dq, *dk, *dv;
+} result;
+
+static result run(const fw_kern *kt, const adata *t) {
+    result r = {t_alloc(t->nq), t_alloc(t->nl), t_alloc(t->nq), t_alloc(t->nk), t_alloc(t->nk)};
+    fw_attn a = t->a;
+    a.lengths = t->lengths, a.o = r.o, a.lse = r.lse, a.dq = r.dq, a.dk = r.dk, a.dv = r.dv;
+    int64_t items = a.batch * a.n_kv;
+    size_t sf = kt->attention_scratch(&a, false), sb = kt->attention_scratch(&a, true);
+    void *f = t_scratch(sf), *b = t_scratch(sb);
+    kt->attention_fwd(&a, 0, items / 2, f);
+    kt->attention_fwd(&a, items / 2, items, f);
+    kt->attention_bwd(&a, 0, items / 2, b);
+    kt->attention_bwd(&a, items / 2, items, b);
+    t_scratch_free(f, sf), t_scratch_free(b, sb);
+    return r;
+}
+
+static void result_free(result *r, const adata *t) {
+    t_free(r->o, t->nq), t_free(r->lse, t->nl), t_free(r->dq, t->nq), t_free(r->dk, t->nk), t_free(r->dv, t->nk);
+}
+
+static void compare(adata t) {
+    const fw_kern *all[8];
+    int n = t_tables(all);
+    result want = run(all[0], &t);
+    for (int i = 1; i < n; i++) {
+        result got = run(all[i], &t);
+        for (int64_t j = 0; j < t.nl; j++) { /* -inf (sees nothing) must be -inf in both: CHECK_NEAR cannot say */
+            CHECK(isinf(want.lse[j]) == isinf(got.lse[j]));
+            if (isinf(want.lse[j])) {
+                want.lse[j] = got.lse[j] = 0.0f;
+            }
+        }
+        CHECK_NEAR(got.o, want.o, (size_t)t.nq, 2e-6, 1e-5);
+        CHECK_NEAR(got.lse, want.lse, (size_t)t.nl, 2e-6, 1e-6);
+        CHECK_NEAR(got.dq, want.dq, (size_t)t.nq, 1e-5, 1e-5);
+        CHECK_NEAR(got.dk, want.dk, (size_t)t.nk, 2e-5, 1e-5);
+        CHECK_NEAR(got.dv, want.dv, (size_t)t.nk, 2e-5, 1e-5);
+        result_free(&got, &t);
+        if (i + 1 < n) {
+            result_free(&want, &t);
+            want = run(all[0], &t);
+        }
+    }
+    result_free(&want, &t);
+    drop(&t);
+}
+
+static void every_mask_and_tail_agrees_with_scalar(void) {
+    for (int mask = FW_MASK_NONE; mask <= FW_MASK_LENGTH; mask++) {
+        for (int i = 0; i < 12; i++) {
+            compare(make(3, 4, 2, t_int(1, 70), t_int(1, 90), t_int(1, 40), (fw_mask)mask));
+        }
+    }
+}
+
+static void one_query_and_many_keys_agree_with_scalar(void) {
+    compare(make(1, 2, 2, 1, 600, 64, FW_MASK_NONE));
+    compare(make(1, 2, 1, 3, 500, 32, FW_MASK_CAUSAL));
+    compare(make(1, 1, 1, 130, 130, 64, FW_MASK_CAUSAL));
+}
+
+/* Longer query than keys: the first rows see no key and give zeros, with zero gradient. */
+static void a_row_without_keys_gives_zeros(void) {
+    const fw_kern *all[8];
+    int n = t_tables(all);
+    for (int i = 0; i < n; i++) {
+        adata t = make(1, 1, 1, 9, 5, 8, FW_MASK_CAUSAL);
+        result r = run(all[i], &t);
+        for (int64_t row = 0; row < 4; row++) {
+            for (int64_t c = 0; c < 8; c++) {
+                CHECK(r.o[row * t.a.o_row + c] == 0.0f);
+                CHECK(r.dq[row * t.a.q_row + c] == 0.0f);
+            }
+        }
+        result_free(&r, &t);
+        drop(&t);
+    }
+}
+
+static double objective(const adata *t) { /* sum of o * d_o, whose gradient the backward gives */
+    result r = run(fw_kern_get(), t);
+    double s = 0.0;
+    for (int64_t row = 0; row < t->a.batch * t->a.tq; row++) {
+        for (int64_t c = 0; c < t->a.n_head * t->a.d; c++) {
+            s += (double)r.o[row * t->a.o_row + c] * (double)t->d_o[row * t->a.o_row + c];
+        }
+    }
+    result_free(&r, t);
+    return s;
+}
+
+static void check_slope(const adata *t, float *x, int64_t row_len, int64_t ld, int64_t n, const float *grad) {
+    for (int64_t i = 0; i < n; i++) {
+        if (i % ld >= row_len) {
+            continue; /* between rows */
+        }
+        float keep = x[i];
+        x[i] = keep + 1e-2f;
+        double up = objective(t);
+        x[i] = keep - 1e-2f;
+        double down = objective(t);
+        x[i] = keep;
+        float slope = (float)((up - down) / 2e-2);
+        CHECK_NEAR(&grad[i], &slope, 1, 2e-3, 2e-2);
+    }
+}
+
+static void backward_is_the_slope_of_forward(void) {
+    adata t = make(1, 2, 1, 4, 5, 3, FW_MASK_CAUSAL);
+    result r = run(fw_kern_get(), &t);
+    check_slope(&t, t.q, 6, t.a.q_row, t.nq, r.dq);
+    check_slope(&t, t.k, 3, t.a.k_row, t.nk, r.dk);
+    check_slope(&t, t.v, 3, t.a.v_row, t.nk, r.dv);
+    result_free(&r, &t);
+    drop(&t);
+}
+
+FW_TEST_MAIN(T(every_mask_and_tail_agrees_with_scalar), T(one_query_and_many_keys_agree_with_scalar),
+             T(a_row_without_keys_gives_zeros), T(backward_is_the_slope_of_forward))
