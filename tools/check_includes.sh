@@ -30,4 +30,4 @@ BEGIN {
 }
 function bad(m, p, why) { printf "%s:%d: \"%s\": %s\n", FILENAME, FNR, p, why; fails++ }
 END { if (fails) exit 1; print "includes ok" }
-' $(find . -name '*.[ch]' -o -name '*.cu' | sed 's|^\./||')
+' $(find . -name '*.[ch]' -o -name '*.cu' -o -name '*.cc' | sed 's|^\./||')

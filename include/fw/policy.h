@@ -32,17 +32,17 @@ typedef struct fw_obs {
     int n_state;
     const float *prev_state;  /* [n_state] one control step ago, borrowed; NULL at an episode's start or when unknown */
     const float *prev_action; /* [n_action] last command, borrowed; NULL at an episode's start or when unknown */
-    const char *instruction; /* UTF-8 sentence */
-    int64_t t_ns;            /* when it was observed */
+    const char *instruction;  /* UTF-8 sentence */
+    int64_t t_ns;             /* when it was observed */
 } fw_obs;
 
 typedef struct fw_chunk {
-    float *actions;    /* [cap_horizon, n_action] caller's memory, the embodiment's units */
-    int cap_horizon;   /* rows there is room for; set by the caller */
-    int horizon;       /* rows written */
-    int n_action;      /* values a row */
-    double dt_s;       /* row i is meant for t_ns + i * dt_s */
-    int64_t t_ns;      /* copied from the observation */
+    float *actions;  /* [cap_horizon, n_action] caller's memory, the embodiment's units */
+    int cap_horizon; /* rows there is room for; set by the caller */
+    int horizon;     /* rows written */
+    int n_action;    /* values a row */
+    double dt_s;     /* row i is meant for t_ns + i * dt_s */
+    int64_t t_ns;    /* copied from the observation */
 } fw_chunk;
 
 typedef struct fw_policy_info {

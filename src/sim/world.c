@@ -57,7 +57,7 @@ static void ring(mjsBody *b, int n, double r, double z, double t, double h, doub
 static mjsBody *free_body(mjsBody *world, fw_obj obj) {
     mjsBody *b = mjs_addBody(world, NULL);
     mjs_setName(b->element, fw_obj_name(obj));
-    b->pos[0] = 0.4 + 0.2 * obj;
+    b->pos[0] = 0.4 + 0.2 * (int)obj;
     mjs_addFreeJoint(b);
     return b;
 }

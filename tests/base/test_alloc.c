@@ -28,7 +28,7 @@ static void arena_clock_errors_and_hash_do_not_allocate(void) {
         CHECK(FW_ARENA_NEW(&a, 10, double) != NULL);
         CHECK(fw_now_ns() > 0);
         CHECK_INT(fw_fail(&e, FW_IO, "%s %d %g", "text", 7, 0.5), FW_IO);
-        fw_sha256_hex(mem, 100, hex);
+        fw_sha256_hex("abc", 3, hex);
     });
 }
 

@@ -1,0 +1,2 @@
+// must be refused too: shims obey the same rules
+#include "data/dataset.h"
