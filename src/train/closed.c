@@ -1,0 +1,400 @@
+/* closed.c - see closed.h. */
+#include "train/closed.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/draw.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/rng.h"
+#include "data/video.h"
+#include "model/checkpoint.h"
+
+enum { WORKERS_MAX = 64, HELD_STEPS = 5, REST_STEPS = 10, FILM_PX = 384 };
+
+typedef struct slot {
+    pid_t pid;
+    _Atomic int64_t job; /* being played; -1: none */
+    fw_status status;    /* written by the worker before it leaves */
+    fw_err err;
+} slot;
+
+/* Between the processes: written by workers (their slot, their outcomes), read by the parent. */
+typedef struct board {
+    _Atomic int64_t next, done, films;
+    slot slot[WORKERS_MAX];
+    fw_closed_outcome outcome[]; /* [n_job] */
+} board;
+
+typedef struct player {
+    const fw_closed_opts *opts;
+    fw_env *env;
+    fw_policy *policy; /* NULL: expert */
+    bool wants_motion; /* policy reads the state of the step before */
+    fw_policy_info info;
+    int first_task;
+    float *rows;   /* [horizon, n_action] */
+    uint8_t *film; /* [FILM_PX, FILM_PX, 3] */
+} player;
+
+uint64_t fw_closed_seed(uint64_t seed, int64_t i) {
+    fw_rng r = fw_rng_stream(seed + (uint64_t)i * 0xD1B54A32D192ED03ull, "evaluation scene");
+    return fw_rng_u64(&r) >> 16;
+}
+
+/* ---- one episode ---- */
+
+typedef struct episode {
+    int task, said;
+    int64_t i;
+    int said_held; /* steps in a row that the said goal held */
+    float action[FW_DIM_MAX], last_action[FW_DIM_MAX], last_state[FW_DIM_MAX];
+    bool acted, has_last_state;
+    int row, n_row; /* of the chunk being executed */
+    int rest;
+    fw_video_writer *film; /* NULL: not filmed */
+} episode;
+
+static fw_status begin(player *p, episode *e, fw_err *err) {
+    const fw_closed_opts *o = p->opts;
+    int n = fw_env_n_task(p->env);
+    fw_split split = o->held_out_phrasings ? FW_SPLIT_HELD : FW_SPLIT_TRAIN;
+    e->said = o->swap && n > 1 ? (e->task + 1 + (int)(e->i % (n - 1))) % n : e->task;
+    int n_sentence = fw_env_n_sentence(p->env, e->said, split);
+    if (n_sentence < 1) {
+        return fw_fail(err, FW_INVALID, "task %s has no held-out sentences", fw_env_task_name(p->env, e->said));
+    }
+    FW_TRY(fw_env_reset(p->env, e->task, fw_closed_seed(o->seed, e->i), err));
+    if (p->policy != NULL) {
+        fw_policy_reset(p->policy);
+    }
+    return fw_env_set_sentence(p->env, fw_env_sentence(p->env, e->said, split, (int)(e->i % n_sentence)), err);
+}
+
+static fw_status ask_policy(player *p, episode *e, fw_closed_outcome *out, fw_err *err) {
+    fw_obs obs;
+    FW_TRY(fw_env_observe(p->env, &obs, err));
+    obs.prev_action = e->acted ? e->last_action : NULL;
+    obs.prev_state = e->has_last_state ? e->last_state : NULL;
+    fw_chunk chunk = {.actions = p->rows, .cap_horizon = p->info.horizon};
+    double start = fw_now_s();
+    FW_TRY(fw_policy_infer(p->policy, &obs, &chunk, err));
+    out->infer_s += (float)(fw_now_s() - start);
+    out->inferences++;
+    e->row = 0;
+    e->n_row = p->info.n_execute < chunk.horizon ? p->info.n_execute : chunk.horizon;
+    return FW_OK;
+}
+
+/* The action of this step into e->action; *stop: the expert has nothing left to do. */
+static fw_status decide(player *p, episode *e, fw_closed_outcome *out, bool *stop, fw_err *err) {
+    int n = fw_env_embodiment(p->env)->n_action;
+    if (p->policy == NULL) {
+        bool done = false;
+        FW_TRY(fw_expert_act(p->env, e->action, &done, err));
+        e->rest = done ? e->rest + 1 : 0;
+        *stop = e->rest > REST_STEPS;
+        return FW_OK;
+    }
+    if (e->row >= e->n_row) {
+        FW_TRY(ask_policy(p, e, out, err));
+    } else if (p->wants_motion && e->row == e->n_row - 1) {
+        fw_obs obs; /* the step before the next question */
+        FW_TRY(fw_env_observe(p->env, &obs, err));
+        memcpy(e->last_state, obs.state, sizeof(float) * (size_t)obs.n_state);
+        e->has_last_state = true;
+    }
+    memcpy(e->action, p->rows + (size_t)e->row * (size_t)n, sizeof(float) * (size_t)n);
+    e->row++;
+    return FW_OK;
+}
+
+static fw_status film_frame(player *p, episode *e, fw_err *err) {
+    char caption[160];
+    fw_obs obs;
+    FW_TRY(fw_env_picture(p->env, fw_env_embodiment(p->env)->camera[0].name, FILM_PX, FILM_PX, p->film, err));
+    FW_TRY(fw_env_observe(p->env, &obs, err));
+    snprintf(caption, sizeof caption, "%s  [%s, step %d]", obs.instruction, fw_env_task_name(p->env, e->task),
+             fw_env_steps(p->env));
+    fw_draw_text(p->film, FILM_PX, FILM_PX, 6, FILM_PX - 8, 12, 0xFFFFFF, caption);
+    return fw_video_writer_add(e->film, p->film, false, err);
+}
+
+static fw_status play(player *p, episode *e, fw_closed_outcome *out, fw_err *err) {
+    fw_verdict v;
+    bool stop = false;
+    *out = (fw_closed_outcome){0};
+    FW_TRY(begin(p, e, err));
+    out->said_task = e->said;
+    while (!stop && !fw_env_done(p->env)) {
+        FW_TRY(decide(p, e, out, &stop, err));
+        fw_status s = fw_env_step(p->env, e->action, err);
+        if (s == FW_CLOSED) {
+            break; /* physics diverged: the verdict says so */
+        }
+        FW_TRY(s);
+        memcpy(e->last_action, e->action, sizeof e->action);
+        e->acted = true;
+        fw_env_judge(p->env, &v);
+        e->said_held = v.goal[e->said] ? e->said_held + 1 : 0;
+        stop = stop || (p->opts->swap && e->said_held >= HELD_STEPS);
+        if (e->film != NULL) {
+            FW_TRY(film_frame(p, e, err));
+        }
+    }
+    fw_env_judge(p->env, &v);
+    out->success = p->opts->swap ? v.goal[e->task] : v.success;
+    out->said = v.goal[e->said];
+    out->wrong_object = v.wrong_object;
+    out->diverged = v.diverged;
+    out->steps = fw_env_steps(p->env);
+    snprintf(out->reason, sizeof out->reason, "%.95s", v.reason);
+    out->played = true;
+    return FW_OK;
+}
+
+/* Play a failure again, filmed. */
+static fw_status film(player *p, int task, int64_t i, fw_err *err) {
+    char path[1024], name[160];
+    fw_closed_outcome again;
+    episode e = {.task = task, .i = i};
+    snprintf(name, sizeof name, "%s-%04lld.mp4", fw_env_task_name(p->env, task), (long long)i);
+    FW_TRY(fw_path_join(path, sizeof path, p->opts->videos, name, err));
+    const fw_video_opts show = FW_VIDEO_OPTS_SHOW;
+    FW_TRY(fw_video_writer_open(path, FILM_PX, FILM_PX, fw_env_embodiment(p->env)->rate_hz, &show, &e.film, err));
+    fw_status s = play(p, &e, &again, err);
+    if (s != FW_OK) {
+        fw_video_writer_abort(e.film);
+        return s;
+    }
+    return fw_video_writer_close(e.film, err);
+}
+
+/* ---- a worker ---- */
+
+static fw_status open_player(player *p, fw_err *err) {
+    fw_env_opts eo = FW_ENV_OPTS_DEFAULT;
+    eo.render = p->opts->policy != NULL || p->opts->videos != NULL;
+    FW_TRY(fw_env_open(p->opts->suite, &eo, &p->env, err));
+    p->first_task = p->opts->task != NULL ? fw_env_task_find(p->env, p->opts->task) : 0;
+    const fw_embodiment *emb = fw_env_embodiment(p->env);
+    size_t row = (size_t)emb->n_action;
+    if (p->opts->policy != NULL) {
+        fw_flywheel_meta meta;
+        fw_flywheel_opts fo = {.embodiment = emb->name};
+        FW_TRY(fw_flywheel_read_meta(p->opts->policy, &meta, err));
+        FW_TRY(fw_flywheel_open(p->opts->policy, &fo, &p->policy, err));
+        fw_policy_describe(p->policy, &p->info);
+        p->wants_motion = meta.cfg.prev_state;
+        row *= (size_t)p->info.horizon;
+    }
+    p->rows = calloc(row, sizeof(float));
+    p->film = malloc((size_t)FILM_PX * FILM_PX * 3);
+    return p->rows != NULL && p->film != NULL ? FW_OK : fw_fail(err, FW_NOMEM, "evaluation: out of memory");
+}
+
+static void close_player(player *p) {
+    free(p->rows);
+    free(p->film);
+    fw_policy_close(p->policy);
+    fw_env_close(p->env);
+}
+
+static fw_status work(player *p, board *b, slot *me, int64_t n_job, fw_err *err) {
+    const fw_closed_opts *o = p->opts;
+    FW_TRY(open_player(p, err));
+    for (;;) {
+        int64_t job = atomic_fetch_add(&b->next, 1);
+        if (job >= n_job) {
+            return FW_OK;
+        }
+        atomic_store(&me->job, job);
+        episode e = {.task = p->first_task + (int)(job / o->episodes), .i = job % o->episodes};
+        FW_TRY(play(p, &e, &b->outcome[job], err));
+        bool failed = o->swap ? b->outcome[job].success : !b->outcome[job].success;
+        if (o->videos != NULL && failed && atomic_fetch_add(&b->films, 1) < o->max_videos) {
+            FW_TRY(film(p, e.task, e.i, err));
+        }
+        atomic_fetch_add(&b->done, 1);
+        atomic_store(&me->job, -1);
+    }
+}
+
+static void worker_main(const fw_closed_opts *o, board *b, int k, int64_t n_job) {
+    player p = {.opts = o};
+    slot *me = &b->slot[k];
+    me->status = work(&p, b, me, n_job, &me->err);
+    close_player(&p);
+    _exit(me->status == FW_OK ? 0 : 1);
+}
+
+/* ---- the parent ---- */
+
+static int cpus(void) {
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > WORKERS_MAX ? WORKERS_MAX : (int)n;
+}
+
+/* Names and number of tasks, without graphics; n_task is 1 with opts->task. */
+static fw_status ask_suite(const fw_closed_opts *o, fw_closed_result *r, fw_err *err) {
+    fw_env *env = NULL;
+    const fw_env_opts eo = {.render = false};
+    FW_TRY(fw_env_open(o->suite, &eo, &env, err));
+    int first = 0;
+    fw_status s = FW_OK;
+    r->n_task = fw_env_n_task(env);
+    if (o->task != NULL) {
+        first = fw_env_task_find(env, o->task);
+        r->n_task = 1;
+        if (first < 0) {
+            s = fw_fail(err, FW_INVALID, "suite %s has no task '%s'; its first is '%s'", o->suite, o->task,
+                        fw_env_task_name(env, 0));
+        }
+    }
+    for (int k = 0; k < r->n_task && s == FW_OK; k++) {
+        snprintf(r->task[k].name, sizeof r->task[k].name, "%s", fw_env_task_name(env, first + k));
+    }
+    fw_env_close(env);
+    return s;
+}
+
+static fw_status start_workers(const fw_closed_opts *o, board *b, int n, int64_t n_job, fw_err *err) {
+    fflush(NULL); /* what is buffered must not be written twice */
+    for (int k = 0; k < n; k++) {
+        atomic_store(&b->slot[k].job, -1);
+        b->slot[k].status = FW_IO; /* until it says otherwise */
+        pid_t pid = fork();
+        if (pid < 0) {
+            return fw_fail(err, FW_IO, "fork: %s", strerror(errno));
+        }
+        if (pid == 0) {
+            worker_main(o, b, k, n_job);
+        }
+        b->slot[k].pid = pid;
+    }
+    return FW_OK;
+}
+
+static fw_status reap(const slot *w, int wait_status, const fw_closed_result *r, fw_err *err) {
+    int64_t job = atomic_load(&w->job);
+    char where[128] = "before its first episode";
+    if (job >= 0) {
+        snprintf(where, sizeof where, "%s episode %lld", r->task[job / r->episodes].name,
+                 (long long)(job % r->episodes));
+    }
+    if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0) {
+        return FW_OK;
+    }
+    if (WIFSIGNALED(wait_status)) {
+        return fw_fail(err, FW_IO, "an evaluation worker was killed by signal %d in %s", WTERMSIG(wait_status), where);
+    }
+    if (w->err.code != FW_OK) {
+        return fw_fail(err, w->err.code, "%s: %.180s", where, w->err.msg);
+    }
+    return fw_fail(err, FW_IO, "an evaluation worker left with code %d in %s", WEXITSTATUS(wait_status), where);
+}
+
+/* Until all have left; the first failure ends the others. */
+static fw_status watch(board *b, int n, int64_t n_job, const fw_closed_result *r, fw_err *err) {
+    fw_progress pr;
+    fw_status s = FW_OK;
+    int left = n;
+    fw_progress_start(&pr, "episodes", (uint64_t)n_job);
+    while (left > 0) {
+        for (int k = 0; k < n; k++) {
+            int ws = 0;
+            if (b->slot[k].pid == 0 || waitpid(b->slot[k].pid, &ws, WNOHANG) != b->slot[k].pid) {
+                continue;
+            }
+            b->slot[k].pid = 0;
+            left--;
+            fw_status one = s == FW_OK ? reap(&b->slot[k], ws, r, err) : FW_OK;
+            for (int j = 0; one != FW_OK && j < n; j++) {
+                if (b->slot[j].pid > 0) {
+                    kill(b->slot[j].pid, SIGKILL);
+                }
+            }
+            s = s != FW_OK ? s : one;
+        }
+        int64_t done = atomic_load(&b->done), good = 0;
+        for (int64_t i = 0; i < n_job; i++) {
+            good += b->outcome[i].played && b->outcome[i].success;
+        }
+        fw_progress_update(&pr, (uint64_t)done, "%lld reached the goal", (long long)good);
+        usleep(50000);
+    }
+    fw_progress_end(&pr);
+    return s;
+}
+
+static void add(fw_closed_task *t, const fw_closed_outcome *o) {
+    t->n++;
+    t->success += o->success;
+    t->wrong_object += o->wrong_object;
+    t->diverged += o->diverged;
+    t->said += o->said;
+}
+
+static fw_status collect(const board *b, int64_t n_job, fw_closed_result *r, fw_err *err) {
+    double infer_s = 0, inferences = 0;
+    r->outcome = malloc(sizeof(*r->outcome) * (size_t)n_job);
+    if (r->outcome == NULL) {
+        return fw_fail(err, FW_NOMEM, "outcomes: out of memory");
+    }
+    memcpy(r->outcome, b->outcome, sizeof(*r->outcome) * (size_t)n_job);
+    snprintf(r->all.name, sizeof r->all.name, "all");
+    for (int64_t i = 0; i < n_job; i++) {
+        add(&r->task[i / r->episodes], &r->outcome[i]);
+        add(&r->all, &r->outcome[i]);
+        infer_s += (double)r->outcome[i].infer_s;
+        inferences += r->outcome[i].inferences;
+    }
+    r->infer_ms = inferences > 0 ? 1e3 * infer_s / inferences : 0;
+    return FW_OK;
+}
+
+fw_status fw_closed_run(const fw_closed_opts *opts, fw_closed_result *out, fw_err *err) {
+    fw_closed_result r = {.episodes = opts->episodes};
+    if (opts->episodes < 1 || opts->episodes > 1000000) {
+        return fw_fail(err, FW_INVALID, "%lld episodes, wanted 1 to 1000000", (long long)opts->episodes);
+    }
+    FW_TRY(ask_suite(opts, &r, err));
+    if (opts->videos != NULL) {
+        FW_TRY(fw_mkdirs(opts->videos, err));
+    }
+    int64_t n_job = r.n_task * opts->episodes;
+    size_t bytes = sizeof(board) + sizeof(fw_closed_outcome) * (size_t)n_job;
+    board *b = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (b == MAP_FAILED) {
+        return fw_fail(err, FW_NOMEM, "shared memory of %zu bytes: %s", bytes, strerror(errno));
+    }
+    int n = opts->workers > 0 ? opts->workers : cpus();
+    n = n > WORKERS_MAX ? WORKERS_MAX : n;
+    n = n > n_job ? (int)n_job : n;
+    fw_status s = start_workers(opts, b, n, n_job, err);
+    if (s != FW_OK) {
+        atomic_store(&b->next, n_job);
+        (void)watch(b, n, n_job, &r, NULL);
+    } else if ((s = watch(b, n, n_job, &r, err)) == FW_OK) {
+        s = collect(b, n_job, &r, err);
+    }
+    munmap(b, bytes);
+    if (s == FW_OK) {
+        *out = r;
+    }
+    return s;
+}
+
+void fw_closed_free(fw_closed_result *r) {
+    free(r->outcome);
+    r->outcome = NULL;
+}
