@@ -22,4 +22,7 @@ const char *fw_dataset_rel(const fw_dataset *ds, const char *path);
 /* The table of data file `file`, kept until another is asked for. */
 fw_status fw_dataset_table(fw_dataset *ds, int file, const fw_table **out, fw_err *err);
 
+/* fw_column_stats_compute for doubles. */
+fw_status fw_stats_f64(const double *x, int64_t rows, int64_t n, fw_column_stats *out, fw_err *err);
+
 #endif /* FW_DATA_DATASET_INT_H */

@@ -796,47 +796,45 @@ void fw_table_writer_abort(fw_table_writer *w) {
     }
 }
 
-/* Rows [a, b) of t as a table that borrows t's values. */
-static void table_slice(const fw_table *t, int64_t a, int64_t b, fw_table *out, int64_t **row_at) {
-    out->rows = b - a;
+void fw_table_view(const fw_table *t, int64_t a, int64_t b, fw_table *out) {
+    *out = (fw_table){.rows = b - a, .n_cols = t->n_cols, .cols = calloc((size_t)t->n_cols + 1, sizeof(fw_column))};
+    must(out->cols != NULL);
     for (int i = 0; i < t->n_cols; i++) {
         fw_column *c = &out->cols[i];
         *c = t->cols[i];
         int64_t first = c->width >= 0 ? a * c->width : c->row_at[a];
         if (c->width < 0) {
+            must((c->row_at = malloc((size_t)(b - a + 1) * sizeof(int64_t))) != NULL);
             for (int64_t r = a; r <= b; r++) {
-                row_at[i][r - a] = c->row_at[r] - first;
+                c->row_at[r - a] = t->cols[i].row_at[r] - first;
             }
-            c->row_at = row_at[i];
         }
         c->n = c->width >= 0 ? (b - a) * c->width : c->row_at[b - a];
-        c->data = (char *)c->data + (size_t)first * elem_bytes(c->type);
+        c->data = c->data == NULL ? NULL : (char *)c->data + (size_t)first * elem_bytes(c->type);
     }
+}
+
+void fw_table_view_clear(fw_table *view) {
+    for (int i = 0; i < view->n_cols; i++) {
+        free(view->cols[i].row_at);
+    }
+    free(view->cols);
+    *view = (fw_table){0};
 }
 
 static fw_status write_groups(const char *path, const fw_table *t, int64_t group_rows, const fw_kv *kv, int n_kv,
                               fw_err *err) {
     fw_table_writer *w;
     FW_TRY(fw_table_writer_open(path, t, kv, n_kv, &w, err));
-    fw_table part = {.n_cols = t->n_cols, .cols = calloc((size_t)t->n_cols + 1, sizeof(fw_column))};
-    int64_t **row_at = calloc((size_t)t->n_cols + 1, sizeof(*row_at));
-    must(part.cols != NULL && row_at != NULL);
-    for (int i = 0; i < t->n_cols; i++) {
-        must((row_at[i] = calloc((size_t)t->rows + 1, sizeof(int64_t))) != NULL);
-    }
-    fw_status st = FW_OK;
-    for (int64_t r = 0; r < t->rows && st == FW_OK; r += group_rows) {
-        table_slice(t, r, r + group_rows < t->rows ? r + group_rows : t->rows, &part, row_at);
-        st = fw_table_writer_add(w, &part, err);
-    }
-    for (int i = 0; i < t->n_cols; i++) {
-        free(row_at[i]);
-    }
-    free(row_at);
-    free(part.cols);
-    if (st != FW_OK) {
-        fw_table_writer_abort(w);
-        return st;
+    for (int64_t r = 0; r < t->rows; r += group_rows) {
+        fw_table part;
+        fw_table_view(t, r, r + group_rows < t->rows ? r + group_rows : t->rows, &part);
+        fw_status st = fw_table_writer_add(w, &part, err);
+        fw_table_view_clear(&part);
+        if (st != FW_OK) {
+            fw_table_writer_abort(w);
+            return st;
+        }
     }
     return fw_table_writer_close(w, err);
 }

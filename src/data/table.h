@@ -75,6 +75,9 @@ void fw_table_push_f64(fw_table *t, int col, const double *v, int64_t n);
 void fw_table_push_f32(fw_table *t, int col, const float *v, int64_t n);
 void fw_table_push_i64(fw_table *t, int col, const int64_t *v, int64_t n);
 void fw_table_push_str(fw_table *t, int col, const char *const *v, int64_t n);
+/* Rows [a, b) of t as a table that borrows t's values and names. fw_table_view_clear, not fw_table_clear. */
+void fw_table_view(const fw_table *t, int64_t a, int64_t b, fw_table *out);
+void fw_table_view_clear(fw_table *view);
 /* Drop all rows, keep the columns. */
 void fw_table_empty(fw_table *t);
 

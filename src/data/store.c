@@ -1,0 +1,448 @@
+/* store.c - see store_int.h. Formats: LeRobotDataset v3.0 as LeRobot 0.6.x reads and writes it. */
+#include "data/store_int.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "data/dataset_int.h"
+
+const char *const store_stat_names[STORE_STATS] = {"min", "max", "mean", "std", "q01", "q10", "q50", "q90", "q99"};
+enum { STAT_MIN, STAT_MAX, STAT_MEAN, STAT_STD, STAT_Q01 };
+
+/* --- statistics of an episode --- */
+
+void store_stats_clear(store_stats *s) {
+    free(s->value);
+    *s = (store_stats){0};
+}
+
+static fw_status stats_new(store_stats *s, int64_t n, int64_t count, fw_err *err) {
+    *s = (store_stats){.n = n, .count = count, .value = calloc((size_t)n * STORE_STATS + 1, sizeof(double))};
+    return s->value != NULL ? FW_OK : fw_fail(err, FW_NOMEM, "statistics");
+}
+
+fw_status store_stats_of(const double *x, int64_t rows, int64_t n, store_stats *out, fw_err *err) {
+    fw_column_stats c;
+    *out = (store_stats){0};
+    FW_TRY(fw_stats_f64(x, rows, n, &c, err));
+    fw_status st = stats_new(out, n, rows, err);
+    const double *from[STORE_STATS] = {c.min, c.max, c.mean, c.std, c.q01, c.q10, c.q50, c.q90, c.q99};
+    for (int k = 0; k < STORE_STATS && st == FW_OK; k++) {
+        memcpy(out->value + k * n, from[k], (size_t)n * sizeof(double));
+    }
+    fw_column_stats_clear(&c);
+    return st;
+}
+
+/* The value below which a share q of the counted pixels lies, in 0..1. */
+static double histogram_quantile(const uint64_t hist[256], uint64_t total, double q) {
+    double at = q * (double)(total - 1);
+    uint64_t seen = 0;
+    for (int v = 0; v < 256; v++) {
+        seen += hist[v];
+        if ((double)seen > at) {
+            return v / 255.0;
+        }
+    }
+    return 1.0;
+}
+
+static void histogram_stats(const uint64_t hist[256], int channel, store_stats *out) {
+    static const double q[] = {0.01, 0.10, 0.50, 0.90, 0.99};
+    uint64_t total = 0;
+    double sum = 0.0, var = 0.0, *v = out->value + channel;
+    int lo = 255, hi = 0;
+    for (int i = 0; i < 256; i++) {
+        total += hist[i];
+        sum += (double)hist[i] * i;
+        lo = hist[i] > 0 && i < lo ? i : lo;
+        hi = hist[i] > 0 ? i : hi;
+    }
+    double mean = sum / (double)total;
+    for (int i = 0; i < 256; i++) {
+        var += (double)hist[i] * (i - mean) * (i - mean);
+    }
+    v[3 * STAT_MIN] = lo / 255.0;
+    v[3 * STAT_MAX] = hi / 255.0;
+    v[3 * STAT_MEAN] = mean / 255.0;
+    v[3 * STAT_STD] = sqrt(var / (double)total) / 255.0;
+    for (int k = 0; k < 5; k++) {
+        v[3 * (STAT_Q01 + k)] = histogram_quantile(hist, total, q[k]);
+    }
+}
+
+fw_status store_image_stats(const uint8_t *rgb, int64_t t, int h, int w, store_stats *out, fw_err *err) {
+    int64_t few = t < 100 ? t : 100, many = (int64_t)pow((double)t, 0.75), n = many > 10000 ? 10000 : many;
+    n = n > few ? n : few;
+    int side = h > w ? h : w, step = side < 300 ? 1 : side / 150;
+    uint64_t hist[3][256] = {{0}};
+    FW_TRY(stats_new(out, 3, n, err));
+    for (int64_t i = 0; i < n; i++) {
+        int64_t frame = n > 1 ? llround((double)i * (double)(t - 1) / (double)(n - 1)) : 0;
+        const uint8_t *image = rgb + frame * h * w * 3;
+        for (int y = 0; y < h; y += step) {
+            for (int x = 0; x < w; x += step) {
+                const uint8_t *p = image + (y * w + x) * 3;
+                hist[0][p[0]]++, hist[1][p[1]]++, hist[2][p[2]]++;
+            }
+        }
+    }
+    for (int c = 0; c < 3; c++) {
+        histogram_stats(hist[c], c, out);
+    }
+    return FW_OK;
+}
+
+/* --- statistics of the whole --- */
+
+fw_status store_total_init(store_total *t, const fw_feature *features, int n, fw_err *err) {
+    *t = (store_total){.item = calloc((size_t)n + 1, sizeof(store_total_feature))};
+    if (t->item == NULL) {
+        return fw_fail(err, FW_NOMEM, "statistics");
+    }
+    for (int i = 0; i < n; i++) {
+        bool image = strcmp(features[i].dtype, "video") == 0;
+        if (strcmp(features[i].dtype, "string") != 0 && strcmp(features[i].dtype, "language") != 0) {
+            t->item[t->n++] = (store_total_feature){.f = &features[i], .image = image};
+        }
+    }
+    return FW_OK;
+}
+
+void store_total_clear(store_total *t) {
+    for (int i = 0; i < t->n; i++) {
+        free(t->item[i].v);
+    }
+    free(t->item);
+    *t = (store_total){0};
+}
+
+store_total_feature *store_total_find(store_total *t, const char *key) {
+    for (int i = 0; i < t->n; i++) {
+        if (strcmp(t->item[i].f->key, key) == 0) {
+            return &t->item[i];
+        }
+    }
+    return NULL;
+}
+
+static double *total_room(store_total_feature *f, int64_t n, fw_err *err) {
+    if (f->n + n > f->cap) {
+        int64_t cap = f->n + n > 2 * f->cap ? f->n + n : 2 * f->cap;
+        double *v = realloc(f->v, (size_t)cap * sizeof(double));
+        if (v == NULL) {
+            fw_fail(err, FW_NOMEM, "statistics of %s", f->f->key);
+            return NULL;
+        }
+        f->v = v;
+        f->cap = cap;
+    }
+    f->n += n;
+    return f->v + f->n - n;
+}
+
+fw_status store_total_push(store_total_feature *f, const double *x, int64_t n, fw_err *err) {
+    double *to = total_room(f, n, err);
+    if (to == NULL) {
+        return FW_NOMEM;
+    }
+    memcpy(to, x, (size_t)n * sizeof(double));
+    return FW_OK;
+}
+
+fw_status store_total_push_image(store_total_feature *f, const store_stats *s, fw_err *err) {
+    double count = (double)s->count;
+    FW_TRY(store_total_push(f, &count, 1, err));
+    return store_total_push(f, s->value, STORE_STATS * 3, err);
+}
+
+fw_status store_total_push_rows(store_total *t, const char *where, const fw_table *data, int64_t a, int64_t b,
+                                fw_err *err) {
+    for (int i = 0; i < t->n; i++) {
+        store_total_feature *f = &t->item[i];
+        if (f->image) {
+            continue;
+        }
+        const fw_column *c = fw_table_find(data, f->f->key);
+        if (c == NULL || c->type == FW_COL_STR || c->width != f->f->size) {
+            return fw_fail(err, FW_SHAPE, "%s: wanted a column '%s' of %lld numbers, found %lld", where, f->f->key,
+                           (long long)f->f->size, c == NULL ? 0ll : (long long)c->width);
+        }
+        double *to = total_room(f, (b - a) * c->width, err);
+        if (to == NULL) {
+            return FW_NOMEM;
+        }
+        for (int64_t k = 0; k < (b - a) * c->width; k++) {
+            to[k] = fw_column_f64(c, a * c->width + k);
+        }
+    }
+    return FW_OK;
+}
+
+/* Column "stats/<key>/<stat>" when it has 3 numbers a row (count: 1). */
+static const fw_column *stat_column(const fw_table *t, const char *key, const char *stat, int64_t width) {
+    char name[512];
+    snprintf(name, sizeof(name), "stats/%s/%s", key, stat);
+    const fw_column *c = fw_table_find(t, name);
+    return c != NULL && c->type != FW_COL_STR && c->width == width ? c : NULL;
+}
+
+fw_status store_total_push_episodes(store_total *t, const fw_table *episodes, int64_t rows, fw_err *err) {
+    for (int i = 0; i < t->n; i++) {
+        store_total_feature *f = &t->item[i];
+        const fw_column *count = f->image ? stat_column(episodes, f->f->key, "count", 1) : NULL, *c[STORE_STATS];
+        bool all = count != NULL;
+        for (int k = 0; k < STORE_STATS && all; k++) {
+            all = (c[k] = stat_column(episodes, f->f->key, store_stat_names[k], 3)) != NULL;
+        }
+        for (int64_t r = 0; r < rows && all; r++) {
+            double value[STORE_STATS * 3];
+            store_stats s = {.n = 3, .count = fw_column_i64(count, r), .value = value};
+            for (int k = 0; k < STORE_STATS * 3; k++) {
+                value[k] = fw_column_f64(c[k / 3], r * 3 + k % 3);
+            }
+            FW_TRY(store_total_push_image(f, &s, err));
+        }
+    }
+    return FW_OK;
+}
+
+/* Episodes of images joined: mean, std, min and max exactly; quantiles as the episodes' weighted mean, an approximation. */
+static fw_status join_images(const store_total_feature *f, store_stats *out, fw_err *err) {
+    enum { ROW = 1 + STORE_STATS * 3 };
+    int64_t episodes = f->n / ROW;
+    double count = 0.0;
+    FW_TRY(stats_new(out, 3, 0, err));
+    for (int64_t e = 0; e < episodes; e++) {
+        count += f->v[e * ROW];
+    }
+    for (int c = 0; c < 3; c++) {
+        double *o = out->value + c, second = 0.0;
+        o[3 * STAT_MIN] = 1.0;
+        for (int64_t e = 0; e < episodes; e++) {
+            const double *v = f->v + e * ROW + 1 + c;
+            double share = f->v[e * ROW] / count, mean = v[3 * STAT_MEAN], std = v[3 * STAT_STD];
+            o[3 * STAT_MIN] = fmin(o[3 * STAT_MIN], v[3 * STAT_MIN]);
+            o[3 * STAT_MAX] = fmax(o[3 * STAT_MAX], v[3 * STAT_MAX]);
+            o[3 * STAT_MEAN] += share * mean;
+            second += share * (std * std + mean * mean);
+            for (int q = STAT_Q01; q < STORE_STATS; q++) {
+                o[3 * q] += share * v[3 * q];
+            }
+        }
+        o[3 * STAT_STD] = sqrt(fmax(0.0, second - o[3 * STAT_MEAN] * o[3 * STAT_MEAN]));
+    }
+    out->count = (int64_t)count;
+    return FW_OK;
+}
+
+/* [v...] for numbers, [[[r]],[[g]],[[b]]] for images. */
+static json_t *stat_json(const double *v, int64_t n, bool image) {
+    json_t *a = json_array();
+    for (int64_t i = 0; i < n; i++) {
+        json_array_append_new(a, image ? json_pack("[[f]]", v[i]) : json_real(v[i]));
+    }
+    return a;
+}
+
+static json_t *stats_json(const store_stats *s, bool image) {
+    json_t *j = json_object();
+    for (int k = 0; k <= STAT_STD; k++) {
+        json_object_set_new(j, store_stat_names[k], stat_json(s->value + k * s->n, s->n, image));
+    }
+    json_object_set_new(j, "count", json_pack("[I]", (json_int_t)s->count));
+    for (int k = STAT_Q01; k < STORE_STATS; k++) {
+        json_object_set_new(j, store_stat_names[k], stat_json(s->value + k * s->n, s->n, image));
+    }
+    return j;
+}
+
+fw_status store_write_stats(const char *dir, const store_total *t, fw_err *err) {
+    char path[STORE_PATH];
+    fw_status st = fw_path_join(path, sizeof(path), dir, "meta/stats.json", err);
+    json_t *all = json_object();
+    for (int i = 0; i < t->n && st == FW_OK; i++) {
+        const store_total_feature *f = &t->item[i];
+        store_stats s = {0};
+        if (f->n == 0) {
+            continue;
+        }
+        st = f->image ? join_images(f, &s, err) : store_stats_of(f->v, f->n / f->f->size, f->f->size, &s, err);
+        if (st == FW_OK) {
+            json_object_set_new(all, f->f->key, stats_json(&s, f->image));
+        }
+        store_stats_clear(&s);
+    }
+    st = st == FW_OK ? fw_json_save(path, all, 4, err) : st;
+    json_decref(all);
+    return st;
+}
+
+/* --- metadata files --- */
+
+fw_status store_write_tasks(const char *dir, const char *const *tasks, int n, fw_err *err) {
+    static const char pandas[] = "{\"index_columns\": [\"task\"], \"column_indexes\": [{\"name\": null, "
+                                 "\"field_name\": null, \"pandas_type\": \"unicode\", "
+                                 "\"numpy_type\": \"object\", \"metadata\": {\"encoding\": \"UTF-8\"}}], \"columns\": "
+                                 "[{\"name\": \"task_index\", "
+                                 "\"field_name\": \"task_index\", \"pandas_type\": \"int64\", \"numpy_type\": "
+                                 "\"int64\", \"metadata\": null}, {\"name\": "
+                                 "\"task\", \"field_name\": \"task\", \"pandas_type\": \"unicode\", \"numpy_type\": "
+                                 "\"object\", \"metadata\": null}], "
+                                 "\"attributes\": {}, \"creator\": {\"library\": \"pyarrow\", \"version\": "
+                                 "\"22.0.0\"}, \"pandas_version\": \"2.3.3\"}";
+    char path[STORE_PATH];
+    fw_kv kv = {"pandas", pandas};
+    fw_table t = {0};
+    FW_TRY(fw_path_join(path, sizeof(path), dir, "meta/tasks.parquet", err));
+    int index = fw_table_add_column(&t, "task_index", FW_COL_I64, 0, 1),
+        text = fw_table_add_column(&t, "task", FW_COL_STR, 0, 1);
+    for (int64_t i = 0; i < n; i++) {
+        fw_table_push_i64(&t, index, &i, 1);
+        fw_table_push_str(&t, text, &tasks[i], 1);
+    }
+    t.rows = n;
+    fw_status st = fw_table_write(path, &t, 0, &kv, 1, err);
+    fw_table_clear(&t);
+    return st;
+}
+
+fw_status store_write_info(const char *dir, json_t *info, int64_t episodes, int64_t frames, int64_t tasks,
+                           fw_err *err) {
+    char path[STORE_PATH], train[32];
+    FW_TRY(fw_path_join(path, sizeof(path), dir, "meta/info.json", err));
+    snprintf(train, sizeof(train), "0:%lld", (long long)episodes);
+    json_object_set_new(info, "total_episodes", json_integer(episodes));
+    json_object_set_new(info, "total_frames", json_integer(frames));
+    json_object_set_new(info, "total_tasks", json_integer(tasks));
+    json_object_set_new(info, "splits", json_pack("{s:s}", "train", train));
+    return fw_json_save(path, info, 4, err);
+}
+
+char *store_huggingface(const fw_feature *features, int n) {
+    json_t *all = json_object();
+    for (int i = 0; i < n; i++) {
+        const fw_feature *f = &features[i];
+        if (strcmp(f->dtype, "video") == 0) {
+            continue;
+        }
+        json_t *value = json_pack("{s:s, s:s}", "dtype", f->dtype, "_type", "Value");
+        if (f->size > 1) { /* LeRobot stores shape [1] as a plain number */
+            value = json_pack("{s:o, s:I, s:s}", "feature", value, "length", (json_int_t)f->size, "_type", "List");
+        }
+        json_object_set_new(all, f->key, value);
+    }
+    json_t *j = json_pack("{s:{s:o}}", "info", "features", all);
+    char *text = json_dumps(j, JSON_COMPACT);
+    json_decref(j);
+    return text;
+}
+
+/* --- files --- */
+
+fw_status store_file(const char *dir, const char *kind, int64_t file, char out[STORE_PATH], fw_err *err) {
+    bool table = strcmp(kind, "data") == 0 || strcmp(kind, "meta/episodes") == 0;
+    int n =
+        snprintf(out, STORE_PATH, "%s/%s%s/chunk-%03lld/file-%03lld.%s", dir, table ? "" : "videos/", kind,
+                 (long long)(file / STORE_CHUNK_SIZE), (long long)(file % STORE_CHUNK_SIZE), table ? "parquet" : "mp4");
+    return n < STORE_PATH ? FW_OK : fw_fail(err, FW_INVALID, "%s: path too long", dir);
+}
+
+fw_status store_move(const char *from, const char *to, fw_err *err) {
+    char folder[STORE_PATH];
+    snprintf(folder, sizeof(folder), "%s", to);
+    *strrchr(folder, '/') = 0;
+    FW_TRY(fw_mkdirs(folder, err));
+    if (rename(from, to) != 0) {
+        return fw_fail(err, FW_IO, "%s: rename to %s: %s", from, to, strerror(errno));
+    }
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int bad = fd < 0 || fsync(fd) != 0, why = errno;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return bad ? fw_fail(err, FW_IO, "%s: fsync: %s", folder, strerror(why)) : FW_OK;
+}
+
+static fw_status add_path(char ***paths, size_t *n, const char *path, fw_err *err) {
+    char **more = realloc(*paths, (*n + 1) * sizeof(char *));
+    if (more == NULL) {
+        return fw_fail(err, FW_NOMEM, "%s", path);
+    }
+    *paths = more;
+    more[*n] = strdup(path);
+    return more[*n] != NULL ? (++*n, FW_OK) : fw_fail(err, FW_NOMEM, "%s", path);
+}
+
+static fw_status episode_file(const char *path, int64_t episodes, int64_t *seen, char ***paths, size_t *n,
+                              fw_err *err) {
+    fw_pq_reader *r;
+    FW_TRY(fw_pq_open(path, &r, err));
+    *seen += fw_pq_rows(r);
+    fw_pq_close(r);
+    if (*seen > episodes) {
+        return fw_fail(err, FW_FORMAT, "%s: holds episodes that info.json does not count (%lld, counted %lld)", path,
+                       (long long)*seen, (long long)episodes);
+    }
+    return add_path(paths, n, path, err);
+}
+
+fw_status store_episode_files(const char *dir, int64_t episodes, char ***paths, size_t *n, fw_err *err) {
+    char root[STORE_PATH], chunk[STORE_PATH], path[STORE_PATH];
+    char **chunks = NULL, **files = NULL;
+    size_t n_chunks = 0, n_files = 0;
+    int64_t seen = 0;
+    *paths = NULL;
+    *n = 0;
+    FW_TRY(fw_path_join(root, sizeof(root), dir, "meta/episodes", err));
+    FW_TRY(fw_list_dir(root, &chunks, &n_chunks, err));
+    fw_status st = FW_OK;
+    for (size_t c = 0; c < n_chunks && seen < episodes && st == FW_OK; c++) {
+        if ((st = fw_path_join(chunk, sizeof(chunk), root, chunks[c], err)) != FW_OK ||
+            (st = fw_list_dir(chunk, &files, &n_files, err)) != FW_OK) {
+            break;
+        }
+        for (size_t f = 0; f < n_files && seen < episodes && st == FW_OK; f++) {
+            const char *dot = strrchr(files[f], '.');
+            if (dot == NULL || strcmp(dot, ".parquet") != 0) {
+                continue; /* what a crash left half-renamed */
+            }
+            st = fw_path_join(path, sizeof(path), chunk, files[f], err);
+            st = st == FW_OK ? episode_file(path, episodes, &seen, paths, n, err) : st;
+        }
+        fw_names_free(files, n_files);
+    }
+    fw_names_free(chunks, n_chunks);
+    if (st != FW_OK) {
+        fw_names_free(*paths, *n);
+        *paths = NULL;
+        *n = 0;
+    }
+    return st;
+}
+
+fw_status store_read_whole(const char *path, fw_table *out, fw_err *err) {
+    fw_pq_reader *r;
+    struct ArrowSchema schema = {0};
+    FW_TRY(fw_pq_open(path, &r, err));
+    fw_status st = fw_pq_schema(r, &schema, err);
+    if (st == FW_OK) {
+        st = fw_table_read_from(r, path, NULL, 0, 0, -1, out, err);
+    }
+    if (st == FW_OK && out->n_cols != schema.n_children) {
+        st = fw_fail(err, FW_UNSUPPORTED, "%s: %lld of its columns have types that cannot be copied", path,
+                     (long long)(schema.n_children - out->n_cols));
+        fw_table_clear(out);
+    }
+    if (schema.release != NULL) {
+        schema.release(&schema);
+    }
+    fw_pq_close(r);
+    return st;
+}

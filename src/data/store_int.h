@@ -1,0 +1,72 @@
+/*
+ * store_int.h - the pieces of a v3.0 dataset on disk that recording (writer.c) and merging (merge.c) both write: metadata
+ * files, episode rows with their statistics, and the running statistics of the whole.
+ */
+#ifndef FW_DATA_STORE_INT_H
+#define FW_DATA_STORE_INT_H
+
+#include "base/json.h"
+#include "data/dataset.h"
+#include "data/table.h"
+
+#define STORE_PATH       4096
+#define STORE_CHUNK_SIZE 1000 /* files a chunk folder */
+#define STORE_STATS      9    /* min max mean std q01 q10 q50 q90 q99: the order of store_stat_names */
+
+extern const char *const store_stat_names[STORE_STATS];
+
+/* Statistics of one feature over one episode or over all: value [STORE_STATS][n]. */
+typedef struct store_stats {
+    int64_t n, count;
+    double *value; /* owned */
+} store_stats;
+void store_stats_clear(store_stats *s);
+/* Of x [rows, n]. */
+fw_status store_stats_of(const double *x, int64_t rows, int64_t n, store_stats *out, fw_err *err);
+/* Of frames [t,h,w,3]: channels in 0..1, over at most a few thousand sampled frames, large ones thinned out to about 150 px. */
+fw_status store_image_stats(const uint8_t *rgb, int64_t t, int h, int w, store_stats *out, fw_err *err);
+
+/* The whole dataset's statistics as episodes come: numbers keep their values (exact), images the episodes' statistics. */
+typedef struct store_total_feature {
+    const fw_feature *f; /* borrowed */
+    bool image;
+    double *v; /* owned: numbers [rows, size]; images [episodes][1 + STORE_STATS * 3], the count first */
+    int64_t n, cap;
+} store_total_feature;
+typedef struct store_total {
+    int n;
+    store_total_feature *item;
+} store_total;
+/* features [n]: borrowed until store_total_clear; strings are left out. */
+fw_status store_total_init(store_total *t, const fw_feature *features, int n, fw_err *err);
+void store_total_clear(store_total *t);
+store_total_feature *store_total_find(store_total *t, const char *key); /* NULL when absent */
+fw_status store_total_push(store_total_feature *f, const double *x, int64_t n, fw_err *err);
+fw_status store_total_push_image(store_total_feature *f, const store_stats *s, fw_err *err);
+/* Rows [a, b) of a data table into every number feature; FW_FORMAT when a column is missing. */
+fw_status store_total_push_rows(store_total *t, const char *where, const fw_table *data, int64_t a, int64_t b,
+                                fw_err *err);
+/* The image statistics that rows of an episodes table hold; episodes without them are skipped. */
+fw_status store_total_push_episodes(store_total *t, const fw_table *episodes, int64_t rows, fw_err *err);
+/* meta/stats.json */
+fw_status store_write_stats(const char *dir, const store_total *t, fw_err *err);
+
+/* meta/tasks.parquet, rows by task_index, with the "pandas" metadata that makes `task` its index. */
+fw_status store_write_tasks(const char *dir, const char *const *tasks, int n, fw_err *err);
+/* meta/info.json: totals set in `info` (borrowed, changed), written atomically. */
+fw_status store_write_info(const char *dir, json_t *info, int64_t episodes, int64_t frames, int64_t tasks, fw_err *err);
+/* The "huggingface" metadata of a data file. Owned (free); NULL: out of memory. */
+char *store_huggingface(const fw_feature *features, int n);
+
+/* "data/chunk-000/file-007.parquet" and the like for file number `file` under dir. kind: "data", "meta/episodes" or a video's
+ * key. */
+fw_status store_file(const char *dir, const char *kind, int64_t file, char out[STORE_PATH], fw_err *err);
+/* mkdir -p of its folder, rename, fsync of the folder. */
+fw_status store_move(const char *from, const char *to, fw_err *err);
+/* Episodes files that hold the dataset's `episodes` episodes, in order: paths owned (fw_names_free). FW_FORMAT when the last
+ * one holds more than is counted. */
+fw_status store_episode_files(const char *dir, int64_t episodes, char ***paths, size_t *n, fw_err *err);
+/* All columns; FW_UNSUPPORTED rather than a table with columns missing. */
+fw_status store_read_whole(const char *path, fw_table *out, fw_err *err);
+
+#endif /* FW_DATA_STORE_INT_H */
