@@ -21,6 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             abort();
         }
     }
+    (void)sum;
     fw_pth_close(p);
     return 0;
 }

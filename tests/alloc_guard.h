@@ -46,7 +46,9 @@ static void fw_guard_count(void) {
 }
 
 #ifdef FW_GUARD_HOOKS
-#include <sanitizer/allocator_interface.h>
+/* sanitizer/allocator_interface.h, which gcc does not bring along */
+int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void *, size_t),
+                                              void (*on_free)(const volatile void *));
 
 static void fw_guard_malloc_hook(const volatile void *p, size_t n) {
     (void)p, (void)n;
