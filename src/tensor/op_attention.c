@@ -70,16 +70,21 @@ static fw_status attention_forward(const fw_step *s, fw_err *err) {
 }
 
 /* The kernel writes all three; where one is not wanted it goes to scratch. */
+static float *or_spare(float *dx, char **spare, int64_t n) {
+    if (dx == NULL) {
+        dx = (float *)*spare;
+        *spare += fw_up64((size_t)n * sizeof(float));
+    }
+    return dx;
+}
+
 static void attention_backward(const fw_step *s) {
     fw_attn a = attn_at(s);
-    int64_t nq = a.batch * a.q_batch, nk = a.batch * a.k_batch;
     char *spare = s->scratch;
     a.d_o = s->dy;
-    a.dq = s->dx[Q] != NULL ? s->dx[Q] : (float *)spare;
-    spare += s->dx[Q] != NULL ? 0 : fw_up64((size_t)nq * sizeof(float));
-    a.dk = s->dx[K] != NULL ? s->dx[K] : (float *)spare;
-    spare += s->dx[K] != NULL ? 0 : fw_up64((size_t)nk * sizeof(float));
-    a.dv = s->dx[V] != NULL ? s->dx[V] : (float *)spare;
+    a.dq = or_spare(s->dx[Q], &spare, a.batch * a.q_batch);
+    a.dk = or_spare(s->dx[K], &spare, a.batch * a.k_batch);
+    a.dv = or_spare(s->dx[V], &spare, a.batch * a.v_batch);
     fw_split(s, &a, a.batch * a.n_kv, item_block(&a), bwd_block);
 }
 
