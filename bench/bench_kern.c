@@ -1,7 +1,7 @@
 /*
  * bench_kern.c - how fast the kernels are, against the peak of this core and against oneDNN.
  *
- *   bench_kern [gemm|conv|rows|all] [isa]
+ *   bench_kern [gemm|train|conv|rows|all]        FW_KERN=avx2 for another table
  *
  * One thread. Every row: best of several rounds (other people share the machine), GFLOP/s, part of the measured peak, and
  * where oneDNN has the operation, its number and ours/theirs. oneDNN gets prepacked weights and a fused bias, as we do.
@@ -185,6 +185,296 @@ static void bench_gemm_shape(const fw_kern *kt, dnnl_engine_t eng, double peak, 
     free(x), free(w), free(b), free(y), free(y2), free(packed), free(c.scratch);
 }
 
+/* ---- the three products of a linear layer in training: packing counts, since weights change every step ---- */
+
+typedef struct train_ctx {
+    const fw_kern *k;
+    int64_t m, n_in, n_out;
+    float *x, *w, *dy, *y, *dx, *dw;
+    void *packed, *scratch;
+} train_ctx;
+
+static void train_fwd(void *ctx) {
+    train_ctx *c = ctx;
+    c->k->gemm_pack(c->packed, c->w, c->n_in, FW_NK, c->n_out, c->n_in, 0, c->n_out);
+    fw_gemm g = {
+        .m = c->m, .n = c->n_out, .k = c->n_in, .a = c->x, .lda = c->n_in, .b = c->packed, .c = c->y, .ldc = c->n_out};
+    c->k->gemm_f32(&g, c->scratch);
+}
+
+static void train_dx(void *ctx) {
+    train_ctx *c = ctx;
+    c->k->gemm_pack(c->packed, c->w, c->n_in, FW_KN, c->n_in, c->n_out, 0, c->n_in);
+    fw_gemm g = {.m = c->m,
+                 .n = c->n_in,
+                 .k = c->n_out,
+                 .a = c->dy,
+                 .lda = c->n_out,
+                 .b = c->packed,
+                 .c = c->dx,
+                 .ldc = c->n_in};
+    c->k->gemm_f32(&g, c->scratch);
+}
+
+static void train_dw(void *ctx) {
+    train_ctx *c = ctx;
+    c->k->gemm_pack(c->packed, c->x, c->n_in, FW_KN, c->n_in, c->m, 0, c->n_in);
+    fw_gemm g = {.m = c->n_out,
+                 .n = c->n_in,
+                 .k = c->m,
+                 .a = c->dy,
+                 .lda = c->n_out,
+                 .trans_a = true,
+                 .b = c->packed,
+                 .c = c->dw,
+                 .ldc = c->n_in};
+    c->k->gemm_f32(&g, c->scratch);
+}
+
+static size_t max3(size_t a, size_t b, size_t c) {
+    size_t m = a > b ? a : b;
+    return m > c ? m : c;
+}
+
+static void bench_train(const fw_kern *kt, double peak) {
+    static const int64_t shapes[][3] = {
+        {256, 1024, 512}, {256, 512, 512}, {256, 384, 1024}, {16384, 112, 64}, {1024, 768, 768}};
+    printf("training products, packing included: m, in, out; forward, dx, dW in %% of peak\n");
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        train_ctx c = {.k = kt, .m = shapes[i][0], .n_in = shapes[i][1], .n_out = shapes[i][2]};
+        c.x = randf(c.m * c.n_in), c.w = randf(c.n_in * c.n_out), c.dy = randf(c.m * c.n_out);
+        c.y = randf(c.m * c.n_out), c.dx = randf(c.m * c.n_in), c.dw = randf(c.n_in * c.n_out);
+        c.packed = mem(max3(kt->gemm_pack_bytes(c.n_out, c.n_in), kt->gemm_pack_bytes(c.n_in, c.n_out),
+                            kt->gemm_pack_bytes(c.n_in, c.m)));
+        c.scratch = mem(max3(kt->gemm_scratch(c.m, c.n_in, false), kt->gemm_scratch(c.m, c.n_out, false),
+                             kt->gemm_scratch(c.n_out, c.m, true)));
+        double gf = 2e-9 * (double)c.m * (double)c.n_in * (double)c.n_out / peak * 100.0;
+        printf("%6ld %5ld %5ld   %5.1f %5.1f %5.1f\n", (long)c.m, (long)c.n_in, (long)c.n_out,
+               gf / best(train_fwd, &c, 0.2), gf / best(train_dx, &c, 0.2), gf / best(train_dw, &c, 0.2));
+        free(c.x), free(c.w), free(c.dy), free(c.y), free(c.dx), free(c.dw), free(c.packed), free(c.scratch);
+    }
+}
+
+/* ---- depthwise ---- */
+
+typedef struct dw_ctx {
+    const fw_kern *k;
+    fw_conv d;
+    float *x, *w, *b, *y, *dy, *dx, *dw;
+} dw_ctx;
+
+static void dw_fwd(void *ctx) {
+    dw_ctx *c = ctx;
+    fw_epi e = {.bias = c->b, .act = FW_ACT_RELU6};
+    c->k->dwconv_fwd(&c->d, c->x, c->w, c->y, &e, 0, c->d.oh);
+}
+static void dw_bwd(void *ctx) {
+    dw_ctx *c = ctx;
+    c->k->dwconv_bwd_data(&c->d, c->dy, c->w, c->dx, false, 0, c->d.h);
+}
+static void dw_bww(void *ctx) {
+    dw_ctx *c = ctx;
+    c->k->dwconv_bwd_weight(&c->d, c->x, c->dy, c->dw, 0, c->d.c, 0, c->d.oh);
+}
+
+static dnnl_ctx dnnl_depthwise(dnnl_engine_t eng, const dw_ctx *c, float *y) {
+    const fw_conv *d = &c->d;
+    dnnl_memory_desc_t md_x, md_w, md_b, md_y;
+    dnnl_dims_t dx = {1, d->c, d->h, d->w}, dw = {d->c, 1, 1, d->kh, d->kw}, db = {d->c}, dy = {1, d->c, d->oh, d->ow};
+    dnnl_dims_t strides = {d->stride, d->stride}, pad = {d->pad_top, d->pad_left};
+    dnnl_dims_t pad_r = {(d->oh - 1) * d->stride + d->kh - d->h - d->pad_top,
+                         (d->ow - 1) * d->stride + d->kw - d->w - d->pad_left};
+    ok(dnnl_memory_desc_init_by_tag(&md_x, 4, dx, dnnl_f32, dnnl_nhwc), "x");
+    ok(dnnl_memory_desc_init_by_tag(&md_w, 5, dw, dnnl_f32, dnnl_format_tag_any), "w");
+    ok(dnnl_memory_desc_init_by_tag(&md_b, 1, db, dnnl_f32, dnnl_a), "b");
+    ok(dnnl_memory_desc_init_by_tag(&md_y, 4, dy, dnnl_f32, dnnl_nhwc), "y");
+    dnnl_convolution_desc_t cd;
+    ok(dnnl_convolution_forward_desc_init(&cd, dnnl_forward_inference, dnnl_convolution_direct, &md_x, &md_w, &md_b,
+                                          &md_y, strides, pad, pad_r),
+       "desc");
+    dnnl_post_ops_t po;
+    dnnl_primitive_attr_t attr;
+    ok(dnnl_post_ops_create(&po), "post ops");
+    ok(dnnl_post_ops_append_eltwise(po, 1.0f, dnnl_eltwise_bounded_relu, 6.0f, 0.0f), "relu6");
+    ok(dnnl_primitive_attr_create(&attr), "attr");
+    ok(dnnl_primitive_attr_set_post_ops(attr, po), "attr");
+    dnnl_primitive_desc_t pd;
+    ok(dnnl_primitive_desc_create(&pd, &cd, attr, eng, NULL), "pd");
+    dnnl_ctx r = {.n_arg = 4};
+    ok(dnnl_primitive_create(&r.prim, pd), "primitive");
+    ok(dnnl_stream_create(&r.stream, eng, dnnl_stream_default_flags), "stream");
+    dnnl_memory_t mx, mw, mb, my; /* weights: zeros in whatever layout it likes; time does not depend on values */
+    ok(dnnl_memory_create(&mx, &md_x, eng, c->x), "x");
+    ok(dnnl_memory_create(&mw, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0), eng, DNNL_MEMORY_ALLOCATE),
+       "w");
+    ok(dnnl_memory_create(&mb, &md_b, eng, c->b), "b");
+    ok(dnnl_memory_create(&my, &md_y, eng, y), "y");
+    r.args[0] = (dnnl_exec_arg_t){DNNL_ARG_SRC, mx};
+    r.args[1] = (dnnl_exec_arg_t){DNNL_ARG_WEIGHTS, mw};
+    r.args[2] = (dnnl_exec_arg_t){DNNL_ARG_BIAS, mb};
+    r.args[3] = (dnnl_exec_arg_t){DNNL_ARG_DST, my};
+    return r;
+}
+
+static void bench_depthwise(const fw_kern *kt, dnnl_engine_t eng) {
+    static const int shapes[][4] = {{64, 32, 3, 1},  {64, 96, 3, 2}, {32, 144, 3, 1}, {32, 144, 5, 2}, {16, 240, 5, 1},
+                                    {16, 240, 3, 2}, {8, 480, 3, 1}, {8, 480, 5, 1},  {8, 672, 5, 1}};
+    printf("depthwise of EfficientNet-Lite0 at 128 px, relu6: size channels kernel stride; us ours, oneDNN, ratio; bwd "
+           "data, bwd weight us\n");
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        int h = shapes[i][0], ch = shapes[i][1], k = shapes[i][2], s = shapes[i][3], out = (h + s - 1) / s;
+        int pad = (out - 1) * s + k - h;
+        dw_ctx c = {.k = kt,
+                    .d = {.h = h,
+                          .w = h,
+                          .c = ch,
+                          .oh = out,
+                          .ow = out,
+                          .o = ch,
+                          .kh = k,
+                          .kw = k,
+                          .stride = s,
+                          .pad_top = pad / 2,
+                          .pad_left = pad / 2}};
+        int64_t nx = (int64_t)h * h * ch, ny = (int64_t)out * out * ch;
+        c.x = randf(nx), c.w = randf(k * k * ch), c.b = randf(ch), c.y = randf(ny), c.dy = randf(ny), c.dx = randf(nx);
+        c.dw = randf(k * k * ch);
+        float *y2 = randf(ny);
+        dnnl_ctx d = dnnl_depthwise(eng, &c, y2);
+        double ours = best(dw_fwd, &c, 0.1), theirs = best(dnnl_run, &d, 0.1);
+        printf("%4d %4d %d %d   %8.1f %8.1f  %6.3f   %8.1f %8.1f\n", h, ch, k, s, ours * 1e6, theirs * 1e6,
+               theirs / ours, best(dw_bwd, &c, 0.1) * 1e6, best(dw_bww, &c, 0.1) * 1e6);
+        free(c.x), free(c.w), free(c.b), free(c.y), free(c.dy), free(c.dx), free(c.dw), free(y2);
+    }
+}
+
+/* ---- rows and elements: GB/s of memory touched, in the second cache ---- */
+
+typedef struct row_ctx {
+    const fw_kern *k;
+    float *x, *y, *g, *h, *m, *v;
+    uint16_t *s;
+    fw_attn a;
+    void *scratch;
+} row_ctx;
+
+enum { R = 64, C = 768, N = R * C };
+static void run_ln(void *p) {
+    row_ctx *c = p;
+    c->k->layer_norm_fwd(c->x, c->g, c->h, 1e-5f, c->y, NULL, NULL, R, C);
+}
+static void run_softmax(void *p) {
+    row_ctx *c = p;
+    c->k->softmax_fwd(c->x, c->y, R, C);
+}
+static void run_gelu(void *p) {
+    row_ctx *c = p;
+    c->k->act_fwd(FW_ACT_GELU, c->x, c->y, N);
+}
+static void run_silu(void *p) {
+    row_ctx *c = p;
+    c->k->act_fwd(FW_ACT_SILU, c->x, c->y, N);
+}
+static void run_relu6(void *p) {
+    row_ctx *c = p;
+    c->k->act_fwd(FW_ACT_RELU6, c->x, c->y, N);
+}
+static void run_add(void *p) {
+    row_ctx *c = p;
+    c->k->add(c->x, c->m, c->y, N);
+}
+static void run_f16(void *p) {
+    row_ctx *c = p;
+    c->k->f32_to_f16(c->x, c->s, N);
+}
+static void run_unf16(void *p) {
+    row_ctx *c = p;
+    c->k->f16_to_f32(c->s, c->y, N);
+}
+static void run_drop(void *p) {
+    row_ctx *c = p;
+    c->k->dropout(c->x, c->y, N, 0.1f, 1, 0);
+}
+static void run_adamw(void *p) {
+    row_ctx *c = p;
+    fw_adamw s = {.lr = 1e-3f,
+                  .beta1 = 0.9f,
+                  .beta2 = 0.95f,
+                  .eps = 1e-8f,
+                  .weight_decay = 0.01f,
+                  .grad_scale = 1,
+                  .bias1 = 1,
+                  .bias2 = 1};
+    c->k->adamw(c->y, c->x, c->m, c->v, N, &s);
+}
+static void run_attn(void *p) {
+    row_ctx *c = p;
+    c->k->attention_fwd(&c->a, 0, c->a.batch * c->a.n_kv, c->scratch);
+}
+
+static void bench_rows(const fw_kern *kt, double peak) {
+    static const struct {
+        const char *name;
+        void (*fn)(void *);
+        int bytes; /* an element */
+    } rows[] = {{"layer_norm [64,768]", run_ln, 8},
+                {"softmax [64,768]", run_softmax, 8},
+                {"gelu", run_gelu, 8},
+                {"silu", run_silu, 8},
+                {"relu6", run_relu6, 8},
+                {"add", run_add, 12},
+                {"f32_to_f16", run_f16, 6},
+                {"f16_to_f32", run_unf16, 6},
+                {"dropout", run_drop, 8},
+                {"adamw", run_adamw, 28}};
+    row_ctx c = {.k = kt,
+                 .x = randf(N),
+                 .y = randf(N),
+                 .g = randf(C),
+                 .h = randf(C),
+                 .m = randf(N),
+                 .v = randf(N),
+                 .s = mem(N * 2)};
+    for (int i = 0; i < N; i++) {
+        c.v[i] *= c.v[i];
+    }
+    printf("rows and elements, 49152 floats: ns an element, GB/s\n");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        double t = best(rows[i].fn, &c, 0.1) / N * 1e9;
+        printf("%-22s %7.3f %7.1f\n", rows[i].name, t, rows[i].bytes / t);
+    }
+    static const int attn[][3] = {{1024, 1024, 64}, {177, 177, 64}, {50, 241, 64}, {64, 64, 32}};
+    printf("attention, 12 heads interleaved: tq tk d; ms, GFLOP/s, %% of peak\n");
+    for (size_t i = 0; i < sizeof attn / sizeof *attn; i++) {
+        int64_t tq = attn[i][0], tk = attn[i][1], d = attn[i][2], w = 12 * d;
+        float *q = randf(tq * w), *k = randf(tk * w), *v = randf(tk * w), *o = randf(tq * w);
+        c.a = (fw_attn){.batch = 1,
+                        .n_head = 12,
+                        .n_kv = 12,
+                        .tq = tq,
+                        .tk = tk,
+                        .d = d,
+                        .scale = 0.125f,
+                        .q = q,
+                        .k = k,
+                        .v = v,
+                        .o = o,
+                        .q_row = w,
+                        .k_row = w,
+                        .v_row = w,
+                        .o_row = w,
+                        .q_head = d,
+                        .k_head = d,
+                        .v_head = d,
+                        .o_head = d};
+        c.scratch = mem(kt->attention_scratch(&c.a, false));
+        double t = best(run_attn, &c, 0.2), gf = 4e-9 * 12.0 * (double)(tq * tk * d) / t;
+        printf("%5ld %5ld %3ld %8.3f %7.1f %5.1f\n", (long)tq, (long)tk, (long)d, t * 1e3, gf, 100 * gf / peak);
+        free(q), free(k), free(v), free(o), free(c.scratch);
+    }
+    free(c.x), free(c.y), free(c.g), free(c.h), free(c.m), free(c.v), free(c.s);
+}
+
 int main(int argc, char **argv) {
     const char *what = argc > 1 ? argv[1] : "all";
     const fw_kern *kt = fw_kern_get();
@@ -202,6 +492,15 @@ int main(int argc, char **argv) {
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
             bench_gemm_shape(kt, eng, peak, shapes[i][0], shapes[i][1], shapes[i][2]);
         }
+    }
+    if (strcmp(what, "train") == 0 || strcmp(what, "all") == 0) {
+        bench_train(kt, peak);
+    }
+    if (strcmp(what, "conv") == 0 || strcmp(what, "all") == 0) {
+        bench_depthwise(kt, eng);
+    }
+    if (strcmp(what, "rows") == 0 || strcmp(what, "all") == 0) {
+        bench_rows(kt, peak);
     }
     return 0;
 }

@@ -25,25 +25,42 @@ enum { MR = 14, MC = 24 * MR };
 enum { MR = 6, MC = 56 * MR };
 #endif
 
-/* ---- micro-kernel: c[mr, nv vectors] (+)= a[mr,k] b[k,NR] ---- */
+/* ---- micro-kernel: c[mr, nv vectors] (+)= a[mr,k] b[k,NR], and the epilogues that need no more registers ---- */
 
-typedef void micro_fn(int64_t k, const float *a, int64_t rs, int64_t cs, const float *b, float *c, int64_t ldc,
-                      bool load_c, int64_t width);
+typedef struct tile {
+    int64_t k;
+    const float *a; /* a[i,kk] at a[i*rs + kk*cs] */
+    int64_t rs, cs;
+    const float *b;
+    float *c;
+    int64_t ldc, width; /* live columns, in ((nv-1)*VW, nv*VW] */
+    const float *bias;  /* of column 0 of the tile, or NULL */
+    const float *res;   /* added after clamping, or NULL */
+    int64_t ldres;
+    float lo, hi;        /* clamp: relu, relu6 */
+    bool load_c, finish; /* add to c; apply bias, clamp, residual */
+} tile;
 
-/* a[i,kk] at a[i*rs + kk*cs]. width: live columns, in ((nv-1)*VW, nv*VW]. */
-FW_INLINE void micro(const int mr, const int nv, int64_t k, const float *a, int64_t rs, int64_t cs, const float *b,
-                     float *c, int64_t ldc, bool load_c, int64_t width) {
+typedef void micro_fn(const tile *t);
+
+FW_INLINE vf finish(const tile *t, vf x, vf bias, int i, int col, vm m) {
+    x = v_min(v_set1(t->hi), v_max(v_set1(t->lo), v_add(x, bias)));
+    return t->res != NULL ? v_add(x, v_load_m(t->res + i * t->ldres + col, m)) : x;
+}
+
+FW_INLINE void micro(const int mr, const int nv, const tile *t, int64_t rs, int64_t cs) {
     vf acc[MR][2];
+    const float *a = t->a, *b = t->b;
 #pragma GCC unroll 16
     for (int i = 0; i < mr; i++) {
         acc[i][0] = v_zero();
         acc[i][1] = v_zero();
-        __builtin_prefetch(c + i * ldc, 1);
-        if (nv == 2) {
-            __builtin_prefetch(c + i * ldc + VW, 1);
-        }
     }
-    for (int64_t kk = 0; kk < k; kk++) {
+    for (int i = 0; i < mr && t->k >= 64; i++) { /* C comes from afar while k runs */
+        __builtin_prefetch(t->c + i * t->ldc, 1);
+        __builtin_prefetch(t->c + i * t->ldc + VW, 1);
+    }
+    for (int64_t kk = t->k; kk > 0; kk--) {
         vf b0 = v_load(b), b1 = nv == 2 ? v_load(b + VW) : v_zero();
 #pragma GCC unroll 16
         for (int i = 0; i < mr; i++) {
@@ -56,37 +73,39 @@ FW_INLINE void micro(const int mr, const int nv, int64_t k, const float *a, int6
         a += cs;
         b += NR;
     }
-    vm m = v_tail(width - (nv - 1) * VW);
+    vm m = v_tail(t->width - (nv - 1) * VW), all = v_tail(VW), m0 = nv == 2 ? all : m;
+    vf bias0 = t->bias != NULL ? v_load_m(t->bias, m0) : v_zero();
+    vf bias1 = t->bias != NULL && nv == 2 ? v_load_m(t->bias + VW, m) : v_zero();
+    float *c = t->c;
 #pragma GCC unroll 16
-    for (int i = 0; i < mr; i++) {
-        float *ci = c + i * ldc;
+    for (int i = 0; i < mr; i++, c += t->ldc) {
+        if (t->load_c) {
+            acc[i][0] = v_add(acc[i][0], v_load_m(c, m0));
+            acc[i][1] = nv == 2 ? v_add(acc[i][1], v_load_m(c + VW, m)) : acc[i][1];
+        }
+        if (t->finish) {
+            acc[i][0] = finish(t, acc[i][0], bias0, i, 0, m0);
+            acc[i][1] = nv == 2 ? finish(t, acc[i][1], bias1, i, VW, m) : acc[i][1];
+        }
+        v_store_m(c, acc[i][0], m0);
         if (nv == 2) {
-            v_store(ci, load_c ? v_add(acc[i][0], v_load(ci)) : acc[i][0]);
-            v_store_m(ci + VW, load_c ? v_add(acc[i][1], v_load_m(ci + VW, m)) : acc[i][1], m);
-        } else {
-            v_store_m(ci, load_c ? v_add(acc[i][0], v_load_m(ci, m)) : acc[i][0], m);
+            v_store_m(c + VW, acc[i][1], m);
         }
     }
 }
 
 #define MICRO(mr)                                                                                                      \
-    static void packed_##mr##_1(int64_t k, const float *a, int64_t rs, int64_t cs, const float *b, float *c,           \
-                                int64_t ldc, bool load_c, int64_t width) {                                             \
-        (void)rs, (void)cs;                                                                                            \
-        micro(mr, 1, k, a, 1, mr, b, c, ldc, load_c, width);                                                           \
+    static void packed_##mr##_1(const tile *t) {                                                                       \
+        micro(mr, 1, t, 1, mr);                                                                                        \
     }                                                                                                                  \
-    static void packed_##mr##_2(int64_t k, const float *a, int64_t rs, int64_t cs, const float *b, float *c,           \
-                                int64_t ldc, bool load_c, int64_t width) {                                             \
-        (void)rs, (void)cs;                                                                                            \
-        micro(mr, 2, k, a, 1, mr, b, c, ldc, load_c, width);                                                           \
+    static void packed_##mr##_2(const tile *t) {                                                                       \
+        micro(mr, 2, t, 1, mr);                                                                                        \
     }                                                                                                                  \
-    static void direct_##mr##_1(int64_t k, const float *a, int64_t rs, int64_t cs, const float *b, float *c,           \
-                                int64_t ldc, bool load_c, int64_t width) {                                             \
-        micro(mr, 1, k, a, rs, cs, b, c, ldc, load_c, width);                                                          \
+    static void direct_##mr##_1(const tile *t) {                                                                       \
+        micro(mr, 1, t, t->rs, t->cs);                                                                                 \
     }                                                                                                                  \
-    static void direct_##mr##_2(int64_t k, const float *a, int64_t rs, int64_t cs, const float *b, float *c,           \
-                                int64_t ldc, bool load_c, int64_t width) {                                             \
-        micro(mr, 2, k, a, rs, cs, b, c, ldc, load_c, width);                                                          \
+    static void direct_##mr##_2(const tile *t) {                                                                       \
+        micro(mr, 2, t, t->rs, t->cs);                                                                                 \
     }
 #define MICRO_ROW(mr)                                                                                                  \
     {                                                                                                                  \
@@ -288,31 +307,48 @@ static void pack_a(const block *s) {
     }
 }
 
-static void panel(const block *s, int64_t j, int64_t width, bool epilogue) {
+/* The epilogue needs a pass of its own: it has more than bias, clamp and residual. */
+FW_INLINE bool is_heavy(const fw_epi *e) {
+    return e->pre != NULL || !(e->act == FW_ACT_NONE || e->act == FW_ACT_RELU || e->act == FW_ACT_RELU6);
+}
+
+static void panel(const block *s, int64_t j, int64_t width) {
     const fw_gemm *g = s->g;
-    const float *b = (const float *)g->b + j * s->k_packed + s->k0 * NR;
-    for (int64_t t = 0; t < s->n_tile; t++) {
-        int64_t r = deal(s->rows, s->n_tile, t), mr = deal(s->rows, s->n_tile, t + 1) - r, row = s->row0 + r;
-        int64_t rs = g->trans_a ? 1 : g->lda, cs = g->trans_a ? g->lda : 1;
-        const float *a = s->pack ? s->packed + r * s->kn : g->a + row * rs + s->k0 * cs;
-        float *c = g->c + row * g->ldc + j;
-        micro_table[mr - 1][!s->pack][width > VW](s->kn, a, rs, cs, b, c, g->ldc, !s->first || g->epi.accumulate,
-                                                  width);
-        if (epilogue) {
-            epi_tile(&g->epi, c, g->ldc, row, j, mr, width);
+    const fw_epi *e = &g->epi;
+    bool heavy = is_heavy(e);
+    tile t = {.k = s->kn, .rs = g->trans_a ? 1 : g->lda, .cs = g->trans_a ? g->lda : 1, .ldc = g->ldc, .width = width};
+    t.b = (const float *)g->b + j * s->k_packed + s->k0 * NR;
+    t.load_c = !s->first || e->accumulate;
+    t.finish = s->last && !heavy;
+    t.bias = t.finish && e->bias != NULL ? e->bias + j : NULL;
+    t.lo = e->act == FW_ACT_NONE ? -INFINITY : 0.0f;
+    t.hi = e->act == FW_ACT_RELU6 ? 6.0f : INFINITY;
+    t.ldres = e->ld_residual;
+    for (int64_t i = 0; i < s->n_tile; i++) {
+        int64_t r = deal(s->rows, s->n_tile, i), mr = deal(s->rows, s->n_tile, i + 1) - r, row = s->row0 + r;
+        t.a = s->pack ? s->packed + r * s->kn : g->a + row * t.rs + s->k0 * t.cs;
+        t.c = g->c + row * g->ldc + j;
+        t.res = t.finish && e->residual != NULL ? e->residual + row * e->ld_residual + j : NULL;
+        micro_table[mr - 1][!s->pack][width > VW](&t);
+        if (s->last && heavy) {
+            epi_tile(e, t.c, g->ldc, row, j, mr, width);
         }
     }
 }
 
 static void block_run(const block *s, int64_t n0, int64_t n1) {
-    const fw_epi *e = &s->g->epi;
-    bool epilogue = s->last && (e->bias != NULL || e->pre != NULL || e->residual != NULL || e->act != FW_ACT_NONE);
     if (s->pack) {
         pack_a(s);
     }
     for (int64_t j = n0; j < n1; j += NR) {
-        panel(s, j, n1 - j < NR ? n1 - j : NR, epilogue);
+        panel(s, j, n1 - j < NR ? n1 - j : NR);
     }
+}
+
+/* Several panels pay for the pass over A; so do rows that lie a multiple of 2 KiB apart, which would evict each other from
+ * the same sets of the first cache, and a transposed A, which jumps a row at every step. */
+static bool worth_packing(const fw_gemm *g, int64_t n) {
+    return n > 2 * NR || (g->k >= 128 && g->lda % 512 == 0) || (g->trans_a && n > NR);
 }
 
 /* With the first g->k rows of a B packed k_packed deep. */
@@ -320,7 +356,7 @@ static void gemm_deep(const fw_gemm *g, int64_t k_packed, void *scratch) {
     int64_t n1 = g->n0 == 0 && g->n1 == 0 ? g->n : g->n1;
     int64_t kb = g->k > 0 ? (g->k + KC - 1) / KC : 1, mb = (g->m + MC - 1) / MC;
     block s = {.g = g, .k_packed = k_packed, .packed = scratch};
-    s.pack = n1 - g->n0 > 2 * NR;
+    s.pack = worth_packing(g, n1 - g->n0);
     for (int64_t ib = 0; ib < mb; ib++) {
         s.row0 = deal(g->m, mb, ib);
         s.rows = deal(g->m, mb, ib + 1) - s.row0;
