@@ -43,5 +43,7 @@ FW_NODISCARD fw_status fw_flywheel_open(const char *dir, const fw_flywheel_opts 
 /* A policy with random weights and identity statistics, for benchmarks and tests of everything around it. */
 FW_NODISCARD fw_status fw_flywheel_random(const fw_flywheel_cfg *cfg, const fw_embodiment *emb,
                                           const fw_flywheel_opts *opts, fw_policy **out, fw_err *err);
+/* For benchmarks: as fw_plan_profile, of the vision tower and the trunk of a policy made by the two functions above. */
+void fw_flywheel_profile(fw_policy *p, bool on);
 
 #endif /* FW_MODEL_CHECKPOINT_H */

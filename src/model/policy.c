@@ -348,6 +348,12 @@ fw_status fw_flywheel_open(const char *dir, const fw_flywheel_opts *opts, fw_pol
     return FW_OK;
 }
 
+void fw_flywheel_profile(fw_policy *self, bool on) {
+    flywheel_policy *p = (flywheel_policy *)self;
+    fw_vision_tower_profile(p->vision, on);
+    fw_plan_profile(p->plan, on);
+}
+
 /* ---- random ---- */
 
 static fw_status put_plain(fw_stats *s, const char *key, int n, float std, fw_err *err) {

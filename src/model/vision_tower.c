@@ -199,6 +199,10 @@ size_t fw_vision_tower_values(const fw_vision_tower *t, int i) {
     return t->values[i];
 }
 
+void fw_vision_tower_profile(fw_vision_tower *t, bool on) {
+    fw_plan_profile(t->plan[0], on);
+}
+
 /* u8 -> x/127 - 1 */
 static void scale_pixels(const uint8_t *rgb, float *x, size_t n) {
     for (size_t i = 0; i < n; i++) {

@@ -50,6 +50,8 @@ size_t fw_vision_tower_values(const fw_vision_tower *t, int i);
 /* rgb [n,S,S,3]; out[i] [n, values(i)] caller's memory, i < n_tap. No allocation. Not thread-safe. */
 FW_NODISCARD fw_status fw_vision_tower_run(fw_vision_tower *t, const uint8_t *rgb, int n, float *const *out,
                                            fw_err *err);
+/* As fw_plan_profile, for the first thread's plan. */
+void fw_vision_tower_profile(fw_vision_tower *t, bool on);
 /* As IEEE half precision (round to nearest even, saturating at the largest finite value). */
 FW_NODISCARD fw_status fw_vision_tower_run_f16(fw_vision_tower *t, const uint8_t *rgb, int n, uint16_t *const *out,
                                                fw_err *err);
