@@ -168,116 +168,188 @@ static void conv_pack_bwd(const fw_conv *d, void *dst, const float *w) {
 
 /* ---- depthwise ---- */
 
-/* What the inner loops need of an epilogue: everything that is bias and clamping stays in registers. */
-typedef struct dw_out {
-    const float *bias;
+/* What the inner loops need: everything that is bias and clamping stays in registers. */
+typedef struct dw_job {
+    const fw_conv *d;
+    const float *w, *bias;
     vf lo, hi;
-} dw_out;
+    bool flip; /* taps in reverse order: backward data of stride 1 is a forward pass with flipped taps */
+    bool accumulate;
+} dw_job;
 
-/* `px` pixels of one output row from column j, all channels; taps [p0,p1) x [q0,q1) are inside the image. x points at
- * (row of tap 0, column of tap 0 of pixel j), which may lie outside: only live taps are read. */
-FW_INLINE void dw_pixels(const fw_conv *d, const float *x, const float *w, float *y, const dw_out *e, const int px,
-                         int64_t p0, int64_t p1, int64_t q0, int64_t q1) {
-    int64_t step = d->stride * d->c, row = d->w * d->c;
-    for (int64_t c = 0; c < d->c; c += VW) {
-        vm m = v_tail(d->c - c);
-        vf acc[4], b = e->bias != NULL ? v_load_m(e->bias + c, m) : v_zero();
+FW_INLINE void dw_store(const dw_job *e, float *y, vf x, vm m) {
+    x = v_min(e->hi, v_max(e->lo, x));
+    v_store_m(y, e->accumulate ? v_add(x, v_load_m(y, m)) : x, m);
+}
+
+FW_INLINE vf dw_weight(const dw_job *e, int64_t p, int64_t q, int64_t c, vm m) {
+    const fw_conv *d = e->d;
+    int64_t t = e->flip ? (d->kh - 1 - p) * d->kw + (d->kw - 1 - q) : p * d->kw + q;
+    return v_load_m(e->w + t * d->c + c, m);
+}
+
+/* 4 pixels of an output row, all channels, kw and stride known to the compiler: neighbours share their loads. x is the
+ * pixel under tap (0, 0) of the first one; tap rows [p0,p1) are inside the image, `inside` has a bit for each of the
+ * 3*stride + kw columns that is. */
+FW_INLINE void dw_four(const dw_job *e, const int kw, const int stride, const bool edge, const float *x, float *y,
+                       int64_t p0, int64_t p1, uint32_t inside) {
+    const int64_t n = e->d->c, row = e->d->w * n;
+    for (int64_t c = 0; c < n; c += VW) {
+        vm m = v_tail(n - c), none = v_tail(0);
+        vf b = e->bias != NULL ? v_load_m(e->bias + c, m) : v_zero(), acc[4] = {b, b, b, b};
+        for (int64_t p = p0; p < p1; p++) {
+            vf in[16];
+#pragma GCC unroll 16
+            for (int col = 0; col < 3 * stride + kw; col++) {
+                in[col] = v_load_m(x + p * row + col * n + c, edge && !(inside >> col & 1u) ? none : m);
+            }
+#pragma GCC unroll 8
+            for (int q = 0; q < kw; q++) {
+                vf wt = dw_weight(e, p, q, c, m);
 #pragma GCC unroll 4
-        for (int u = 0; u < px; u++) {
-            acc[u] = b;
+                for (int u = 0; u < 4; u++) {
+                    acc[u] = v_fma(wt, in[u * stride + q], acc[u]);
+                }
+            }
         }
+#pragma GCC unroll 4
+        for (int u = 0; u < 4; u++) {
+            dw_store(e, y + u * n + c, acc[u], m);
+        }
+    }
+}
+
+/* One pixel of any kernel. */
+static void dw_one(const dw_job *e, const float *x, float *y, int64_t p0, int64_t p1, int64_t q0, int64_t q1) {
+    int64_t n = e->d->c, row = e->d->w * n;
+    for (int64_t c = 0; c < n; c += VW) {
+        vm m = v_tail(n - c);
+        vf acc = e->bias != NULL ? v_load_m(e->bias + c, m) : v_zero();
         for (int64_t p = p0; p < p1; p++) {
             for (int64_t q = q0; q < q1; q++) {
-                vf wt = v_load_m(w + (p * d->kw + q) * d->c + c, m);
-                const float *xp = x + p * row + q * d->c + c;
-#pragma GCC unroll 4
-                for (int u = 0; u < px; u++) {
-                    acc[u] = v_fma(wt, v_load_m(xp + u * step, m), acc[u]);
-                }
+                acc = v_fma(dw_weight(e, p, q, c, m), v_load_m(x + p * row + q * n + c, m), acc);
             }
         }
-#pragma GCC unroll 4
-        for (int u = 0; u < px; u++) {
-            v_store_m(y + u * d->c + c, v_min(e->hi, v_max(e->lo, acc[u])), m);
-        }
+        dw_store(e, y + c, acc, m);
     }
 }
 
-/* One output row: the columns whose taps all lie inside in fours, the others one by one. */
-static void dw_row(const fw_conv *d, const float *x, const float *w, float *y, const dw_out *e, int64_t i) {
-    int64_t ih = i * d->stride - d->pad_top, p0 = max64(0, -ih), p1 = max64(p0, min64(d->kh, d->h - ih));
-    for (int64_t j = 0; j < d->ow;) {
-        int64_t iw = j * d->stride - d->pad_left;
+/* Columns [0, n_col) from iw that lie inside [0, w). */
+static uint32_t columns_inside(int64_t iw, int n_col, int64_t w) {
+    uint32_t bits = 0;
+    for (int col = 0; col < n_col; col++) {
+        bits |= (uint32_t)(iw + col >= 0 && iw + col < w) << col;
+    }
+    return bits;
+}
+
+/* One output row in fours. The last four may overlap the ones before (the same values again), unless adding. */
+FW_INLINE void dw_row_fours(const dw_job *e, const int kw, const int stride, const float *x, float *y, int64_t ih,
+                            int64_t p0, int64_t p1) {
+    const fw_conv *d = e->d;
+    const int n_col = 3 * stride + kw;
+    for (int64_t j = 0; j < d->ow; j += 4) {
+        j = min64(j, d->ow - 4);
+        int64_t iw = j * stride - d->pad_left;
         const float *xj = x + (ih * d->w + iw) * d->c;
-        if (iw >= 0 && iw + 3 * d->stride + d->kw <= d->w && j + 4 <= d->ow) {
-            dw_pixels(d, xj, w, y + j * d->c, e, 4, p0, p1, 0, d->kw);
-            j += 4;
+        if (iw >= 0 && iw + n_col <= d->w) {
+            dw_four(e, kw, stride, false, xj, y + j * d->c, p0, p1, 0);
         } else {
-            int64_t q0 = max64(0, -iw), q1 = max64(q0, min64(d->kw, d->w - iw));
-            dw_pixels(d, xj, w, y + j * d->c, e, 1, p0, p1, q0, q1);
-            j += 1;
+            dw_four(e, kw, stride, true, xj, y + j * d->c, p0, p1, columns_inside(iw, n_col, d->w));
         }
     }
 }
 
-/* Epilogues beyond bias and clamping: the sums of one row go to a pass of their own, from the first cache. */
-static void dw_row_general(const fw_conv *d, const float *x, const float *w, float *y, const fw_epi *e, int64_t i,
-                           int64_t row) {
-    int64_t ih = i * d->stride - d->pad_top;
-    for (int64_t j = 0; j < d->ow; j++) {
-        int64_t iw = j * d->stride - d->pad_left;
-        float *yj = y + j * d->c;
-        for (int64_t c = 0; c < d->c; c += VW) {
-            vm m = v_tail(d->c - c);
-            vf acc = e->accumulate ? v_load_m(yj + c, m) : v_zero();
-            for (int64_t p = max64(0, -ih); p < min64(d->kh, d->h - ih); p++) {
-                for (int64_t q = max64(0, -iw); q < min64(d->kw, d->w - iw); q++) {
-                    const float *xp = x + ((ih + p) * d->w + iw + q) * d->c + c;
-                    acc = v_fma(v_load_m(w + (p * d->kw + q) * d->c + c, m), v_load_m(xp, m), acc);
-                }
-            }
-            v_store_m(yj + c, acc, m);
+/* Output row i of an image x. */
+static void dw_row(const dw_job *e, const float *x, float *y, int64_t i) {
+    const fw_conv *d = e->d;
+    int64_t ih = i * d->stride - d->pad_top, p0 = max64(0, -ih), p1 = max64(p0, min64(d->kh, d->h - ih));
+    bool fours = d->ow >= 4 && (d->ow % 4 == 0 || !e->accumulate);
+    if (fours && d->kw == 3 && d->stride == 1) {
+        dw_row_fours(e, 3, 1, x, y, ih, p0, p1);
+    } else if (fours && d->kw == 3 && d->stride == 2) {
+        dw_row_fours(e, 3, 2, x, y, ih, p0, p1);
+    } else if (fours && d->kw == 5 && d->stride == 1) {
+        dw_row_fours(e, 5, 1, x, y, ih, p0, p1);
+    } else if (fours && d->kw == 5 && d->stride == 2) {
+        dw_row_fours(e, 5, 2, x, y, ih, p0, p1);
+    } else {
+        for (int64_t j = 0; j < d->ow; j++) {
+            int64_t iw = j * d->stride - d->pad_left, q0 = max64(0, -iw), q1 = max64(q0, min64(d->kw, d->w - iw));
+            dw_one(e, x + (ih * d->w + iw) * d->c, y + j * d->c, p0, p1, q0, q1);
         }
-        epi_tile(e, yj, d->c, row * d->ow + j, 0, 1, d->c);
     }
 }
 
+/* Epilogues beyond bias and clamping: raw sums into y, then a pass over the row in the first cache. */
 static void dwconv_fwd(const fw_conv *d, const float *x, const float *w, float *y, const fw_epi *epi, int64_t r0,
                        int64_t r1) {
-    bool clamp = epi->act == FW_ACT_NONE || epi->act == FW_ACT_RELU || epi->act == FW_ACT_RELU6;
-    bool simple = clamp && epi->pre == NULL && epi->residual == NULL && !epi->accumulate;
-    dw_out e = {.bias = epi->bias,
-                .lo = v_set1(epi->act == FW_ACT_NONE ? -INFINITY : 0.0f),
-                .hi = v_set1(epi->act == FW_ACT_RELU6 ? 6.0f : INFINITY)};
+    bool heavy = is_heavy(epi) || epi->residual != NULL || epi->accumulate;
+    bool clamp = !heavy && epi->act != FW_ACT_NONE;
+    dw_job e = {.d = d, .w = w, .bias = heavy ? NULL : epi->bias, .accumulate = epi->accumulate};
+    e.lo = v_set1(clamp ? 0.0f : -INFINITY);
+    e.hi = v_set1(clamp && epi->act == FW_ACT_RELU6 ? 6.0f : INFINITY);
     for (int64_t r = r0; r < r1; r++) {
-        const float *image = x + r / d->oh * d->h * d->w * d->c;
         float *row = y + r * d->ow * d->c;
-        if (simple) {
-            dw_row(d, image, w, row, &e, r % d->oh);
-        } else {
-            dw_row_general(d, image, w, row, epi, r % d->oh, r);
+        dw_row(&e, x + r / d->oh * d->h * d->w * d->c, row, r % d->oh);
+        if (heavy) {
+            epi_tile(epi, row, d->c, r * d->ow, 0, d->ow, d->c);
+        }
+    }
+}
+
+/* The output pixels that reach one input row or column: tap t, pixel `at`. At most 16 taps a side. */
+typedef struct reach {
+    int n;
+    int64_t t[16], at[16];
+} reach;
+
+static reach reach_of(int64_t in, int pad, int taps, int stride, int64_t n_out) {
+    reach r = {0};
+    for (int t = 0; t < taps; t++) {
+        int64_t p = in + pad - t;
+        if (p >= 0 && p % stride == 0 && p / stride < n_out) {
+            r.t[r.n] = t;
+            r.at[r.n++] = p / stride;
+        }
+    }
+    return r;
+}
+
+/* One input row of a strided layer: gathered pixel by pixel. g: gradients of this image. */
+static void dw_bwd_row(const fw_conv *d, const float *g, const float *w, float *dx, bool accumulate, int64_t ih) {
+    reach rows = reach_of(ih, d->pad_top, d->kh, d->stride, d->oh);
+    for (int64_t iw = 0; iw < d->w; iw++, dx += d->c) {
+        reach cols = reach_of(iw, d->pad_left, d->kw, d->stride, d->ow);
+        for (int64_t c = 0; c < d->c; c += VW) {
+            vm m = v_tail(d->c - c);
+            vf acc = accumulate ? v_load_m(dx + c, m) : v_zero();
+            for (int a = 0; a < rows.n; a++) {
+                for (int b = 0; b < cols.n; b++) {
+                    vf wt = v_load_m(w + (rows.t[a] * d->kw + cols.t[b]) * d->c + c, m);
+                    acc = v_fma(wt, v_load_m(g + (rows.at[a] * d->ow + cols.at[b]) * d->c + c, m), acc);
+                }
+            }
+            v_store_m(dx + c, acc, m);
         }
     }
 }
 
 static void dwconv_bwd_data(const fw_conv *d, const float *dy, const float *w, float *dx, bool accumulate, int64_t r0,
                             int64_t r1) {
-    for (int64_t r = r0 * d->w; r < r1 * d->w; r++) {
-        int64_t b = r / (d->h * d->w), ih = r / d->w % d->h, iw = r % d->w;
-        for (int64_t c = 0; c < d->c; c += VW) {
-            vm m = v_tail(d->c - c);
-            vf acc = accumulate ? v_load_m(dx + r * d->c + c, m) : v_zero();
-            for (int64_t p = 0; p < d->kh; p++) {
-                int64_t i = reached(ih, d->pad_top, p, d->stride, d->oh);
-                for (int64_t q = 0; q < d->kw && i >= 0; q++) {
-                    int64_t j = reached(iw, d->pad_left, q, d->stride, d->ow);
-                    if (j >= 0) {
-                        acc = v_fma(v_load_m(w + (p * d->kw + q) * d->c + c, m),
-                                    v_load_m(dy + ((b * d->oh + i) * d->ow + j) * d->c + c, m), acc);
-                    }
-                }
-            }
-            v_store_m(dx + r * d->c + c, acc, m);
+    fw_conv back = {
+        .h = d->oh, .w = d->ow, .c = d->c, .oh = d->h, .ow = d->w, .o = d->c, .kh = d->kh, .kw = d->kw, .stride = 1};
+    back.pad_top = d->kh - 1 - d->pad_top;
+    back.pad_left = d->kw - 1 - d->pad_left;
+    dw_job e = {
+        .d = &back, .w = w, .lo = v_set1(-INFINITY), .hi = v_set1(INFINITY), .flip = true, .accumulate = accumulate};
+    for (int64_t r = r0; r < r1; r++) {
+        const float *g = dy + r / d->h * d->oh * d->ow * d->c;
+        float *row = dx + r * d->w * d->c;
+        if (d->stride == 1) {
+            dw_row(&e, g, row, r % d->h);
+        } else {
+            dw_bwd_row(d, g, w, row, accumulate, r % d->h);
         }
     }
 }

@@ -76,63 +76,67 @@ static void u8_to_f32(const uint8_t *x, float *y, const float *scale, const floa
     }
 }
 
-/* The taps of output i: in [*first, *first + *n), weight of tap t = tri((first + t - centre) / width), to be
- * normalised. */
-static double taps(int64_t i, int64_t n_in, int64_t n_out, int64_t *first, int64_t *n) {
-    double ratio = (double)n_in / (double)n_out, width = ratio > 1.0 ? ratio : 1.0;
+/* The taps of output i of n_out over n_in inputs: weights (sum 1) into wt, first input into *first; returns how many. */
+static int64_t taps(int64_t i, int64_t n_in, int64_t n_out, double *wt, int64_t *first) {
+    double ratio = (double)n_in / (double)n_out, width = ratio > 1.0 ? ratio : 1.0, total = 0.0;
     double centre = ((double)i + 0.5) * ratio - 0.5;
     int64_t lo = (int64_t)floor(centre - width) + 1, hi = (int64_t)ceil(centre + width) - 1;
-    *first = lo < 0 ? 0 : lo;
-    *n = (hi >= n_in ? n_in - 1 : hi) - *first + 1;
-    return centre;
+    lo = lo < 0 ? 0 : lo;
+    hi = hi >= n_in ? n_in - 1 : hi;
+    for (int64_t t = lo; t <= hi; t++) {
+        wt[t - lo] = 1.0 - fabs((double)t - centre) / width;
+        total += wt[t - lo];
+    }
+    for (int64_t t = 0; t <= hi - lo; t++) {
+        wt[t] /= total;
+    }
+    *first = lo;
+    return hi - lo + 1;
 }
 
-static double tri(double d, int64_t n_in, int64_t n_out) {
-    double width = n_in > n_out ? (double)n_in / (double)n_out : 1.0;
-    double v = 1.0 - fabs(d) / width;
-    return v > 0.0 ? v : 0.0;
+/* Weights of one output, at most n_in of them, then the rows. */
+static size_t weights_bytes(int64_t h, int64_t w) {
+    return ((size_t)(h > w ? h : w) * sizeof(double) + 63) / 64 * 64;
 }
 
 static size_t resize_scratch(int64_t h, int64_t w, int64_t oh, int64_t ow) {
-    (void)w, (void)oh;
-    return (size_t)h * (size_t)ow * 3 * sizeof(float) + 64;
+    (void)oh;
+    return weights_bytes(h, w) + (size_t)h * (size_t)ow * 3 * sizeof(float);
 }
 
-/* Row of 3-channel pixels -> float row of ow pixels. */
-static void resize_row(const uint8_t *x, int64_t w, float *y, int64_t ow) {
-    for (int64_t j = 0; j < ow; j++) {
-        int64_t first, n;
-        double centre = taps(j, w, ow, &first, &n), sum[3] = {0}, total = 0.0;
-        for (int64_t t = first; t < first + n; t++) {
-            double wt = tri((double)t - centre, w, ow);
-            total += wt;
-            for (int ch = 0; ch < 3; ch++) {
-                sum[ch] += wt * (double)x[t * 3 + ch];
-            }
+/* Column j of every row: u8 [h,w,3] -> float [h,ow,3]. */
+static void resize_column(const uint8_t *x, int64_t ldx, int64_t h, float *rows, int64_t ow, int64_t j,
+                          const double *wt, int64_t n) {
+    for (int64_t i = 0; i < h; i++) {
+        double sum[3] = {0};
+        for (int64_t t = 0; t < n; t++) {
+            sum[0] += wt[t] * (double)x[i * ldx + t * 3];
+            sum[1] += wt[t] * (double)x[i * ldx + t * 3 + 1];
+            sum[2] += wt[t] * (double)x[i * ldx + t * 3 + 2];
         }
         for (int ch = 0; ch < 3; ch++) {
-            y[j * 3 + ch] = (float)(sum[ch] / total);
+            rows[(i * ow + j) * 3 + ch] = (float)sum[ch];
         }
     }
 }
 
 static void resize_u8(const uint8_t *x, int64_t ldx, int64_t h, int64_t w, uint8_t *y, int64_t oh, int64_t ow,
                       void *scratch) {
-    float *rows = scratch;
-    for (int64_t i = 0; i < h; i++) {
-        resize_row(x + i * ldx, w, rows + i * ow * 3, ow);
+    double *wt = scratch;
+    float *rows = (float *)((char *)scratch + weights_bytes(h, w));
+    int64_t first;
+    for (int64_t j = 0; j < ow; j++) {
+        int64_t n = taps(j, w, ow, wt, &first);
+        resize_column(x + first * 3, ldx, h, rows, ow, j, wt, n);
     }
     for (int64_t i = 0; i < oh; i++) {
-        int64_t first, n;
-        double centre = taps(i, h, oh, &first, &n);
+        int64_t n = taps(i, h, oh, wt, &first);
         for (int64_t j = 0; j < ow * 3; j++) {
-            double sum = 0.0, total = 0.0;
-            for (int64_t t = first; t < first + n; t++) {
-                double wt = tri((double)t - centre, h, oh);
-                total += wt;
-                sum += wt * (double)rows[t * ow * 3 + j];
+            double sum = 0.0;
+            for (int64_t t = 0; t < n; t++) {
+                sum += wt[t] * (double)rows[(first + t) * ow * 3 + j];
             }
-            y[i * ow * 3 + j] = (uint8_t)(sum / total + 0.5);
+            y[i * ow * 3 + j] = (uint8_t)(sum + 0.5);
         }
     }
 }
