@@ -1,0 +1,447 @@
+/*
+ * cmd_sim.c - `flywheel sim make`: demonstrations of a suite into a dataset; `flywheel sim show`: a picture or a video of a scene.
+ *
+ * DESIGN of make. Slot k of the dataset is task k mod n_task; its scene is drawn from (seed, k, attempt), attempts counted up
+ * until one succeeds. Worker w (a forked process with its own physics and OpenGL) makes slots k = w mod W and sends each
+ * through a pipe; the parent takes slots in order and encodes them. So the dataset depends on the seed only, not on W, and a
+ * run that was stopped continues with the first slot that is missing.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/args.h"
+#include "base/clock.h"
+#include "base/draw.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/png.h"
+#include "base/rng.h"
+#include "cli.h"
+#include "data/writer.h"
+#include "task/demo.h"
+
+enum { WORKERS_MAX = 64, ATTEMPTS_MAX = 20 };
+
+typedef struct make {
+    const char *suite, *out;
+    int64_t episodes, seed, workers;
+    double noise, noisy_share;
+    bool json, resume;
+    int64_t attempts, failed[FW_TASK_MAX];
+} make;
+
+/* What precedes an episode in the pipe. */
+typedef struct parcel {
+    int64_t slot;
+    int32_t length, task, attempts; /* attempts: failed ones before this */
+    int32_t status;                 /* fw_status; not FW_OK: message follows in `sentence`, and nothing after */
+    char sentence[256];
+} parcel;
+
+static bool write_all(int fd, const void *data, size_t n) {
+    const char *p = data;
+    while (n > 0) {
+        ssize_t k = write(fd, p, n);
+        if (k < 0 && errno == EINTR) {
+            continue;
+        }
+        if (k <= 0) {
+            return false;
+        }
+        p += k;
+        n -= (size_t)k;
+    }
+    return true;
+}
+
+static bool read_all(int fd, void *data, size_t n) {
+    char *p = data;
+    while (n > 0) {
+        ssize_t k = read(fd, p, n);
+        if (k < 0 && errno == EINTR) {
+            continue;
+        }
+        if (k <= 0) {
+            return false;
+        }
+        p += k;
+        n -= (size_t)k;
+    }
+    return true;
+}
+
+/* --- the worker */
+static uint64_t slot_seed(int64_t seed, int64_t slot, int attempt) {
+    char name[64];
+    snprintf(name, sizeof name, "demo %lld attempt %d", (long long)slot, attempt);
+    fw_rng r = fw_rng_stream((uint64_t)seed, name);
+    return fw_rng_u64(&r);
+}
+
+static fw_status make_slot(const make *m, fw_env *env, int64_t slot, fw_demo *d, int *failed, fw_err *err) {
+    fw_demo_opts opts = FW_DEMO_OPTS_DEFAULT;
+    int task = (int)(slot % fw_env_n_task(env));
+    opts.noise = m->noise;
+    opts.noisy_share = m->noisy_share;
+    for (*failed = 0; *failed < ATTEMPTS_MAX; ++*failed) {
+        FW_TRY(fw_demo_record(env, task, slot_seed(m->seed, slot, *failed), &opts, d, err));
+        if (d->success) {
+            return FW_OK;
+        }
+        fw_debug("slot %lld attempt %d: %s", (long long)slot, *failed, d->reason);
+    }
+    return fw_fail(err, FW_CLOSED, "slot %lld: %s failed %d times in a row, last: %s", (long long)slot, fw_env_task_name(env, task),
+                   ATTEMPTS_MAX, d->reason);
+}
+
+static bool send_demo(int fd, const fw_demo *d, int64_t slot, int failed) {
+    parcel p = {.slot = slot, .length = d->length, .task = d->task, .attempts = failed};
+    size_t t = (size_t)d->length;
+    memcpy(p.sentence, d->sentence, sizeof p.sentence);
+    bool ok = write_all(fd, &p, sizeof p) && write_all(fd, d->state, t * (size_t)d->n_state * sizeof *d->state) &&
+              write_all(fd, d->action, t * (size_t)d->n_action * sizeof *d->action);
+    for (int c = 0; ok && c < d->n_camera; c++) {
+        ok = write_all(fd, d->images[c], t * d->image_bytes[c]);
+    }
+    return ok;
+}
+
+static int work(const make *m, int64_t first, int fd) {
+    fw_err err = {FW_OK, ""};
+    fw_env *env = NULL;
+    fw_demo *d = NULL;
+    int failed = 0;
+    bool ok = true;
+    fw_status st = fw_env_open(m->suite, NULL, &env, &err);
+    if (st == FW_OK) {
+        st = fw_demo_new(env, &d, &err);
+    }
+    for (int64_t slot = first; st == FW_OK && ok && slot < m->episodes; slot += m->workers) {
+        st = make_slot(m, env, slot, d, &failed, &err);
+        ok = st != FW_OK || send_demo(fd, d, slot, failed);
+    }
+    if (st != FW_OK) {
+        parcel p = {.status = st};
+        snprintf(p.sentence, sizeof p.sentence, "%s", err.msg);
+        write_all(fd, &p, sizeof p);
+    }
+    fw_demo_free(d);
+    fw_env_close(env);
+    return st == FW_OK ? 0 : 1;
+}
+
+typedef struct crew {
+    pid_t pid[WORKERS_MAX];
+    int fd[WORKERS_MAX];
+    int n;
+} crew;
+
+/* Worker i begins with slot first + i. */
+static fw_status hire(const make *m, int64_t first, crew *c, fw_err *err) {
+    for (int i = 0; i < (int)m->workers; i++) {
+        int fds[2];
+        if (pipe(fds) != 0) {
+            return fw_fail(err, FW_IO, "pipe: %s", strerror(errno));
+        }
+        fflush(NULL);
+        pid_t parent = getpid(), pid = fork();
+        if (pid < 0) {
+            close(fds[0]);
+            close(fds[1]);
+            return fw_fail(err, FW_IO, "fork: %s", strerror(errno));
+        }
+        if (pid == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGTERM); /* no worker outlives its parent */
+            if (getppid() != parent) {
+                _exit(1);
+            }
+            for (int k = 0; k < c->n; k++) {
+                close(c->fd[k]);
+            }
+            close(fds[0]);
+            _exit(work(m, first + i, fds[1]));
+        }
+        close(fds[1]);
+        c->pid[c->n] = pid;
+        c->fd[c->n++] = fds[0];
+    }
+    return FW_OK;
+}
+
+static void dismiss(crew *c) {
+    for (int i = 0; i < c->n; i++) {
+        close(c->fd[i]); /* a worker that still writes gets SIGPIPE */
+        kill(c->pid[i], SIGTERM);
+        waitpid(c->pid[i], NULL, 0);
+    }
+    c->n = 0;
+}
+
+/* --- the parent */
+static fw_status receive(int fd, int worker, int64_t slot, fw_demo *d, parcel *p, fw_err *err) {
+    if (!read_all(fd, p, sizeof *p)) {
+        return fw_fail(err, FW_CLOSED, "worker %d ended before slot %lld", worker, (long long)slot);
+    }
+    p->sentence[sizeof p->sentence - 1] = 0;
+    if (p->status != FW_OK) {
+        return fw_fail(err, (fw_status)p->status, "worker %d: %s", worker, p->sentence);
+    }
+    if (p->slot != slot || p->length < 1 || p->length > d->cap) {
+        return fw_fail(err, FW_FORMAT, "worker %d: wanted slot %lld of 1..%d frames, found slot %lld of %d", worker, (long long)slot, d->cap,
+                       (long long)p->slot, p->length);
+    }
+    size_t t = (size_t)p->length;
+    bool ok = read_all(fd, d->state, t * (size_t)d->n_state * sizeof *d->state) &&
+              read_all(fd, d->action, t * (size_t)d->n_action * sizeof *d->action);
+    for (int c = 0; ok && c < d->n_camera; c++) {
+        ok = read_all(fd, d->images[c], t * d->image_bytes[c]);
+    }
+    return ok ? FW_OK : fw_fail(err, FW_CLOSED, "worker %d ended inside slot %lld", worker, (long long)slot);
+}
+
+static fw_status open_writer(const make *m, const fw_embodiment *b, fw_writer **w, fw_err *err) {
+    const char *state[FW_DIM_MAX], *action[FW_DIM_MAX];
+    fw_writer_desc desc = {.fps = (int)b->rate_hz, .robot_type = b->name, .n_state = b->n_state, .n_action = b->n_action,
+                           .state_names = state, .action_names = action, .n_cameras = b->n_camera};
+    for (int i = 0; i < b->n_state; i++) {
+        state[i] = b->state[i].name;
+    }
+    for (int i = 0; i < b->n_action; i++) {
+        action[i] = b->action[i].name;
+    }
+    for (int c = 0; c < b->n_camera; c++) {
+        desc.cameras[c] = (fw_writer_camera){b->camera[c].name, b->camera[c].height, b->camera[c].width};
+    }
+    return fw_writer_open(m->out, &desc, w, err);
+}
+
+/* How the dataset was made, beside it: a resumed run must continue the same one. */
+static fw_status check_recipe(const make *m, fw_err *err) {
+    char dir[3000], path[3100];
+    FW_TRY(fw_path_join(dir, sizeof dir, m->out, "meta", err));
+    FW_TRY(fw_path_join(path, sizeof path, dir, "sim_make.json", err));
+    json_t *now = json_pack("{s:s, s:I, s:f, s:f}", "suite", m->suite, "seed", (json_int_t)m->seed, "noise", m->noise, "noisy_share",
+                            m->noisy_share);
+    fw_status st = FW_OK;
+    json_t *old = NULL;
+    if (fw_path_exists(path)) {
+        st = fw_json_load(path, &old, err);
+        if (st == FW_OK && !json_equal(old, now)) {
+            st = fw_fail(err, FW_INVALID, "%s: made with other values of suite, seed or noise; --resume must repeat them", path);
+        }
+    } else {
+        st = fw_mkdirs(dir, err);
+        st = st != FW_OK ? st : fw_json_save(path, now, 2, err);
+    }
+    json_decref(old);
+    json_decref(now);
+    return st;
+}
+
+static fw_status run_make(make *m, fw_writer *w, fw_demo *d, int n_task, fw_err *err) {
+    int64_t first = fw_writer_episodes(w);
+    crew c = {.n = 0};
+    fw_progress progress;
+    if (first >= m->episodes) {
+        return FW_OK;
+    }
+    fw_status st = hire(m, first, &c, err);
+    fw_progress_start(&progress, "episodes", (uint64_t)(m->episodes - first));
+    for (int64_t slot = first; st == FW_OK && slot < m->episodes; slot++) {
+        parcel p;
+        int worker = (int)((slot - first) % m->workers);
+        st = receive(c.fd[worker], worker, slot, d, &p, err);
+        if (st != FW_OK) {
+            break;
+        }
+        fw_writer_episode ep = {.length = p.length, .state = d->state, .action = d->action, .sentence = p.sentence};
+        for (int k = 0; k < d->n_camera; k++) {
+            ep.images[k] = d->images[k];
+        }
+        st = fw_writer_add_episode(w, &ep, err);
+        m->attempts += p.attempts + 1;
+        m->failed[p.task % n_task] += p.attempts;
+        fw_progress_update(&progress, (uint64_t)(slot - first + 1), "%lld attempts", (long long)m->attempts);
+    }
+    fw_progress_end(&progress);
+    dismiss(&c);
+    return st;
+}
+
+static int sim_make(int argc, char **argv) {
+    make m = {.suite = "kitchen3", .episodes = 150, .seed = 1, .workers = sysconf(_SC_NPROCESSORS_ONLN), .noise = 0.4, .noisy_share = 0.6};
+    const fw_arg args[] = {
+        FW_ARG_STR("suite", &m.suite, "NAME", "which tasks"),
+        FW_ARG_INT("episodes", &m.episodes, 1, 10000000, "N", "demonstrations in the dataset, tasks in turn"),
+        FW_ARG_INT("seed", &m.seed, 0, INT64_MAX, "S", "everything is drawn from it"),
+        FW_ARG_INT("workers", &m.workers, 1, WORKERS_MAX, "W", "processes; the result does not depend on it"),
+        FW_ARG_STR("out", &m.out, "DIR", "the dataset (required)"),
+        FW_ARG_F64("noise", &m.noise, 0, 1, "X", "largest offset on the executed command, as a share of its range"),
+        FW_ARG_F64("noisy-share", &m.noisy_share, 0, 1, "X", "share of the episodes that are disturbed"),
+        FW_ARG_BOOL("resume", &m.resume, "continue the dataset in DIR"),
+        FW_ARG_BOOL("json", &m.json, "one JSON object on stdout"),
+    };
+    const fw_usage usage = {.verb = "sim make", .example = "flywheel sim make --suite kitchen3 --episodes 300 --seed 1 --out out/k3",
+                            .what = "Make demonstrations of a suite: scripted experts, disturbed on purpose; only verified successes are kept."};
+    int n_paths, code = fw_args_parse(&usage, args, sizeof args / sizeof *args, argc, argv, &n_paths);
+    if (code != FW_ARGS_GO) {
+        return code;
+    }
+    if (m.out == NULL) {
+        fprintf(stderr, "flywheel sim make: --out DIR is required\n");
+        return 2;
+    }
+    fw_err err = {FW_OK, ""};
+    fw_env *env = NULL;
+    fw_demo *d = NULL;
+    fw_writer *w = NULL;
+    double began = fw_now_s();
+    signal(SIGPIPE, SIG_IGN);
+    if (fw_path_exists(m.out) && !m.resume) {
+        fw_fail(&err, FW_INVALID, "%s is already there; --resume continues it", m.out);
+        return cli_fail(&err);
+    }
+    /* without rendering: the parent needs only names and sizes, and OpenGL must not be forked */
+    fw_status st = fw_env_open(m.suite, &(fw_env_opts){.render = false}, &env, &err);
+    st = st != FW_OK ? st : fw_demo_new(env, &d, &err);
+    st = st != FW_OK ? st : open_writer(&m, fw_env_embodiment(env), &w, &err);
+    st = st != FW_OK ? st : check_recipe(&m, &err);
+    int64_t had = st == FW_OK ? fw_writer_episodes(w) : 0;
+    st = st != FW_OK ? st : run_make(&m, w, d, fw_env_n_task(env), &err);
+    int64_t kept = w != NULL ? fw_writer_episodes(w) : 0, frames = w != NULL ? fw_writer_frames(w) : 0;
+    if (st == FW_OK) {
+        st = fw_writer_close(w, &err);
+    } else if (w != NULL) {
+        fw_err close_err = {FW_OK, ""};
+        if (kept > had && fw_writer_close(w, &close_err) == FW_OK) {
+            fw_warn("%s: %lld episodes are safe; --resume continues", m.out, (long long)kept);
+        } else if (kept <= had) {
+            fw_writer_abort(w);
+        }
+    }
+    fw_demo_free(d);
+    if (st != FW_OK) {
+        fw_env_close(env);
+        return cli_fail(&err);
+    }
+    double seconds = fw_now_s() - began, per_hour = seconds > 0 ? 3600.0 * (double)(kept - had) / seconds : 0;
+    json_t *failed = json_object();
+    for (int i = 0; i < fw_env_n_task(env); i++) {
+        json_object_set_new(failed, fw_env_task_name(env, i), json_integer(m.failed[i]));
+    }
+    fw_env_close(env);
+    if (m.json) {
+        return cli_json(json_pack("{s:I, s:I, s:I, s:f, s:f, s:o, s:s}", "episodes", (json_int_t)m.attempts, "kept", (json_int_t)kept, "frames",
+                                  (json_int_t)frames, "per_hour", per_hour, "seconds", seconds, "failed", failed, "out", m.out));
+    }
+    json_decref(failed);
+    printf("%s: %lld episodes, %lld frames; %lld attempts, %.0f episodes/hour\n", m.out, (long long)kept, (long long)frames, (long long)m.attempts,
+           per_hour);
+    return 0;
+}
+
+/* --- show */
+enum { SHOW_PX = 480, SHOW_BAR = 32 };
+
+/* Front and wrist side by side under a line of text. rgb [SHOW_PX+SHOW_BAR, 2*SHOW_PX, 3], tile [SHOW_PX,SHOW_PX,3]: scratch. */
+static fw_status compose(fw_env *env, const char *text, uint8_t *rgb, uint8_t *tile, fw_err *err) {
+    const fw_embodiment *b = fw_env_embodiment(env);
+    memset(rgb, 24, (size_t)3 * 2 * SHOW_PX * (SHOW_PX + SHOW_BAR));
+    for (int c = 0; c < 2; c++) {
+        FW_TRY(fw_env_picture(env, b->camera[c].name, SHOW_PX, SHOW_PX, tile, err));
+        fw_draw_image(rgb, 2 * SHOW_PX, SHOW_PX + SHOW_BAR, c * SHOW_PX, SHOW_BAR, tile, SHOW_PX, SHOW_PX, 1);
+    }
+    fw_draw_text(rgb, 2 * SHOW_PX, SHOW_PX + SHOW_BAR, 10, 22, 18, 0xFFFFFF, text);
+    return FW_OK;
+}
+
+static fw_status film(fw_env *env, const char *out, const char *sentence, uint8_t *rgb, uint8_t *tile, fw_verdict *v, fw_err *err) {
+    fw_video_writer *video = NULL;
+    FW_TRY(fw_video_writer_open(out, SHOW_PX + SHOW_BAR, 2 * SHOW_PX, fw_env_embodiment(env)->rate_hz, &FW_VIDEO_OPTS_SHOW, &video, err));
+    fw_status st = FW_OK;
+    bool done = false;
+    for (int after = 0; st == FW_OK && after < 5 && fw_env_steps(env) < fw_env_time_limit(env); after += done) {
+        float a[5];
+        char text[360];
+        st = fw_expert_act(env, a, &done, err);
+        snprintf(text, sizeof text, "%.200s   [%s]", sentence, fw_expert_phase(env));
+        st = st != FW_OK ? st : compose(env, text, rgb, tile, err);
+        st = st != FW_OK ? st : fw_video_writer_add(video, rgb, false, err);
+        st = st != FW_OK ? st : fw_env_step(env, a, err);
+    }
+    fw_env_judge(env, v);
+    if (st != FW_OK) {
+        fw_video_writer_abort(video);
+        return st;
+    }
+    return fw_video_writer_close(video, err);
+}
+
+static bool ends_with(const char *s, const char *end) {
+    size_t n = strlen(s), k = strlen(end);
+    return n >= k && strcmp(s + n - k, end) == 0;
+}
+
+static int sim_show(int argc, char **argv) {
+    const char *suite = "kitchen3", *task = NULL, *out = NULL;
+    int64_t seed = 1;
+    bool json = false;
+    const fw_arg args[] = {
+        FW_ARG_STR("suite", &suite, "NAME", "which tasks"),
+        FW_ARG_STR("task", &task, "NAME", "which one; the suite's first otherwise"),
+        FW_ARG_INT("seed", &seed, 0, INT64_MAX, "S", "the scene"),
+        FW_ARG_STR("out", &out, "FILE", ".png: the scene; .mp4: the expert at work (required)"),
+        FW_ARG_BOOL("json", &json, "one JSON object on stdout"),
+    };
+    const fw_usage usage = {.verb = "sim show", .example = "flywheel sim show --task mug_in_sink --seed 7 --out mug.mp4",
+                            .what = "A picture of a scene, or a video of the scripted expert in it: front and wrist camera."};
+    int n_paths, code = fw_args_parse(&usage, args, sizeof args / sizeof *args, argc, argv, &n_paths);
+    if (code != FW_ARGS_GO) {
+        return code;
+    }
+    if (out == NULL || !(ends_with(out, ".png") || ends_with(out, ".mp4"))) {
+        fprintf(stderr, "flywheel sim show: --out FILE.png or FILE.mp4 is required\n");
+        return 2;
+    }
+    fw_err err = {FW_OK, ""};
+    fw_env *env = NULL;
+    fw_verdict v = {.success = false};
+    uint8_t *rgb = malloc((size_t)3 * 2 * SHOW_PX * (SHOW_PX + SHOW_BAR)), *tile = malloc((size_t)3 * SHOW_PX * SHOW_PX);
+    fw_status st = rgb != NULL && tile != NULL ? fw_env_open(suite, NULL, &env, &err) : fw_fail(&err, FW_NOMEM, "pictures");
+    int t = st == FW_OK && task != NULL ? fw_env_task_find(env, task) : 0;
+    if (st == FW_OK && t < 0) {
+        st = fw_fail(&err, FW_INVALID, "suite %s has no task '%s'; its first is %s", suite, task, fw_env_task_name(env, 0));
+    }
+    st = st != FW_OK ? st : fw_env_reset(env, t, (uint64_t)seed, &err);
+    if (st == FW_OK && ends_with(out, ".png")) {
+        st = compose(env, fw_env_sentence(env, t, FW_SPLIT_TRAIN, 0), rgb, tile, &err);
+        st = st != FW_OK ? st : fw_png_write(out, rgb, SHOW_PX + SHOW_BAR, 2 * SHOW_PX, &err);
+    } else if (st == FW_OK) {
+        st = film(env, out, fw_env_sentence(env, t, FW_SPLIT_TRAIN, 0), rgb, tile, &v, &err);
+    }
+    int steps = st == FW_OK ? fw_env_steps(env) : 0;
+    fw_env_close(env);
+    free(tile);
+    free(rgb);
+    if (st != FW_OK) {
+        return cli_fail(&err);
+    }
+    if (json) {
+        return cli_json(json_pack("{s:s, s:b, s:i}", "out", out, "success", v.success, "steps", steps));
+    }
+    printf("%s\n", out);
+    return 0;
+}
+
+int cmd_sim(int argc, char **argv) {
+    static const fw_verb verbs[] = {{"make", "demonstrations of a suite, as a dataset", sim_make},
+                                    {"show", "a picture of a scene, or a video of the expert in it", sim_show}};
+    return cli_dispatch("flywheel sim", "the simulated kitchen", verbs, sizeof verbs / sizeof *verbs, argc, argv);
+}

@@ -1,0 +1,43 @@
+/*
+ * demo.h - demonstrations: the expert does a task, disturbed on purpose, and what it saw and wanted is kept.
+ *
+ * DESIGN. In a share of the episodes the *executed* command carries noise (an offset held for some steps, now and then a
+ * gripper that opens by itself) and the hand starts somewhere odd, while the *recorded* action stays what the expert wants
+ * in that state: so the data shows how to come back (DART, arXiv 1703.09327). Only what ends settled and judged a success
+ * is a demonstration. Everything is drawn from the streams "expert" and "noise" of the seed.
+ */
+#ifndef FW_TASK_DEMO_H
+#define FW_TASK_DEMO_H
+
+#include "task/task.h"
+
+typedef struct fw_demo_opts {
+    double noisy_share; /* of the episodes, 0..1 */
+    double noise;       /* largest offset, as a share of the action's range */
+    int hold_steps;     /* an offset lasts this long */
+} fw_demo_opts;
+#define FW_DEMO_OPTS_DEFAULT                                                                                           \
+    { .noisy_share = 0.6, .noise = 0.4, .hold_steps = 5 }
+
+typedef struct fw_demo {
+    int task, length;  /* frames */
+    uint64_t seed;     /* of the scene */
+    bool success;      /* settled and judged at the end */
+    bool noisy;
+    char reason[160];  /* why not */
+    char sentence[256];
+    int cap, n_state, n_action, n_camera;
+    size_t image_bytes[FW_CAM_MAX]; /* of one frame */
+    float *state;                   /* [length, n_state], owned */
+    float *action;                  /* [length, n_action], clean, owned */
+    uint8_t *images[FW_CAM_MAX];    /* a camera each [length, h, w, 3], owned; NULL when env does not render */
+} fw_demo;
+
+/* Room for the longest episode of env. *out owned: fw_demo_free. */
+FW_NODISCARD fw_status fw_demo_new(const fw_env *env, fw_demo **out, fw_err *err);
+void fw_demo_free(fw_demo *d); /* NULL is fine */
+/* One episode of `task` in the scene of `seed`, with a sentence drawn from the training phrasings. A failed attempt is FW_OK with
+ * success false. opts NULL = defaults. */
+FW_NODISCARD fw_status fw_demo_record(fw_env *env, int task, uint64_t seed, const fw_demo_opts *opts, fw_demo *d, fw_err *err);
+
+#endif /* FW_TASK_DEMO_H */
