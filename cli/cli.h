@@ -21,6 +21,7 @@
 /* X(name, one line of help) */
 /* clang-format off */
 #define FW_VERBS(X)                                                        \
+  X(sim,     "make demonstrations; show a scene")                          \
   X(demo,    "the shipped policy obeys sentences in a simulated kitchen") \
   X(towers,  "convert the pretrained towers")                              \
   X(version, "what this build is")

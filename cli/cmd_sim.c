@@ -97,8 +97,8 @@ static fw_status make_slot(const make *m, fw_env *env, int64_t slot, fw_demo *d,
         }
         fw_debug("slot %lld attempt %d: %s", (long long)slot, *failed, d->reason);
     }
-    return fw_fail(err, FW_CLOSED, "slot %lld: %s failed %d times in a row, last: %s", (long long)slot, fw_env_task_name(env, task),
-                   ATTEMPTS_MAX, d->reason);
+    return fw_fail(err, FW_CLOSED, "slot %lld: %s failed %d times in a row, last: %s", (long long)slot,
+                   fw_env_task_name(env, task), ATTEMPTS_MAX, d->reason);
 }
 
 static bool send_demo(int fd, const fw_demo *d, int64_t slot, int failed) {
@@ -194,8 +194,8 @@ static fw_status receive(int fd, int worker, int64_t slot, fw_demo *d, parcel *p
         return fw_fail(err, (fw_status)p->status, "worker %d: %s", worker, p->sentence);
     }
     if (p->slot != slot || p->length < 1 || p->length > d->cap) {
-        return fw_fail(err, FW_FORMAT, "worker %d: wanted slot %lld of 1..%d frames, found slot %lld of %d", worker, (long long)slot, d->cap,
-                       (long long)p->slot, p->length);
+        return fw_fail(err, FW_FORMAT, "worker %d: wanted slot %lld of 1..%d frames, found slot %lld of %d", worker,
+                       (long long)slot, d->cap, (long long)p->slot, p->length);
     }
     size_t t = (size_t)p->length;
     bool ok = read_all(fd, d->state, t * (size_t)d->n_state * sizeof *d->state) &&
@@ -208,8 +208,13 @@ static fw_status receive(int fd, int worker, int64_t slot, fw_demo *d, parcel *p
 
 static fw_status open_writer(const make *m, const fw_embodiment *b, fw_writer **w, fw_err *err) {
     const char *state[FW_DIM_MAX], *action[FW_DIM_MAX];
-    fw_writer_desc desc = {.fps = (int)b->rate_hz, .robot_type = b->name, .n_state = b->n_state, .n_action = b->n_action,
-                           .state_names = state, .action_names = action, .n_cameras = b->n_camera};
+    fw_writer_desc desc = {.fps = (int)b->rate_hz,
+                           .robot_type = b->name,
+                           .n_state = b->n_state,
+                           .n_action = b->n_action,
+                           .state_names = state,
+                           .action_names = action,
+                           .n_cameras = b->n_camera};
     for (int i = 0; i < b->n_state; i++) {
         state[i] = b->state[i].name;
     }
@@ -227,14 +232,15 @@ static fw_status check_recipe(const make *m, fw_err *err) {
     char dir[3000], path[3100];
     FW_TRY(fw_path_join(dir, sizeof dir, m->out, "meta", err));
     FW_TRY(fw_path_join(path, sizeof path, dir, "sim_make.json", err));
-    json_t *now = json_pack("{s:s, s:I, s:f, s:f}", "suite", m->suite, "seed", (json_int_t)m->seed, "noise", m->noise, "noisy_share",
-                            m->noisy_share);
+    json_t *now = json_pack("{s:s, s:I, s:f, s:f}", "suite", m->suite, "seed", (json_int_t)m->seed, "noise", m->noise,
+                            "noisy_share", m->noisy_share);
     fw_status st = FW_OK;
     json_t *old = NULL;
     if (fw_path_exists(path)) {
         st = fw_json_load(path, &old, err);
         if (st == FW_OK && !json_equal(old, now)) {
-            st = fw_fail(err, FW_INVALID, "%s: made with other values of suite, seed or noise; --resume must repeat them", path);
+            st = fw_fail(err, FW_INVALID,
+                         "%s: made with other values of suite, seed or noise; --resume must repeat them", path);
         }
     } else {
         st = fw_mkdirs(dir, err);
@@ -276,11 +282,16 @@ static fw_status run_make(make *m, fw_writer *w, fw_demo *d, int n_task, fw_err 
 }
 
 static int sim_make(int argc, char **argv) {
-    make m = {.suite = "kitchen3", .episodes = 150, .seed = 1, .workers = sysconf(_SC_NPROCESSORS_ONLN), .noise = 0.4, .noisy_share = 0.6};
+    make m = {.suite = "kitchen3",
+              .episodes = 150,
+              .seed = 1,
+              .workers = sysconf(_SC_NPROCESSORS_ONLN),
+              .noise = 0.4,
+              .noisy_share = 0.6};
     const fw_arg args[] = {
         FW_ARG_STR("suite", &m.suite, "NAME", "which tasks"),
         FW_ARG_INT("episodes", &m.episodes, 1, 10000000, "N", "demonstrations in the dataset, tasks in turn"),
-        FW_ARG_INT("seed", &m.seed, 0, INT64_MAX, "S", "everything is drawn from it"),
+        FW_ARG_INT("seed", &m.seed, 0, 1ll << 53, "S", "everything is drawn from it"),
         FW_ARG_INT("workers", &m.workers, 1, WORKERS_MAX, "W", "processes; the result does not depend on it"),
         FW_ARG_STR("out", &m.out, "DIR", "the dataset (required)"),
         FW_ARG_F64("noise", &m.noise, 0, 1, "X", "largest offset on the executed command, as a share of its range"),
@@ -288,8 +299,10 @@ static int sim_make(int argc, char **argv) {
         FW_ARG_BOOL("resume", &m.resume, "continue the dataset in DIR"),
         FW_ARG_BOOL("json", &m.json, "one JSON object on stdout"),
     };
-    const fw_usage usage = {.verb = "sim make", .example = "flywheel sim make --suite kitchen3 --episodes 300 --seed 1 --out out/k3",
-                            .what = "Make demonstrations of a suite: scripted experts, disturbed on purpose; only verified successes are kept."};
+    const fw_usage usage = {.verb = "sim make",
+                            .example = "flywheel sim make --suite kitchen3 --episodes 300 --seed 1 --out out/k3",
+                            .what = "Make demonstrations of a suite: scripted experts, disturbed on purpose; only "
+                                    "verified successes are kept."};
     int n_paths, code = fw_args_parse(&usage, args, sizeof args / sizeof *args, argc, argv, &n_paths);
     if (code != FW_ARGS_GO) {
         return code;
@@ -338,12 +351,13 @@ static int sim_make(int argc, char **argv) {
     }
     fw_env_close(env);
     if (m.json) {
-        return cli_json(json_pack("{s:I, s:I, s:I, s:f, s:f, s:o, s:s}", "episodes", (json_int_t)m.attempts, "kept", (json_int_t)kept, "frames",
-                                  (json_int_t)frames, "per_hour", per_hour, "seconds", seconds, "failed", failed, "out", m.out));
+        return cli_json(json_pack("{s:I, s:I, s:I, s:f, s:f, s:o, s:s}", "episodes", (json_int_t)m.attempts, "kept",
+                                  (json_int_t)kept, "frames", (json_int_t)frames, "per_hour", per_hour, "seconds",
+                                  seconds, "failed", failed, "out", m.out));
     }
     json_decref(failed);
-    printf("%s: %lld episodes, %lld frames; %lld attempts, %.0f episodes/hour\n", m.out, (long long)kept, (long long)frames, (long long)m.attempts,
-           per_hour);
+    printf("%s: %lld episodes, %lld frames; %lld attempts, %.0f episodes/hour\n", m.out, (long long)kept,
+           (long long)frames, (long long)m.attempts, per_hour);
     return 0;
 }
 
@@ -362,9 +376,11 @@ static fw_status compose(fw_env *env, const char *text, uint8_t *rgb, uint8_t *t
     return FW_OK;
 }
 
-static fw_status film(fw_env *env, const char *out, const char *sentence, uint8_t *rgb, uint8_t *tile, fw_verdict *v, fw_err *err) {
+static fw_status film(fw_env *env, const char *out, const char *sentence, uint8_t *rgb, uint8_t *tile, fw_verdict *v,
+                      fw_err *err) {
     fw_video_writer *video = NULL;
-    FW_TRY(fw_video_writer_open(out, SHOW_PX + SHOW_BAR, 2 * SHOW_PX, fw_env_embodiment(env)->rate_hz, &FW_VIDEO_OPTS_SHOW, &video, err));
+    FW_TRY(fw_video_writer_open(out, SHOW_PX + SHOW_BAR, 2 * SHOW_PX, fw_env_embodiment(env)->rate_hz,
+                                &FW_VIDEO_OPTS_SHOW, &video, err));
     fw_status st = FW_OK;
     bool done = false;
     for (int after = 0; st == FW_OK && after < 5 && fw_env_steps(env) < fw_env_time_limit(env); after += done) {
@@ -396,12 +412,14 @@ static int sim_show(int argc, char **argv) {
     const fw_arg args[] = {
         FW_ARG_STR("suite", &suite, "NAME", "which tasks"),
         FW_ARG_STR("task", &task, "NAME", "which one; the suite's first otherwise"),
-        FW_ARG_INT("seed", &seed, 0, INT64_MAX, "S", "the scene"),
+        FW_ARG_INT("seed", &seed, 0, 1ll << 53, "S", "the scene"),
         FW_ARG_STR("out", &out, "FILE", ".png: the scene; .mp4: the expert at work (required)"),
         FW_ARG_BOOL("json", &json, "one JSON object on stdout"),
     };
-    const fw_usage usage = {.verb = "sim show", .example = "flywheel sim show --task mug_in_sink --seed 7 --out mug.mp4",
-                            .what = "A picture of a scene, or a video of the scripted expert in it: front and wrist camera."};
+    const fw_usage usage = {
+        .verb = "sim show",
+        .example = "flywheel sim show --task mug_in_sink --seed 7 --out mug.mp4",
+        .what = "A picture of a scene, or a video of the scripted expert in it: front and wrist camera."};
     int n_paths, code = fw_args_parse(&usage, args, sizeof args / sizeof *args, argc, argv, &n_paths);
     if (code != FW_ARGS_GO) {
         return code;
@@ -413,11 +431,14 @@ static int sim_show(int argc, char **argv) {
     fw_err err = {FW_OK, ""};
     fw_env *env = NULL;
     fw_verdict v = {.success = false};
-    uint8_t *rgb = malloc((size_t)3 * 2 * SHOW_PX * (SHOW_PX + SHOW_BAR)), *tile = malloc((size_t)3 * SHOW_PX * SHOW_PX);
-    fw_status st = rgb != NULL && tile != NULL ? fw_env_open(suite, NULL, &env, &err) : fw_fail(&err, FW_NOMEM, "pictures");
+    uint8_t *rgb = malloc((size_t)3 * 2 * SHOW_PX * (SHOW_PX + SHOW_BAR)),
+            *tile = malloc((size_t)3 * SHOW_PX * SHOW_PX);
+    fw_status st =
+        rgb != NULL && tile != NULL ? fw_env_open(suite, NULL, &env, &err) : fw_fail(&err, FW_NOMEM, "pictures");
     int t = st == FW_OK && task != NULL ? fw_env_task_find(env, task) : 0;
     if (st == FW_OK && t < 0) {
-        st = fw_fail(&err, FW_INVALID, "suite %s has no task '%s'; its first is %s", suite, task, fw_env_task_name(env, 0));
+        st = fw_fail(&err, FW_INVALID, "suite %s has no task '%s'; its first is %s", suite, task,
+                     fw_env_task_name(env, 0));
     }
     st = st != FW_OK ? st : fw_env_reset(env, t, (uint64_t)seed, &err);
     if (st == FW_OK && ends_with(out, ".png")) {

@@ -6,11 +6,11 @@
 
 #include "base/rng.h"
 
-#define REST_FRAMES   4   /* kept after the expert is done: a policy must learn to stay */
-#define WANDER_SHARE  0.5 /* of the noisy episodes start somewhere odd */
-#define WANDER_MAX    14  /* steps of wandering, not recorded */
-#define QUIET_MAX     10  /* steps without noise between two offsets */
-#define DROP_SHARE    0.04 /* of the offsets open the gripper */
+#define REST_FRAMES  4    /* kept after the expert is done: a policy must learn to stay */
+#define WANDER_SHARE 0.5  /* of the noisy episodes start somewhere odd */
+#define WANDER_MAX   14   /* steps of wandering, not recorded */
+#define QUIET_MAX    10   /* steps without noise between two offsets */
+#define DROP_SHARE   0.04 /* of the offsets open the gripper */
 
 /* The noise of one episode: an offset held for some steps, then quiet for some. */
 typedef struct gust {
@@ -109,7 +109,8 @@ static fw_status keep(fw_env *env, fw_demo *d, const float action[5], fw_err *er
             continue;
         }
         if ((size_t)obs.image[c].h * (size_t)obs.image[c].w * 3 != d->image_bytes[c]) {
-            return fw_fail(err, FW_SHAPE, "demonstrations want images of the embodiment's own size; opened with image_px");
+            return fw_fail(err, FW_SHAPE,
+                           "demonstrations want images of the embodiment's own size; opened with image_px");
         }
         memcpy(d->images[c] + t * d->image_bytes[c], obs.image[c].rgb, d->image_bytes[c]);
     }
@@ -154,7 +155,8 @@ fw_status fw_demo_record(fw_env *env, int task, uint64_t seed, const fw_demo_opt
     d->noisy = fw_rng_unit(&g.r) < opts->noisy_share;
     FW_TRY(fw_env_reset(env, task, seed, err));
     int n = fw_env_n_sentence(env, task, FW_SPLIT_TRAIN);
-    snprintf(d->sentence, sizeof d->sentence, "%s", fw_env_sentence(env, task, FW_SPLIT_TRAIN, (int)fw_rng_below(&expert, (uint64_t)n)));
+    snprintf(d->sentence, sizeof d->sentence, "%s",
+             fw_env_sentence(env, task, FW_SPLIT_TRAIN, (int)fw_rng_below(&expert, (uint64_t)n)));
     FW_TRY(fw_env_set_sentence(env, d->sentence, err));
     fw_status st = FW_OK;
     if (d->noisy && fw_rng_unit(&g.r) < WANDER_SHARE) {

@@ -20,11 +20,11 @@ typedef struct fw_demo_opts {
     { .noisy_share = 0.6, .noise = 0.4, .hold_steps = 5 }
 
 typedef struct fw_demo {
-    int task, length;  /* frames */
-    uint64_t seed;     /* of the scene */
-    bool success;      /* settled and judged at the end */
+    int task, length; /* frames */
+    uint64_t seed;    /* of the scene */
+    bool success;     /* settled and judged at the end */
     bool noisy;
-    char reason[160];  /* why not */
+    char reason[160]; /* why not */
     char sentence[256];
     int cap, n_state, n_action, n_camera;
     size_t image_bytes[FW_CAM_MAX]; /* of one frame */
@@ -38,6 +38,7 @@ FW_NODISCARD fw_status fw_demo_new(const fw_env *env, fw_demo **out, fw_err *err
 void fw_demo_free(fw_demo *d); /* NULL is fine */
 /* One episode of `task` in the scene of `seed`, with a sentence drawn from the training phrasings. A failed attempt is FW_OK with
  * success false. opts NULL = defaults. */
-FW_NODISCARD fw_status fw_demo_record(fw_env *env, int task, uint64_t seed, const fw_demo_opts *opts, fw_demo *d, fw_err *err);
+FW_NODISCARD fw_status fw_demo_record(fw_env *env, int task, uint64_t seed, const fw_demo_opts *opts, fw_demo *d,
+                                      fw_err *err);
 
 #endif /* FW_TASK_DEMO_H */

@@ -29,7 +29,7 @@ struct fw_env {
     int current, steps, held;
     char sentence[256];
     const char *phase; /* static: the expert's last */
-    float state[FW_DIM_MAX];
+    float state[FW_DIM_MAX], prev_state[FW_DIM_MAX], prev_action[FW_DIM_MAX];
     uint8_t *pixels[FW_CAM_MAX]; /* owned */
     int px_w[FW_CAM_MAX], px_h[FW_CAM_MAX];
 };
@@ -225,25 +225,34 @@ fw_status fw_env_set_sentence(fw_env *e, const char *sentence, fw_err *err) {
     return FW_OK;
 }
 
-fw_status fw_env_observe(fw_env *e, fw_obs *obs, fw_err *err) {
+/* [n_state] as panda_kitchen.json names them. */
+static void read_state(const fw_env *e, float state[FW_DIM_MAX]) {
     const fw_scene *s = fw_sim_scene(e->sim);
+    for (int k = 0; k < 3; k++) {
+        state[k] = (float)s->ee_pos[k];
+    }
+    state[3] = (float)s->ee_yaw;
+    state[4] = (float)s->opening;
+    state[5] = (float)s->command;
+}
+
+fw_status fw_env_observe(fw_env *e, fw_obs *obs, fw_err *err) {
     *obs = (fw_obs){.n_image = e->body.n_camera, .n_state = e->body.n_state, .instruction = e->sentence};
     for (int c = 0; c < e->body.n_camera && e->render; c++) {
         FW_TRY(fw_sim_render(e->sim, e->body.camera[c].name, e->px_w[c], e->px_h[c], e->pixels[c], err));
         obs->image[c] = (fw_image){e->pixels[c], e->px_h[c], e->px_w[c]};
     }
-    for (int k = 0; k < 3; k++) {
-        e->state[k] = (float)s->ee_pos[k];
-    }
-    e->state[3] = (float)s->ee_yaw;
-    e->state[4] = (float)s->opening;
-    e->state[5] = (float)s->command;
+    read_state(e, e->state);
     obs->state = e->state;
+    obs->prev_state = e->steps > 0 ? e->prev_state : NULL;
+    obs->prev_action = e->steps > 0 ? e->prev_action : NULL;
     obs->t_ns = (int64_t)(e->steps * 1e9 / e->body.rate_hz);
     return FW_OK;
 }
 
 fw_status fw_env_step(fw_env *e, const float *action, fw_err *err) {
+    read_state(e, e->prev_state);
+    memcpy(e->prev_action, action, (size_t)e->body.n_action * sizeof *action);
     FW_TRY(fw_sim_step(e->sim, action, err));
     e->steps++;
     fw_verdict v;
