@@ -17,28 +17,22 @@ struct fw_renderer {
     uint8_t *rows; /* owned: a picture as OpenGL gives it, bottom row first */
 };
 
+/* Every renderer of a process shares the one display; the last one out ends it. A process draws from one thread. */
+static int n_open;
+
 static fw_status open_egl(fw_renderer *r, fw_err *err) {
-    static const EGLint want[] = {EGL_RED_SIZE,
-                                  8,
-                                  EGL_GREEN_SIZE,
-                                  8,
-                                  EGL_BLUE_SIZE,
-                                  8,
-                                  EGL_DEPTH_SIZE,
-                                  24,
-                                  EGL_COLOR_BUFFER_TYPE,
-                                  EGL_RGB_BUFFER,
-                                  EGL_SURFACE_TYPE,
-                                  EGL_PBUFFER_BIT,
-                                  EGL_RENDERABLE_TYPE,
-                                  EGL_OPENGL_BIT,
-                                  EGL_NONE};
+    /* clang-format off */
+    static const EGLint want[] = {EGL_RED_SIZE, 8, EGL_GREEN_SIZE, 8, EGL_BLUE_SIZE, 8, EGL_DEPTH_SIZE, 24,
+                                  EGL_COLOR_BUFFER_TYPE, EGL_RGB_BUFFER, EGL_SURFACE_TYPE, EGL_PBUFFER_BIT,
+                                  EGL_RENDERABLE_TYPE, EGL_OPENGL_BIT, EGL_NONE};
+    /* clang-format on */
     setenv("LP_NUM_THREADS", "1", 0); /* workers are processes; more threads a picture only fight each other */
     PFNEGLGETPLATFORMDISPLAYEXTPROC get =
         (PFNEGLGETPLATFORMDISPLAYEXTPROC)eglGetProcAddress("eglGetPlatformDisplayEXT");
     r->display = get != NULL ? get(EGL_PLATFORM_SURFACELESS_MESA, EGL_DEFAULT_DISPLAY, NULL) : EGL_NO_DISPLAY;
     EGLConfig config;
     EGLint n = 0;
+    n_open += r->display != EGL_NO_DISPLAY;
     if (r->display == EGL_NO_DISPLAY || !eglInitialize(r->display, NULL, NULL)) {
         return fw_fail(err, FW_IO, "EGL: no surfaceless Mesa display (apt-get install libegl1 libgl1-mesa-dri)");
     }
@@ -97,6 +91,9 @@ void sim_renderer_free(fw_renderer *r) {
     if (r == NULL) {
         return;
     }
+    if (r->context != EGL_NO_CONTEXT) {
+        eglMakeCurrent(r->display, EGL_NO_SURFACE, EGL_NO_SURFACE, r->context);
+    }
     if (r->gl_made) {
         mjr_freeContext(&r->gl);
     }
@@ -108,7 +105,9 @@ void sim_renderer_free(fw_renderer *r) {
         if (r->context != EGL_NO_CONTEXT) {
             eglDestroyContext(r->display, r->context);
         }
-        eglTerminate(r->display);
+        if (--n_open == 0) {
+            eglTerminate(r->display);
+        }
     }
     free(r->rows);
     free(r);
@@ -137,6 +136,10 @@ fw_status sim_renderer_draw(fw_renderer *r, const mjModel *m, mjData *d, int cam
                             fw_err *err) {
     if (w < 1 || h < 1 || w > r->max_px || h > r->max_px) {
         return fw_fail(err, FW_INVALID, "picture of %dx%d, wanted at most %dx%d", w, h, r->max_px, r->max_px);
+    }
+    if (eglGetCurrentContext() != r->context &&
+        !eglMakeCurrent(r->display, EGL_NO_SURFACE, EGL_NO_SURFACE, r->context)) {
+        return fw_fail(err, FW_IO, "EGL: the context cannot be made current");
     }
     FW_TRY(sim_guard(draw, &(draw_args){r, m, d, cam, w, h}, "rendering", err));
     size_t row = 3 * (size_t)w;

@@ -205,6 +205,7 @@ void sim_observe_scene(fw_sim *s) {
         fw_obj_view *ob = &v->obj[o];
         const double *mat = d->xmat + 9 * s->obj_body[o], *vel = d->qvel + s->obj_v[o];
         mju_copy3(ob->pos, d->xpos + 3 * s->obj_body[o]);
+        mju_copy3(ob->mid, d->xipos + 3 * s->obj_body[o]);
         ob->yaw = atan2(mat[3], mat[0]);
         ob->up = mat[8];
         ob->speed = mju_norm3(vel) + 0.05 * mju_norm3(vel + 3);

@@ -25,6 +25,7 @@ typedef enum fw_obj { FW_OBJ_PLATE, FW_OBJ_MUG, FW_OBJ_BOWL, FW_OBJ_BANANA, FW_N
 
 typedef struct fw_obj_view {
     double pos[3]; /* m */
+    double mid[3]; /* m, its centre of mass */
     double
         yaw;   /* rad, of its x axis about z; the mug's x axis points along its handle, the banana's along its length */
     double up; /* z component of its z axis: 1 upright, -1 upside down */

@@ -6,7 +6,7 @@
 
 #define REST_SPEED_M_S 0.03
 #define OPEN_ENOUGH    0.3
-#define SUNK_M         0.03 /* below the counter */
+#define SUNK_M         0.02 /* its middle, below the counter */
 #define MOVED_M        0.05
 #define LIFTED_M       0.03
 
@@ -30,7 +30,7 @@ bool goal_released(const fw_scene *s, fw_obj o, char reason[160]) {
 }
 
 bool inside_sink(const fw_scene *s, fw_obj o, double inset_m) {
-    const double *p = s->obj[o].pos;
+    const double *p = s->obj[o].mid;
     return fabs(p[0] - s->sink[0]) < s->sink_half[0] - inset_m && fabs(p[1] - s->sink[1]) < s->sink_half[1] - inset_m &&
            p[2] < -SUNK_M;
 }

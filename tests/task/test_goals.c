@@ -14,6 +14,7 @@ static fw_scene still(void) {
     static const double at[FW_N_OBJ][3] = {{0.5, -0.1, 0}, {0.35, -0.3, 0}, {0.6, -0.25, 0}, {0.38, 0.05, 0.0155}};
     for (int o = 0; o < FW_N_OBJ; o++) {
         memcpy(s.obj[o].pos, at[o], sizeof at[o]);
+        memcpy(s.obj[o].mid, at[o], sizeof at[o]);
         memcpy(s.obj[o].start, at[o], sizeof at[o]);
         s.obj[o].up = 1;
         s.obj[o].touches_world = true;
@@ -22,7 +23,8 @@ static fw_scene still(void) {
 }
 
 static void put(fw_scene *s, fw_obj o, double x, double y, double z) {
-    s->obj[o].pos[0] = x, s->obj[o].pos[1] = y, s->obj[o].pos[2] = z;
+    s->obj[o].pos[0] = s->obj[o].mid[0] = x, s->obj[o].pos[1] = s->obj[o].mid[1] = y;
+    s->obj[o].pos[2] = z, s->obj[o].mid[2] = z + 0.01;
 }
 
 static bool holds(const char *task, const fw_scene *s) {
@@ -71,7 +73,7 @@ static void near_misses_of_the_sink_are_misses(void) {
         s.obj[cases[i].obj].speed = 0.2; /* falling or rolling */
         CHECK(!holds(cases[i].task, &s) && strstr(why, "moving") != NULL);
         s = sunk(cases[i].obj);
-        s.obj[cases[i].obj].pos[2] = 0.02; /* hovering over it, or lying across its edge */
+        s.obj[cases[i].obj].mid[2] = 0.02; /* hovering over it, or lying across its edge */
         CHECK(!holds(cases[i].task, &s));
     }
 }
