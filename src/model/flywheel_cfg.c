@@ -46,7 +46,7 @@ void fw_flywheel_cfg_default(fw_flywheel_cfg *cfg) {
         .tap = {10},
         .channels1 = 96,
         .channels2 = 64,
-        .kernel2 = 3,
+        .kernel2 = 1,
         .keypoints = 64,
         .trunk = FW_TRUNK_KEYPOINT,
         .hidden = 512,
