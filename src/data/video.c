@@ -284,6 +284,7 @@ struct fw_video_writer {
     AVStream *st; /* borrowed from fmt */
     AVPacket *pkt;
     AVFrame *frame;
+    AVFrame *rgb; /* the caller's pixels, with the padding that swscale reads beyond them */
     struct SwsContext *sws;
     int64_t frames, bytes;
     bool header;
@@ -340,8 +341,14 @@ static fw_status open_frame(fw_video_writer *v, int h, int w, fw_err *err) {
     v->frame->height = h;
     v->frame->format = AV_PIX_FMT_YUV420P;
     v->sws = sws_getContext(w, h, AV_PIX_FMT_RGB24, w, h, AV_PIX_FMT_YUV420P, SWS_BILINEAR, NULL, NULL, NULL);
-    return v->sws == NULL || av_frame_get_buffer(v->frame, 0) < 0 ? fw_fail(err, FW_NOMEM, "%s: frame", v->path)
-                                                                  : FW_OK;
+    v->rgb = av_frame_alloc();
+    if (v->sws == NULL || v->rgb == NULL || av_frame_get_buffer(v->frame, 0) < 0) {
+        return fw_fail(err, FW_NOMEM, "%s: frame", v->path);
+    }
+    v->rgb->format = AV_PIX_FMT_RGB24;
+    v->rgb->width = w;
+    v->rgb->height = h;
+    return av_frame_get_buffer(v->rgb, 0) < 0 ? fw_fail(err, FW_NOMEM, "%s: frame", v->path) : FW_OK;
 }
 
 fw_status fw_video_writer_open(const char *path, int h, int w, double fps, const fw_video_opts *opts,
@@ -398,9 +405,12 @@ fw_status fw_video_writer_add(fw_video_writer *v, const uint8_t *rgb, bool key, 
     if (av_frame_make_writable(v->frame) < 0) {
         return fw_fail(err, FW_NOMEM, "%s: frame %lld", v->path, (long long)v->frames);
     }
-    const uint8_t *src[4] = {rgb};
-    int pitch[4] = {v->frame->width * 3};
-    sws_scale(v->sws, src, pitch, 0, v->frame->height, v->frame->data, v->frame->linesize);
+    for (int y = 0; y < v->rgb->height; y++) {
+        size_t row = (size_t)v->rgb->width * 3;
+        memcpy(v->rgb->data[0] + (ptrdiff_t)y * v->rgb->linesize[0], rgb + (size_t)y * row, row);
+    }
+    const uint8_t *const *src = (const uint8_t *const *)v->rgb->data;
+    sws_scale(v->sws, src, v->rgb->linesize, 0, v->frame->height, v->frame->data, v->frame->linesize);
     v->frame->pts = v->frames;
     v->frame->pict_type = key ? AV_PICTURE_TYPE_I : AV_PICTURE_TYPE_NONE;
     FW_TRY(encode(v, v->frame, err));
@@ -447,6 +457,7 @@ void fw_video_writer_abort(fw_video_writer *v) {
     }
     sws_freeContext(v->sws);
     av_frame_free(&v->frame);
+    av_frame_free(&v->rgb);
     av_packet_free(&v->pkt);
     avcodec_free_context(&v->enc);
     if (v->fmt != NULL) {
