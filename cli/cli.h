@@ -23,7 +23,9 @@
 #define FW_VERBS(X)                                                        \
   X(sim,     "make demonstrations; show a scene")                          \
   X(demo,    "the shipped policy obeys sentences in a simulated kitchen") \
+  X(eval,    "judge a policy, in simulation or on recorded episodes")         \
   X(towers,  "convert the pretrained towers")                              \
+  X(train,   "a policy from demonstrations")                               \
   X(version, "what this build is")
 /* clang-format on */
 

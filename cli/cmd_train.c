@@ -1,0 +1,58 @@
+/* cmd_train.c - flywheel train: a policy from data. */
+#include <math.h>
+#include <stdio.h>
+
+#include "base/args.h"
+#include "cli.h"
+#include "train/loop.h"
+
+int cmd_train(int argc, char **argv) {
+    fw_train_opts o = {.seed = -1};
+    fw_arg_list data = {0};
+    int64_t threads = 0;
+    bool json = false;
+    const fw_arg args[] = {
+        FW_ARG_STR("config", &o.config, "FILE", "what to train, and how (required)"),
+        FW_ARG_LIST("data", &data, "DIR", "LeRobot datasets (required)"),
+        FW_ARG_STR("out", &o.out, "DIR", "folder of the policy (required)"),
+        FW_ARG_BOOL("resume", &o.resume, "go on with the run that was stopped there"),
+        FW_ARG_INT("steps", &o.steps, 0, 100000000, "N", "stop after N steps instead of where the config says"),
+        FW_ARG_F64("minutes", &o.minutes, 0, 1000000, "M", "stop after M minutes of training instead"),
+        FW_ARG_INT("seed", &o.seed, -1, 9007199254740991, "S", "instead of the config's (-1)"),
+        FW_ARG_INT("workers", &threads, 0, 1024, "N", "threads; 0: all CPUs"),
+        FW_ARG_BOOL("json", &json, "one JSON object on stdout"),
+    };
+    const fw_usage usage = {
+        .verb = "train",
+        .example = "flywheel train --config configs/kitchen3.json --data out/k3 --out out/policy\n"
+                   "flywheel train --config configs/kitchen3.json --data out/k3 --out out/policy --minutes 10",
+        .what = "Train a policy from recorded or generated demonstrations. Tower features are computed once and cached. "
+                "<out>/train holds the log, the curves and the state that --resume reads.",
+        .paths = NULL};
+    int n_paths, code = fw_args_parse(&usage, args, sizeof args / sizeof(*args), argc, argv, &n_paths);
+    if (code != FW_ARGS_GO) {
+        return code;
+    }
+    if (o.config == NULL || o.out == NULL || data.n == 0) {
+        fprintf(stderr, "flywheel train: wants --config FILE, --data DIR... and --out DIR; --help shows an example\n");
+        return 2;
+    }
+    o.dirs = data.item;
+    o.n_dirs = data.n;
+    o.threads = (int)threads;
+    fw_err err = {0};
+    fw_train_result r;
+    if (fw_train(&o, &r, &err) != FW_OK) {
+        return cli_fail(&err);
+    }
+    if (json) {
+        return cli_json(json_pack("{s:I, s:I, s:f, s:f, s:f, s:o, s:s}", "steps", (json_int_t)r.steps, "batch",
+                                  (json_int_t)r.batch, "seconds", r.seconds, "samples_per_s", r.samples_per_s, "loss",
+                                  r.loss, "held_out", isfinite(r.held_out) ? json_real(r.held_out) : json_null(), "out",
+                                  o.out));
+    }
+    printf("%s: %lld steps of %lld in %.1f minutes (%.0f samples/s), loss %.4f", o.out, (long long)r.steps,
+           (long long)r.batch, r.seconds / 60, r.samples_per_s, r.loss);
+    printf(isfinite(r.held_out) ? ", held out %.4f\n" : "\n", r.held_out);
+    return 0;
+}
