@@ -120,13 +120,12 @@ static int open_json(const fw_open_result *r) {
     for (int i = 0; i < r->n_action; i++) {
         json_array_append_new(names, json_string(r->dim[i]));
     }
-    return cli_json(json_pack("{s:f, s:f, s:f, s:o, s:o, s:o, s:o, s:o, s:I, s:I}", "error", r->error,
-                              "baseline_repeat", r->baseline_repeat, "baseline_mean", r->baseline_mean, "per_dim",
-                              numbers(r->per_dim, r->n_action), "repeat_per_dim",
-                              numbers(r->repeat_per_dim, r->n_action), "mean_per_dim",
-                              numbers(r->mean_per_dim, r->n_action), "dims", names, "by_step",
-                              numbers(r->by_step, FW_OPEN_STEPS), "episodes", (json_int_t)r->episodes, "frames",
-                              (json_int_t)r->frames));
+    return cli_json(
+        json_pack("{s:f, s:f, s:f, s:o, s:o, s:o, s:o, s:o, s:I, s:I}", "error", r->error, "baseline_repeat",
+                  r->baseline_repeat, "baseline_mean", r->baseline_mean, "per_dim", numbers(r->per_dim, r->n_action),
+                  "repeat_per_dim", numbers(r->repeat_per_dim, r->n_action), "mean_per_dim",
+                  numbers(r->mean_per_dim, r->n_action), "dims", names, "by_step", numbers(r->by_step, FW_OPEN_STEPS),
+                  "episodes", (json_int_t)r->episodes, "frames", (json_int_t)r->frames));
 }
 
 static int open_table(const fw_open_result *r) {
@@ -169,7 +168,8 @@ int cmd_eval(int argc, char **argv) {
         FW_ARG_BOOL("expert", &expert, "the suite's scripted expert instead of a policy"),
         FW_ARG_STR("suite", &c.suite, "NAME", "closed loop in simulation: kitchen3"),
         FW_ARG_STR("data", &o.data, "DIR", "open loop on recorded episodes"),
-        FW_ARG_STR("episodes", &episodes, "N | A:B", "--suite: episodes a task (20); --data: episodes A to B - 1 (all)"),
+        FW_ARG_STR("episodes", &episodes, "N | A:B",
+                   "--suite: episodes a task (20); --data: episodes A to B - 1 (all)"),
         FW_ARG_STR("task", &c.task, "NAME", "--suite: only this task"),
         FW_ARG_INT("seed", &seed, 0, 9007199254740991, "S", "--suite: names the scenes, the same for every policy"),
         FW_ARG_BOOL("held-out-phrasings", &c.held_out_phrasings, "--suite: sentences that are in no training data"),
@@ -185,16 +185,18 @@ int cmd_eval(int argc, char **argv) {
         .verb = "eval",
         .example = "flywheel eval --policy models/kitchen3 --suite kitchen3 --episodes 20 --seed 7\n"
                    "flywheel eval --policy models/cr5 --data data/cr5_banana_plate --last 8 --plot out/cr5.png",
-        .what = "Judge a policy: by what it reaches in simulation (95 % intervals after Wilson), or by how near it comes "
-                "to recorded actions (against two baselines).",
+        .what =
+            "Judge a policy: by what it reaches in simulation (95 % intervals after Wilson), or by how near it comes "
+            "to recorded actions (against two baselines).",
         .paths = NULL};
     int n_paths, code = fw_args_parse(&usage, args, sizeof args / sizeof(*args), argc, argv, &n_paths);
     if (code != FW_ARGS_GO) {
         return code;
     }
     if ((c.policy == NULL) != expert || (c.suite == NULL) == (o.data == NULL) || (expert && o.data != NULL)) {
-        fprintf(stderr, "flywheel eval: wants --policy DIR (or --expert) and one of --suite NAME and --data DIR; --help "
-                        "shows an example\n");
+        fprintf(stderr,
+                "flywheel eval: wants --policy DIR (or --expert) and one of --suite NAME and --data DIR; --help "
+                "shows an example\n");
         return 2;
     }
     if (o.data != NULL) {

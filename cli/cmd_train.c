@@ -26,8 +26,9 @@ int cmd_train(int argc, char **argv) {
         .verb = "train",
         .example = "flywheel train --config configs/kitchen3.json --data out/k3 --out out/policy\n"
                    "flywheel train --config configs/kitchen3.json --data out/k3 --out out/policy --minutes 10",
-        .what = "Train a policy from recorded or generated demonstrations. Tower features are computed once and cached. "
-                "<out>/train holds the log, the curves and the state that --resume reads.",
+        .what =
+            "Train a policy from recorded or generated demonstrations. Tower features are computed once and cached. "
+            "<out>/train holds the log, the curves and the state that --resume reads.",
         .paths = NULL};
     int n_paths, code = fw_args_parse(&usage, args, sizeof args / sizeof(*args), argc, argv, &n_paths);
     if (code != FW_ARGS_GO) {
