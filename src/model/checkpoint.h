@@ -38,7 +38,8 @@ typedef struct fw_flywheel_opts {
     uint64_t seed;           /* flow noise */
 } fw_flywheel_opts;
 /* *out owned: fw_policy_close. opts NULL: defaults. Afterwards infer allocates nothing; a sentence is encoded once and
- * remembered (the last 16). Images of another size are resized. Not thread-safe. */
+ * remembered (the last 16). Images of another size are resized (memory for the sizes that the
+ * embodiment describes is there; a larger one allocates once). Not thread-safe. */
 FW_NODISCARD fw_status fw_flywheel_open(const char *dir, const fw_flywheel_opts *opts, fw_policy **out, fw_err *err);
 /* A policy with random weights and identity statistics, for benchmarks and tests of everything around it. */
 FW_NODISCARD fw_status fw_flywheel_random(const fw_flywheel_cfg *cfg, const fw_embodiment *emb,

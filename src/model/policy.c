@@ -36,8 +36,10 @@ typedef struct flywheel_policy {
     fw_text_tower *text;
     fw_proprio proprio;
     fw_norm feature[FW_CAM_MAX][FW_TAP_MAX];
-    int camera[FW_CAM_MAX];      /* view -> index of the embodiment's camera */
-    uint8_t *pixels;             /* [n_camera, S, S, 3] */
+    int camera[FW_CAM_MAX]; /* view -> index of the embodiment's camera */
+    uint8_t *pixels;        /* [n_camera, S, S, 3] */
+    void *scratch;          /* for resizing, scratch_bytes of it */
+    size_t scratch_bytes;
     float *features[FW_TAP_MAX]; /* [n_camera, values of the tap] */
     sentence *known;             /* [SENTENCES] */
     uint64_t calls, seed;
@@ -115,12 +117,26 @@ static fw_status look_up(flywheel_policy *p, const char *text, const fw_text_fea
     return FW_OK;
 }
 
+/* Room to resize an image of this size. Images as the embodiment describes them had theirs at open. */
+static fw_status need_scratch(flywheel_policy *p, int h, int w, fw_err *err) {
+    size_t bytes = fw_image_scratch(h, w, p->meta.cfg.image_size);
+    if (bytes <= p->scratch_bytes) {
+        return FW_OK;
+    }
+    bytes = (bytes + 63) / 64 * 64;
+    free(p->scratch);
+    p->scratch = aligned_alloc(64, bytes);
+    p->scratch_bytes = p->scratch != NULL ? bytes : 0;
+    return p->scratch != NULL ? FW_OK : fw_fail(err, FW_NOMEM, "no memory to resize an image of %d x %d", w, h);
+}
+
 static fw_status see(flywheel_policy *p, const fw_obs *obs, fw_err *err) {
     const fw_flywheel_cfg *cfg = &p->meta.cfg;
     size_t pixels = (size_t)cfg->image_size * (size_t)cfg->image_size * 3;
     for (int v = 0; v < cfg->n_camera; v++) {
         const fw_image *im = &obs->image[p->camera[v]];
-        fw_image_resize(im->rgb, im->h, im->w, p->pixels + (size_t)v * pixels, cfg->image_size);
+        FW_TRY(need_scratch(p, im->h, im->w, err));
+        fw_image_resize(im->rgb, im->h, im->w, p->pixels + (size_t)v * pixels, cfg->image_size, p->scratch);
     }
     FW_TRY(fw_vision_tower_run(p->vision, p->pixels, cfg->n_camera, p->features, err));
     for (int v = 0; v < cfg->n_camera; v++) {
@@ -201,6 +217,7 @@ static void policy_close(fw_policy *self) {
         free(p->features[t]);
     }
     free(p->pixels);
+    free(p->scratch);
     free(p->known);
     free(p);
 }
@@ -288,6 +305,7 @@ static fw_status open_buffers(flywheel_policy *p, fw_err *err) {
         for (int k = 0; k < p->meta.embodiment.n_camera; k++) {
             if (strcmp(cfg->camera[v], p->meta.embodiment.camera[k].name) == 0) {
                 p->camera[v] = k;
+                FW_TRY(need_scratch(p, p->meta.embodiment.camera[k].height, p->meta.embodiment.camera[k].width, err));
             }
         }
     }
