@@ -21,6 +21,7 @@
 /* X(name, one line of help) */
 /* clang-format off */
 #define FW_VERBS(X)                                                        \
+  X(data,    "what a dataset holds, what is wrong with it")                \
   X(sim,     "make demonstrations; show a scene")                          \
   X(demo,    "the shipped policy obeys sentences in a simulated kitchen") \
   X(eval,    "judge a policy, in simulation or on recorded episodes")         \

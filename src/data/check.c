@@ -125,8 +125,8 @@ static void check_timestamps(checker *c, const fw_table *t, const char *file, co
         worst = d > worst ? d : worst;
     }
     if (worst > c->tolerance_s) {
-        found(c, "timestamp", file, e->index, at, true, "timestamp is %.4f s from frame/fps, tolerance %.4f s", worst,
-              c->tolerance_s);
+        found(c, "timestamp", file, e->index, at, true,
+              "timestamps stray up to %.4f s from frame/fps, tolerance %.4f s", worst, c->tolerance_s);
     }
 }
 
