@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "kern/kern.h"
 
 enum { MEAN, STD, MIN, MAX, Q01, Q99, N_VEC };
 static const char *const vec_name[N_VEC] = {"mean", "std", "min", "max", "q01", "q99"};
@@ -291,12 +292,27 @@ void fw_norm_clear(fw_norm *nm) {
     *nm = (fw_norm){0, NULL, NULL};
 }
 
+/* One row, in blocks whose copy tells the compiler that x and y may be the same: it makes vectors of them. */
+static void apply_row(const fw_norm *nm, const float *x, float *y) {
+    enum { BLOCK = 16 };
+    size_t n = (size_t)nm->n, i = 0;
+    for (; i + BLOCK <= n; i += BLOCK) {
+        float t[BLOCK];
+        memcpy(t, x + i, sizeof t);
+        for (size_t k = 0; k < BLOCK; k++) {
+            t[k] = (t[k] - nm->shift[i + k]) * nm->scale[i + k];
+        }
+        memcpy(y + i, t, sizeof t);
+    }
+    for (; i < n; i++) {
+        y[i] = (x[i] - nm->shift[i]) * nm->scale[i];
+    }
+}
+
 void fw_norm_apply(const fw_norm *nm, const float *x, float *y, size_t rows) {
     size_t n = (size_t)nm->n;
     for (size_t r = 0; r < rows; r++) {
-        for (size_t i = 0; i < n; i++) {
-            y[r * n + i] = (x[r * n + i] - nm->shift[i]) * nm->scale[i];
-        }
+        apply_row(nm, x + r * n, y + r * n);
     }
 }
 
@@ -310,11 +326,11 @@ void fw_norm_invert(const fw_norm *nm, const float *y, float *x, size_t rows) {
 }
 
 void fw_norm_apply_f16(const fw_norm *nm, const uint16_t *x, float *y, size_t rows) {
+    const fw_kern *k = fw_kern_get();
     size_t n = (size_t)nm->n;
     for (size_t r = 0; r < rows; r++) {
-        for (size_t i = 0; i < n; i++) {
-            y[r * n + i] = (fw_f32_from_f16(x[r * n + i]) - nm->shift[i]) * nm->scale[i];
-        }
+        k->f16_to_f32(x + r * n, y + r * n, (int64_t)n);
+        apply_row(nm, y + r * n, y + r * n);
     }
 }
 
