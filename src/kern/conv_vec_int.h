@@ -36,9 +36,7 @@ static size_t conv_scratch(const fw_conv *d) {
     size_t unrolled = round64((size_t)RB * (size_t)max64(kf, kb) * sizeof(float));
     size_t fwd = unrolled + gemm_scratch(d->oh * d->ow * 1024, kf, false); /* whole-gemm case: any number of rows */
     size_t bwd = unrolled + gemm_scratch(d->h * d->w * 1024, kb, false);
-    size_t wgt = unrolled + round64(fw_pack_bytes(kf, RB, NR)) + gemm_scratch(d->o, RB, true);
-    size_t most = fwd > bwd ? fwd : bwd;
-    return (most > wgt ? most : wgt) + 64;
+    return (fwd > bwd ? fwd : bwd) + 64;
 }
 
 static void zero(float *p, int64_t n) {
@@ -133,25 +131,17 @@ static void conv_bwd_data(const fw_conv *d, const float *dy, const void *w, floa
 static void conv_bwd_weight(const fw_conv *d, const float *x, const float *dy, float *dw, int64_t o0, int64_t o1,
                             int64_t r0, int64_t r1, void *scratch) {
     int64_t k = d->kh * d->kw * d->c;
-    float *col = scratch, *packed = (float *)((char *)scratch + round64((size_t)RB * (size_t)k * sizeof(float)));
-    void *rest = (char *)packed + round64(fw_pack_bytes(k, RB, NR));
+    float *col = scratch;
+    if (is_gemm(d)) {
+        gemm_loose(o1 - o0, k, r1 - r0, dy + r0 * d->o + o0, d->o, x + r0 * d->c, d->c, dw + o0 * k, k);
+        return;
+    }
     for (int64_t r = r0; r < r1; r += RB) {
         int64_t m = min64(RB, r1 - r);
-        for (int64_t i = 0; i < m && !is_gemm(d); i++) {
+        for (int64_t i = 0; i < m; i++) {
             unroll_pixel(d, x, r + i, col + i * k);
         }
-        pack_panels(packed, is_gemm(d) ? x + r * d->c : col, k, FW_KN, k, m, 0, k);
-        fw_gemm g = {.m = o1 - o0,
-                     .n = k,
-                     .k = m,
-                     .a = dy + r * d->o + o0,
-                     .lda = d->o,
-                     .trans_a = true,
-                     .b = packed,
-                     .c = dw + o0 * k,
-                     .ldc = k,
-                     .epi = {.accumulate = true}};
-        gemm_f32(&g, rest);
+        gemm_loose(o1 - o0, k, m, dy + r * d->o + o0, d->o, col, k, dw + o0 * k, k);
     }
 }
 

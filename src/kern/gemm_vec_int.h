@@ -32,6 +32,7 @@ typedef struct tile {
     const float *a; /* a[i,kk] at a[i*rs + kk*cs] */
     int64_t rs, cs;
     const float *b;
+    int64_t bs; /* row stride of b: NR when packed */
     float *c;
     int64_t ldc, width; /* live columns, in ((nv-1)*VW, nv*VW] */
     const float *bias;  /* of column 0 of the tile, or NULL */
@@ -48,7 +49,8 @@ FW_INLINE vf finish(const tile *t, vf x, vf bias, int i, int col, vm m) {
     return t->res != NULL ? v_add(x, v_load_m(t->res + i * t->ldres + col, m)) : x;
 }
 
-FW_INLINE void micro(const int mr, const int nv, const tile *t, int64_t rs, int64_t cs) {
+FW_INLINE void micro(const int mr, const int nv, const tile *t, int64_t rs, int64_t cs, const bool loose) {
+    const vm m = v_tail(t->width - (nv - 1) * VW), all = v_tail(VW), m0 = nv == 2 ? all : m;
     vf acc[MR][2];
     const float *a = t->a, *b = t->b;
 #pragma GCC unroll 16
@@ -61,7 +63,8 @@ FW_INLINE void micro(const int mr, const int nv, const tile *t, int64_t rs, int6
         __builtin_prefetch(t->c + i * t->ldc + VW, 1);
     }
     for (int64_t kk = t->k; kk > 0; kk--) {
-        vf b0 = v_load(b), b1 = nv == 2 ? v_load(b + VW) : v_zero();
+        vf b0 = loose && nv == 1 ? v_load_m(b, m) : v_load(b);
+        vf b1 = nv == 1 ? v_zero() : loose ? v_load_m(b + VW, m) : v_load(b + VW);
 #pragma GCC unroll 16
         for (int i = 0; i < mr; i++) {
             vf ai = v_set1(a[i * rs]);
@@ -71,9 +74,8 @@ FW_INLINE void micro(const int mr, const int nv, const tile *t, int64_t rs, int6
             }
         }
         a += cs;
-        b += NR;
+        b += loose ? t->bs : NR;
     }
-    vm m = v_tail(t->width - (nv - 1) * VW), all = v_tail(VW), m0 = nv == 2 ? all : m;
     vf bias0 = t->bias != NULL ? v_load_m(t->bias, m0) : v_zero();
     vf bias1 = t->bias != NULL && nv == 2 ? v_load_m(t->bias + VW, m) : v_zero();
     float *c = t->c;
@@ -94,23 +96,30 @@ FW_INLINE void micro(const int mr, const int nv, const tile *t, int64_t rs, int6
     }
 }
 
+/* packed: A and B packed. direct: A where it lies. loose: B where it lies, too. */
 #define MICRO(mr)                                                                                                      \
     static void packed_##mr##_1(const tile *t) {                                                                       \
-        micro(mr, 1, t, 1, mr);                                                                                        \
+        micro(mr, 1, t, 1, mr, false);                                                                                 \
     }                                                                                                                  \
     static void packed_##mr##_2(const tile *t) {                                                                       \
-        micro(mr, 2, t, 1, mr);                                                                                        \
+        micro(mr, 2, t, 1, mr, false);                                                                                 \
     }                                                                                                                  \
     static void direct_##mr##_1(const tile *t) {                                                                       \
-        micro(mr, 1, t, t->rs, t->cs);                                                                                 \
+        micro(mr, 1, t, t->rs, t->cs, false);                                                                          \
     }                                                                                                                  \
     static void direct_##mr##_2(const tile *t) {                                                                       \
-        micro(mr, 2, t, t->rs, t->cs);                                                                                 \
+        micro(mr, 2, t, t->rs, t->cs, false);                                                                          \
+    }                                                                                                                  \
+    static void loose_##mr##_1(const tile *t) {                                                                        \
+        micro(mr, 1, t, 1, t->cs, true);                                                                               \
+    }                                                                                                                  \
+    static void loose_##mr##_2(const tile *t) {                                                                        \
+        micro(mr, 2, t, 1, t->cs, true);                                                                               \
     }
 #define MICRO_ROW(mr)                                                                                                  \
     {                                                                                                                  \
-        {packed_##mr##_1, packed_##mr##_2}, {                                                                          \
-            direct_##mr##_1, direct_##mr##_2                                                                           \
+        {packed_##mr##_1, packed_##mr##_2}, {direct_##mr##_1, direct_##mr##_2}, {                                      \
+            loose_##mr##_1, loose_##mr##_2                                                                             \
         }                                                                                                              \
     }
 
@@ -131,8 +140,9 @@ MICRO(13)
 MICRO(14)
 #endif
 
-/* [rows - 1][direct][vectors - 1] */
-static micro_fn *const micro_table[MR][2][2] = {
+enum { PACKED, DIRECT, LOOSE, N_MODE };
+/* [rows - 1][mode][vectors - 1] */
+static micro_fn *const micro_table[MR][N_MODE][2] = {
     MICRO_ROW(1), MICRO_ROW(2), MICRO_ROW(3), MICRO_ROW(4),  MICRO_ROW(5),  MICRO_ROW(6),
 #if defined(__AVX512F__)
     MICRO_ROW(7), MICRO_ROW(8), MICRO_ROW(9), MICRO_ROW(10), MICRO_ROW(11), MICRO_ROW(12), MICRO_ROW(13), MICRO_ROW(14),
@@ -292,6 +302,7 @@ FW_INLINE int64_t deal(int64_t m, int64_t n, int64_t t) {
 typedef struct block {
     const fw_gemm *g;
     int64_t k_packed;           /* depth of the packed B: >= g->k */
+    int64_t ldb;                /* > 0: B is not packed, this is its row stride; A is transposed and not packed */
     int64_t row0, rows, n_tile; /* of C */
     int64_t k0, kn;
     bool pack, first, last;
@@ -317,7 +328,9 @@ static void panel(const block *s, int64_t j, int64_t width) {
     const fw_epi *e = &g->epi;
     bool heavy = is_heavy(e);
     tile t = {.k = s->kn, .rs = g->trans_a ? 1 : g->lda, .cs = g->trans_a ? g->lda : 1, .ldc = g->ldc, .width = width};
-    t.b = (const float *)g->b + j * s->k_packed + s->k0 * NR;
+    t.b = (const float *)g->b + (s->ldb > 0 ? s->k0 * s->ldb + j : j * s->k_packed + s->k0 * NR);
+    t.bs = s->ldb;
+    int mode = s->ldb > 0 ? LOOSE : s->pack ? PACKED : DIRECT;
     t.load_c = !s->first || e->accumulate;
     t.finish = s->last && !heavy;
     t.bias = t.finish && e->bias != NULL ? e->bias + j : NULL;
@@ -329,7 +342,7 @@ static void panel(const block *s, int64_t j, int64_t width) {
         t.a = s->pack ? s->packed + r * s->kn : g->a + row * t.rs + s->k0 * t.cs;
         t.c = g->c + row * g->ldc + j;
         t.res = t.finish && e->residual != NULL ? e->residual + row * e->ld_residual + j : NULL;
-        micro_table[mr - 1][!s->pack][width > VW](&t);
+        micro_table[mr - 1][mode][width > VW](&t);
         if (s->last && heavy) {
             epi_tile(e, t.c, g->ldc, row, j, mr, width);
         }
@@ -351,12 +364,11 @@ static bool worth_packing(const fw_gemm *g, int64_t n) {
     return n > 2 * NR || (g->k >= 128 && g->lda % 512 == 0) || (g->trans_a && n > NR);
 }
 
-/* With the first g->k rows of a B packed k_packed deep. */
-static void gemm_deep(const fw_gemm *g, int64_t k_packed, void *scratch) {
+static void gemm_blocks(const fw_gemm *g, block s) {
     int64_t n1 = g->n0 == 0 && g->n1 == 0 ? g->n : g->n1;
     int64_t kb = g->k > 0 ? (g->k + KC - 1) / KC : 1, mb = (g->m + MC - 1) / MC;
-    block s = {.g = g, .k_packed = k_packed, .packed = scratch};
-    s.pack = worth_packing(g, n1 - g->n0);
+    s.g = g;
+    s.pack = s.ldb == 0 && worth_packing(g, n1 - g->n0);
     for (int64_t ib = 0; ib < mb; ib++) {
         s.row0 = deal(g->m, mb, ib);
         s.rows = deal(g->m, mb, ib + 1) - s.row0;
@@ -372,7 +384,28 @@ static void gemm_deep(const fw_gemm *g, int64_t k_packed, void *scratch) {
 }
 
 static void gemm_f32(const fw_gemm *g, void *scratch) {
-    gemm_deep(g, g->k, scratch);
+    gemm_blocks(g, (block){.k_packed = g->k, .packed = scratch});
+}
+
+/* With the first g->k rows of a B packed k_packed deep. */
+static void gemm_deep(const fw_gemm *g, int64_t k_packed, void *scratch) {
+    gemm_blocks(g, (block){.k_packed = k_packed, .packed = scratch});
+}
+
+/* C[m,n] += A^T B, A [k,m] and B [k,n] as they lie, k long and m, n small: packing would cost as much as it gives. */
+static void gemm_loose(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb,
+                       float *c, int64_t ldc) {
+    fw_gemm g = {.m = m,
+                 .n = n,
+                 .k = k,
+                 .a = a,
+                 .lda = lda,
+                 .trans_a = true,
+                 .b = b,
+                 .c = c,
+                 .ldc = ldc,
+                 .epi = {.accumulate = true}};
+    gemm_blocks(&g, (block){.ldb = ldb});
 }
 
 static size_t gemm_scratch(int64_t m, int64_t k, bool trans_a) {
