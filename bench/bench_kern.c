@@ -6,13 +6,14 @@
  * One thread (run with OMP_NUM_THREADS=1, so that oneDNN also has one). CPU time, best of several rounds, GFLOP/s, part of the measured peak, and
  * where oneDNN has the operation, its number and ours/theirs. oneDNN gets prepacked weights and a fused bias, as we do.
  */
-#include <oneapi/dnnl/dnnl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "kern/kern.h"
+#include "peer_dnnl.h"
 
 static double now(void) {
     struct timespec t;
@@ -102,87 +103,30 @@ static void gemm_run(void *ctx) {
     c->k->gemm_f32(&c->g, c->scratch);
 }
 
-/* ---- oneDNN ---- */
-
-static void ok(dnnl_status_t s, const char *what) {
-    if (s != dnnl_success) {
-        fprintf(stderr, "oneDNN: %s: %d\n", what, (int)s);
-        exit(1);
-    }
-}
-
-typedef struct dnnl_ctx {
-    dnnl_primitive_t prim;
-    dnnl_stream_t stream;
-    dnnl_exec_arg_t args[4];
-    int n_arg;
-} dnnl_ctx;
-
-static void dnnl_run(void *ctx) {
-    dnnl_ctx *c = ctx;
-    dnnl_primitive_execute(c->prim, c->stream, c->n_arg, c->args);
-}
-
-/* Inner product y = x W^T + b with weights in the layout that the primitive likes best. */
-static dnnl_ctx dnnl_inner(dnnl_engine_t eng, int64_t m, int64_t k, int64_t n, float *x, float *w, float *b, float *y) {
-    dnnl_memory_desc_t md_x, md_w, md_any, md_b, md_y;
-    dnnl_dims_t dx = {m, k}, dw = {n, k}, db = {n}, dy = {m, n};
-    ok(dnnl_memory_desc_init_by_tag(&md_x, 2, dx, dnnl_f32, dnnl_ab), "x");
-    ok(dnnl_memory_desc_init_by_tag(&md_w, 2, dw, dnnl_f32, dnnl_ab), "w");
-    ok(dnnl_memory_desc_init_by_tag(&md_any, 2, dw, dnnl_f32, dnnl_format_tag_any), "w any");
-    ok(dnnl_memory_desc_init_by_tag(&md_b, 1, db, dnnl_f32, dnnl_a), "b");
-    ok(dnnl_memory_desc_init_by_tag(&md_y, 2, dy, dnnl_f32, dnnl_ab), "y");
-    dnnl_inner_product_desc_t d;
-    ok(dnnl_inner_product_forward_desc_init(&d, dnnl_forward_inference, &md_x, &md_any, &md_b, &md_y), "desc");
-    dnnl_primitive_desc_t pd;
-    ok(dnnl_primitive_desc_create(&pd, &d, NULL, eng, NULL), "pd");
-    dnnl_ctx c = {0};
-    ok(dnnl_primitive_create(&c.prim, pd), "primitive");
-    ok(dnnl_stream_create(&c.stream, eng, dnnl_stream_default_flags), "stream");
-    const dnnl_memory_desc_t *want = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
-    dnnl_memory_t mx, mw, mp, mb, my;
-    ok(dnnl_memory_create(&mx, &md_x, eng, x), "x");
-    ok(dnnl_memory_create(&mw, &md_w, eng, w), "w");
-    ok(dnnl_memory_create(&mp, want, eng, DNNL_MEMORY_ALLOCATE), "packed");
-    ok(dnnl_memory_create(&mb, &md_b, eng, b), "b");
-    ok(dnnl_memory_create(&my, &md_y, eng, y), "y");
-    dnnl_primitive_desc_t rpd;
-    dnnl_primitive_t re;
-    ok(dnnl_reorder_primitive_desc_create(&rpd, &md_w, eng, want, eng, NULL), "reorder pd");
-    ok(dnnl_primitive_create(&re, rpd), "reorder");
-    dnnl_exec_arg_t ra[2] = {{DNNL_ARG_FROM, mw}, {DNNL_ARG_TO, mp}};
-    ok(dnnl_primitive_execute(re, c.stream, 2, ra), "reorder run");
-    c.args[0] = (dnnl_exec_arg_t){DNNL_ARG_SRC, mx};
-    c.args[1] = (dnnl_exec_arg_t){DNNL_ARG_WEIGHTS, mp};
-    c.args[2] = (dnnl_exec_arg_t){DNNL_ARG_BIAS, mb};
-    c.args[3] = (dnnl_exec_arg_t){DNNL_ARG_DST, my};
-    c.n_arg = 4;
-    return c;
-}
-
-static void bench_gemm_shape(const fw_kern *kt, dnnl_engine_t eng, double peak, int64_t m, int64_t k, int64_t n) {
+static void bench_gemm_shape(const fw_kern *kt, double peak, int64_t m, int64_t k, int64_t n) {
     float *x = randf(m * k), *w = randf(n * k), *b = randf(n), *y = randf(m * n), *y2 = randf(m * n);
     gemm_ctx c = {.k = kt};
     void *packed = mem(kt->gemm_pack_bytes(n, k));
     kt->gemm_pack(packed, w, k, FW_NK, n, k, 0, n);
     c.scratch = mem(kt->gemm_scratch(m, k, false));
     c.g = (fw_gemm){.m = m, .n = n, .k = k, .a = x, .lda = k, .b = packed, .c = y, .ldc = n, .epi = {.bias = b}};
-    dnnl_ctx d = dnnl_inner(eng, m, k, n, x, w, b, y2);
+    peer *d = peer_linear(m, k, n, x, w, b, y2);
     double gf = 2e-9 * (double)m * (double)n * (double)k, ours = 1e9, theirs = 1e9;
     for (int round = 0; round < 3; round++) { /* interleaved: a busy neighbour hits both */
         double t = best(gemm_run, &c, 0.12);
         ours = t < ours ? t : ours;
-        t = best(dnnl_run, &d, 0.12);
-        theirs = t < theirs ? t : theirs;
+        t = d != NULL ? best(peer_run, d, 0.12) : (double)NAN;
+        theirs = t < theirs || d == NULL ? t : theirs;
     }
     double worst = 0.0;
-    for (int64_t i = 0; i < m * n; i++) {
+    for (int64_t i = 0; i < m * n && d != NULL; i++) {
         double e = (double)y[i] - (double)y2[i];
         worst = e * e > worst * worst ? (e < 0 ? -e : e) : worst;
     }
     printf("%5ld %5ld %5ld  %8.1f %5.1f%%  %8.1f %5.1f%%  %6.3f  (diff %.1e)\n", (long)m, (long)k, (long)n, gf / ours,
            100.0 * gf / ours / peak, gf / theirs, 100.0 * gf / theirs / peak, theirs / ours, worst);
     free(x), free(w), free(b), free(y), free(y2), free(packed), free(c.scratch);
+    peer_free(d);
 }
 
 /* ---- the three products of a linear layer in training: packing counts, since weights change every step ---- */
@@ -287,46 +231,7 @@ static void dw_bww(void *ctx) {
     c->k->dwconv_bwd_weight(&c->d, c->x, c->dy, c->dw, 0, c->d.c, 0, c->d.oh);
 }
 
-static dnnl_ctx dnnl_depthwise(dnnl_engine_t eng, const dw_ctx *c, float *y) {
-    const fw_conv *d = &c->d;
-    dnnl_memory_desc_t md_x, md_w, md_b, md_y;
-    dnnl_dims_t dx = {1, d->c, d->h, d->w}, dw = {d->c, 1, 1, d->kh, d->kw}, db = {d->c}, dy = {1, d->c, d->oh, d->ow};
-    dnnl_dims_t strides = {d->stride, d->stride}, pad = {d->pad_top, d->pad_left};
-    dnnl_dims_t pad_r = {(d->oh - 1) * d->stride + d->kh - d->h - d->pad_top,
-                         (d->ow - 1) * d->stride + d->kw - d->w - d->pad_left};
-    ok(dnnl_memory_desc_init_by_tag(&md_x, 4, dx, dnnl_f32, dnnl_nhwc), "x");
-    ok(dnnl_memory_desc_init_by_tag(&md_w, 5, dw, dnnl_f32, dnnl_format_tag_any), "w");
-    ok(dnnl_memory_desc_init_by_tag(&md_b, 1, db, dnnl_f32, dnnl_a), "b");
-    ok(dnnl_memory_desc_init_by_tag(&md_y, 4, dy, dnnl_f32, dnnl_nhwc), "y");
-    dnnl_convolution_desc_t cd;
-    ok(dnnl_convolution_forward_desc_init(&cd, dnnl_forward_inference, dnnl_convolution_direct, &md_x, &md_w, &md_b,
-                                          &md_y, strides, pad, pad_r),
-       "desc");
-    dnnl_post_ops_t po;
-    dnnl_primitive_attr_t attr;
-    ok(dnnl_post_ops_create(&po), "post ops");
-    ok(dnnl_post_ops_append_eltwise(po, 1.0f, dnnl_eltwise_bounded_relu, 6.0f, 0.0f), "relu6");
-    ok(dnnl_primitive_attr_create(&attr), "attr");
-    ok(dnnl_primitive_attr_set_post_ops(attr, po), "attr");
-    dnnl_primitive_desc_t pd;
-    ok(dnnl_primitive_desc_create(&pd, &cd, attr, eng, NULL), "pd");
-    dnnl_ctx r = {.n_arg = 4};
-    ok(dnnl_primitive_create(&r.prim, pd), "primitive");
-    ok(dnnl_stream_create(&r.stream, eng, dnnl_stream_default_flags), "stream");
-    dnnl_memory_t mx, mw, mb, my; /* weights: zeros in whatever layout it likes; time does not depend on values */
-    ok(dnnl_memory_create(&mx, &md_x, eng, c->x), "x");
-    ok(dnnl_memory_create(&mw, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0), eng, DNNL_MEMORY_ALLOCATE),
-       "w");
-    ok(dnnl_memory_create(&mb, &md_b, eng, c->b), "b");
-    ok(dnnl_memory_create(&my, &md_y, eng, y), "y");
-    r.args[0] = (dnnl_exec_arg_t){DNNL_ARG_SRC, mx};
-    r.args[1] = (dnnl_exec_arg_t){DNNL_ARG_WEIGHTS, mw};
-    r.args[2] = (dnnl_exec_arg_t){DNNL_ARG_BIAS, mb};
-    r.args[3] = (dnnl_exec_arg_t){DNNL_ARG_DST, my};
-    return r;
-}
-
-static void bench_depthwise(const fw_kern *kt, dnnl_engine_t eng) {
+static void bench_depthwise(const fw_kern *kt) {
     static const int shapes[][4] = {{64, 32, 3, 1},  {64, 96, 3, 2}, {32, 144, 3, 1}, {32, 144, 5, 2}, {16, 240, 5, 1},
                                     {16, 240, 3, 2}, {8, 480, 3, 1}, {8, 480, 5, 1},  {8, 672, 5, 1}};
     printf("depthwise of EfficientNet-Lite0 at 128 px, relu6: size channels kernel stride; us ours, oneDNN, ratio; bwd "
@@ -350,11 +255,12 @@ static void bench_depthwise(const fw_kern *kt, dnnl_engine_t eng) {
         c.x = randf(nx), c.w = randf(k * k * ch), c.b = randf(ch), c.y = randf(ny), c.dy = randf(ny), c.dx = randf(nx);
         c.dw = randf(k * k * ch);
         float *y2 = randf(ny);
-        dnnl_ctx d = dnnl_depthwise(eng, &c, y2);
-        double ours = best(dw_fwd, &c, 0.1), theirs = best(dnnl_run, &d, 0.1);
+        peer *d = peer_depthwise(&c.d, c.x, c.b, y2);
+        double ours = best(dw_fwd, &c, 0.1), theirs = d != NULL ? best(peer_run, d, 0.1) : (double)NAN;
         printf("%4d %4d %d %d   %8.1f %8.1f  %6.3f   %8.1f %8.1f\n", h, ch, k, s, ours * 1e6, theirs * 1e6,
                theirs / ours, best(dw_bwd, &c, 0.1) * 1e6, best(dw_bww, &c, 0.1) * 1e6);
         free(c.x), free(c.w), free(c.b), free(c.y), free(c.dy), free(c.dx), free(c.dw), free(y2);
+        peer_free(d);
     }
 }
 
@@ -488,8 +394,6 @@ static void bench_rows(const fw_kern *kt, double peak) {
 int main(int argc, char **argv) {
     const char *what = argc > 1 ? argv[1] : "all";
     const fw_kern *kt = fw_kern_get();
-    dnnl_engine_t eng;
-    ok(dnnl_engine_create(&eng, dnnl_cpu, 0), "engine");
     double peak = peak_gflops();
     printf("table %s, peak %.1f GFLOP/s (register-only multiply-adds, one thread)\n", kt->isa, peak);
     if (strcmp(what, "gemm") == 0 || strcmp(what, "all") == 0) {
@@ -500,14 +404,14 @@ int main(int argc, char **argv) {
                                             {64, 80, 480},    {64, 480, 80},    {64, 480, 112},   {64, 112, 672}};
         printf("    m     k     n      ours  peak    oneDNN  peak   ratio\n");
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-            bench_gemm_shape(kt, eng, peak, shapes[i][0], shapes[i][1], shapes[i][2]);
+            bench_gemm_shape(kt, peak, shapes[i][0], shapes[i][1], shapes[i][2]);
         }
     }
     if (strcmp(what, "train") == 0 || strcmp(what, "all") == 0) {
         bench_train(kt, peak);
     }
     if (strcmp(what, "conv") == 0 || strcmp(what, "all") == 0) {
-        bench_depthwise(kt, eng);
+        bench_depthwise(kt);
     }
     if (strcmp(what, "rows") == 0 || strcmp(what, "all") == 0) {
         bench_rows(kt, peak);
