@@ -253,7 +253,6 @@ void fw_sim_place(fw_sim *s, fw_obj obj, const double pos[3], double yaw, bool u
 /* --- time */
 typedef struct step_args {
     fw_sim *s;
-    const double *q_next;
     double a[5];
 } step_args;
 

@@ -1,0 +1,89 @@
+/* ctest: timeout=300 */
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "data/dataset.h"
+#include "fw_test.h"
+
+static char root[256];
+
+static char *in_root(const char *name) {
+    static char path[4][320];
+    static int k;
+    k = (k + 1) % 4;
+    snprintf(path[k], sizeof path[k], "%s/%s", root, name);
+    return path[k];
+}
+
+/* Exit code of `flywheel sim make --out dir --episodes n` with more words; stderr goes to root/log. */
+static int make_demos(const char *dir, const char *more) {
+    char cmd[1200];
+    snprintf(cmd, sizeof cmd, "%s sim make --seed 5 --out %s %s >%s 2>%s", FW_BIN, in_root(dir), more, in_root("out"),
+             in_root("log"));
+    int st = system(cmd);
+    CHECK(WIFEXITED(st));
+    return WEXITSTATUS(st);
+}
+
+static bool log_says(const char *what) {
+    char *text = NULL;
+    size_t n = 0;
+    CHECK_INT(fw_file_read(in_root("log"), 1 << 20, &text, &n, NULL), FW_OK);
+    bool yes = strstr(text, what) != NULL;
+    free(text);
+    return yes;
+}
+
+static void same_files(const char *a, const char *b) {
+    char *ta = NULL, *tb = NULL;
+    size_t na = 0, nb = 0;
+    CHECK_INT(fw_file_read(in_root(a), 1 << 24, &ta, &na, NULL), FW_OK);
+    CHECK_INT(fw_file_read(in_root(b), 1 << 24, &tb, &nb, NULL), FW_OK);
+    CHECK(na == nb && memcmp(ta, tb, na) == 0);
+    free(ta);
+    free(tb);
+}
+
+static void start(void) {
+    fw_err err;
+    snprintf(root, sizeof root, "/tmp/fw_sim_make_%d", (int)getpid());
+    CHECK_INT(fw_remove_tree(root, &err), FW_OK);
+    CHECK_INT(fw_mkdirs(root, &err), FW_OK);
+}
+
+static void result_does_not_depend_on_workers_or_interruption(void) {
+    fw_err err = {FW_OK, ""};
+    start();
+    CHECK_INT(make_demos("one", "--episodes 5 --workers 1 --json"), 0);
+    CHECK_INT(make_demos("three", "--episodes 5 --workers 3"), 0);
+    same_files("one/meta/stats.json", "three/meta/stats.json");
+    CHECK_INT(make_demos("parts", "--episodes 2"), 0);
+    CHECK_INT(make_demos("parts", "--episodes 5 --resume"), 0);
+    same_files("one/meta/stats.json", "parts/meta/stats.json");
+    fw_dataset *ds = NULL;
+    if (fw_dataset_open(in_root("parts"), &ds, &err) != FW_OK) {
+        FW_FAILED("%s", err.msg);
+    }
+    CHECK_INT(ds->n_episodes, 5);
+    fw_dataset_close(ds);
+    CHECK_INT(fw_remove_tree(root, &err), FW_OK);
+}
+
+static void what_would_overwrite_or_mix_is_refused(void) {
+    fw_err err;
+    start();
+    CHECK_INT(make_demos("d", "--episodes 1"), 0);
+    CHECK_INT(make_demos("d", "--episodes 2"), 1);
+    CHECK(log_says("--resume"));
+    CHECK_INT(make_demos("d", "--episodes 2 --resume --noise 0.1"), 1);
+    CHECK(log_says("sim_make.json"));
+    CHECK_INT(make_demos("e", "--episodes 1 --suite laundry"), 1);
+    CHECK(log_says("laundry"));
+    CHECK(!fw_path_exists(in_root("e"))); /* nothing half-written */
+    CHECK_INT(make_demos("e", "--episodes none"), 2);
+    CHECK_INT(fw_remove_tree(root, &err), FW_OK);
+}
+
+FW_TEST_MAIN(T(result_does_not_depend_on_workers_or_interruption), T(what_would_overwrite_or_mix_is_refused))
