@@ -200,7 +200,7 @@ static void check_rows(checker *c) {
 /* --- videos --- */
 
 /* Frames that the episodes want from each video file: up to the end of the last one in it. */
-static void wanted_frames(const fw_dataset *ds, int64_t *want, int *cam, int64_t *last_ep) {
+static void wanted_frames(const fw_dataset *ds, int64_t *want, int *cam) {
     for (int64_t e = 0; e < ds->n_episodes; e++) {
         for (int c = 0; c < ds->n_cameras; c++) {
             int f = ds->episodes[e].video[c].file;
@@ -209,10 +209,7 @@ static void wanted_frames(const fw_dataset *ds, int64_t *want, int *cam, int64_t
             }
             int64_t end = llround(ds->episodes[e].video[c].from_s * ds->fps) + ds->episodes[e].length;
             cam[f] = c;
-            if (end > want[f]) {
-                want[f] = end;
-                last_ep[f] = e;
-            }
+            want[f] = end > want[f] ? end : want[f];
         }
     }
 }
@@ -230,14 +227,14 @@ static void first_short(const fw_dataset *ds, int f, int c, int64_t n, int64_t *
     }
 }
 
-static void check_video(checker *c, int f, int cam, int64_t want, int64_t last_ep) {
+static void check_video(checker *c, int f, int cam, int64_t want) {
     const fw_dataset *ds = c->ds;
     const char *file = ds->video_files[f];
-    int64_t ep = ds->episodes[last_ep].index, n = 0, frame = -1;
+    int64_t ep = -1, n = 0, frame = -1;
     fw_video *v;
     fw_err why;
+    first_short(ds, f, cam, 0, &ep, &frame); /* the first episode in it */
     if (!fw_path_exists(file)) {
-        first_short(ds, f, cam, 0, &ep, &frame);
         found(c, "missing_file", file, ep, -1, false, "there is no such video");
         return;
     }
@@ -269,15 +266,15 @@ static void check_video(checker *c, int f, int cam, int64_t want, int64_t last_e
 static fw_status check_videos(checker *c, fw_err *err) {
     const fw_dataset *ds = c->ds;
     size_t n = (size_t)ds->n_video_files + 1;
-    int64_t *want = calloc(n, sizeof(*want)), *last = calloc(n, sizeof(*last));
+    int64_t *want = calloc(n, sizeof(*want));
     int *cam = calloc(n, sizeof(*cam));
     fw_status st = FW_OK;
-    if (want == NULL || last == NULL || cam == NULL) {
+    if (want == NULL || cam == NULL) {
         st = fw_fail(err, FW_NOMEM, "%s: %zu videos", ds->dir, n);
     } else {
-        wanted_frames(ds, want, cam, last);
+        wanted_frames(ds, want, cam);
         for (int f = 0; f < ds->n_video_files; f++) {
-            check_video(c, f, cam[f], want[f], last[f]);
+            check_video(c, f, cam[f], want[f]);
         }
     }
     for (int64_t e = 0; e < ds->n_episodes && st == FW_OK; e++) {
@@ -288,7 +285,6 @@ static fw_status check_videos(checker *c, fw_err *err) {
         }
     }
     free(want);
-    free(last);
     free(cam);
     return st;
 }
