@@ -66,7 +66,7 @@ def main():
     a.add_argument("--threads", type=int, default=2)
     a.add_argument("--rounds", type=int, default=7)
     a.add_argument("--steps", type=int, default=10)
-    a.add_argument("--k", type=int, default=3)
+    a.add_argument("--k", type=int, default=1)
     a.add_argument("--compile", action="store_true")
     a.add_argument("--profile", action="store_true")
     a = a.parse_args()

@@ -2,7 +2,8 @@
  * op_conv.c - y = act(conv(x, w) + b) + residual, NHWC.   x [B,H,W,C], w [O,kh,kw,C], y [B,H',W',O]
  *
  * forward   rows (output pixels) over the threads; the kernel turns a block of them into a matrix product
- * backward  dz = dy * act'(z);  dx: input pixels over the threads;  dw: output channels over the threads;  db = sum dz
+ * backward  dz = dy * act'(z);  dx: input pixels over the threads;  db = sum dz;  dw: a block of rows each,
+ *           summed over the blocks in order
  */
 #include "tensor/op_int.h"
 
@@ -60,24 +61,21 @@ static void dx_block(const fw_step *s, const void *arg, fw_part part) {
     s->kern->conv_bwd_data(&j->d, j->dz, s->pack[1], s->dx[X], s->add[X], part.i0, part.i1, part.scratch);
 }
 
-static void dw_block(const fw_step *s, const void *arg, fw_part part) {
-    const bwd *j = arg;
-    s->kern->conv_bwd_weight(&j->d, s->x[X], j->dz, s->dx[W], part.i0, part.i1, 0, j->rows, part.scratch);
-}
-
 static void conv_backward(const fw_step *s) {
     bwd j = {dim_of(s->node), s->dy, out_rows(s->node)};
     const int64_t o = j.d.o, pixels = s->node->u.conv.batch * j.d.h * j.d.w;
+    char *spare = s->scratch;
     if (has_dz(s->node, s->want)) {
         fw_act_bwd_par(s, s->node->u.conv.act, act_from_y(s->node) ? s->y : s->save, s->dy, s->scratch, false,
                        j.rows * o);
         j.dz = s->scratch;
+        spare += fw_up64((size_t)(j.rows * o) * sizeof(float));
     }
     if (s->dx[X] != NULL) {
         fw_split(s, &j, pixels, row_block(pixels), dx_block);
     }
     if (s->dx[W] != NULL) {
-        fw_split(s, &j, o, o <= 16 ? o : ((o + 3) / 4 + 15) / 16 * 16, dw_block);
+        fw_weight_grad(s, &j.d, s->x[X], j.dz, j.rows, s->dx[W], s->add[W], spare);
     }
     if (s->dx[B] != NULL) {
         fw_colsum_par(s, j.dz, j.rows, o, s->dx[B], s->add[B]);
@@ -102,7 +100,10 @@ static size_t conv_save(const fw_graph *g, const fw_node *n, unsigned want) {
 
 static fw_scratch conv_scratch(const fw_graph *g, const fw_node *n, const fw_kern *k, unsigned want, bool backward) {
     fw_conv d = dim_of(n);
-    return (fw_scratch){.shared = backward && has_dz(n, want) ? y_bytes(g, n) : 0, .per_worker = k->conv_scratch(&d)};
+    fw_scratch r = {.per_worker = k->conv_scratch(&d)};
+    r.shared += backward && has_dz(n, want) ? fw_up64(y_bytes(g, n)) : 0;
+    r.shared += backward && (want >> W & 1) ? fw_weight_grad_scratch(&d, out_rows(n)) : 0;
+    return r;
 }
 
 static size_t conv_pack_bytes(const fw_graph *g, const fw_node *n, const fw_kern *k, int which) {
@@ -131,7 +132,7 @@ static double conv_flops(const fw_graph *g, const fw_node *n, unsigned want) {
 static const fw_op k_conv = {
     .name = "conv2d",
     .diff = 1u << X | 1u << W | 1u << B | 1u << RES,
-    .grad = {FW_GRAD_BOTH, FW_GRAD_ADD, FW_GRAD_BOTH, FW_GRAD_BOTH},
+    .grad = {FW_GRAD_BOTH, FW_GRAD_BOTH, FW_GRAD_BOTH, FW_GRAD_BOTH},
     .forward = conv_forward,
     .backward = conv_backward,
     .needs = conv_needs,

@@ -173,6 +173,11 @@ static inline const float *fw_x(const fw_step *s, int k) {
 void fw_gemm_par(const fw_step *s, const fw_gemm *g);
 size_t fw_gemm_par_scratch(const fw_kern *k, int64_t m, int64_t n, int64_t kk, bool trans_a); /* per worker */
 void fw_gemm_pack_par(const fw_step *s, void *dst, const float *b, int64_t ldb, fw_layout layout, int64_t n, int64_t k);
+/* dw [o, kh*kw*c] = or += the gradient of a weight from x and dz [rows, o]; rows over the threads. scratch: of
+ * fw_weight_grad_scratch bytes; a worker needs kern->conv_scratch(d). */
+void fw_weight_grad(const fw_step *s, const fw_conv *d, const float *x, const float *dz, int64_t rows, float *dw,
+                    bool add, void *scratch);
+size_t fw_weight_grad_scratch(const fw_conv *d, int64_t rows);
 /* y[c] = or += the column sums of x [r,c] */
 void fw_colsum_par(const fw_step *s, const float *x, int64_t r, int64_t c, float *y, bool add);
 /* y = x or y += x */

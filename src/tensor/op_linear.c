@@ -19,6 +19,35 @@ static dims dims_of(const fw_graph *g, const fw_node *n) {
     return (dims){fw_rows(x), fw_cols(y), fw_cols(x)};
 }
 
+/* Many rows and a small weight (a 1x1 convolution): dW is summed over blocks of rows. Else it is one matrix product. */
+static bool is_tall(dims d) {
+    return d.m >= 1024 && d.n * d.k <= 64 * d.m;
+}
+
+static fw_conv as_conv(dims d) {
+    return (fw_conv){.h = 1, .w = d.m, .c = d.k, .oh = 1, .ow = d.m, .o = d.n, .kh = 1, .kw = 1, .stride = 1};
+}
+
+static void weight_gradient(const fw_step *s, dims d, const float *dz, void *scratch) {
+    const fw_conv c = as_conv(d);
+    if (is_tall(d)) {
+        fw_weight_grad(s, &c, s->x[X], dz, d.m, s->dx[W], s->add[W], scratch);
+        return;
+    }
+    fw_gemm_pack_par(s, scratch, s->x[X], d.k, FW_KN, d.k, d.m);
+    const fw_gemm g = {.m = d.n,
+                       .n = d.k,
+                       .k = d.m,
+                       .a = dz,
+                       .lda = d.n,
+                       .trans_a = true,
+                       .b = scratch,
+                       .c = s->dx[W],
+                       .ldc = d.k,
+                       .epi = {.accumulate = s->add[W]}};
+    fw_gemm_par(s, &g);
+}
+
 /* Gradients that are made from dz rather than from dy. */
 static unsigned through_act(unsigned want) {
     return want & (1u << X | 1u << W | 1u << B);
@@ -80,18 +109,7 @@ static void linear_backward(const fw_step *s) {
         fw_gemm_par(s, &g);
     }
     if (s->dx[W] != NULL) {
-        fw_gemm_pack_par(s, scratch, s->x[X], d.k, FW_KN, d.k, d.m);
-        const fw_gemm g = {.m = d.n,
-                           .n = d.k,
-                           .k = d.m,
-                           .a = dz,
-                           .lda = d.n,
-                           .trans_a = true,
-                           .b = scratch,
-                           .c = s->dx[W],
-                           .ldc = d.k,
-                           .epi = {.accumulate = s->add[W]}};
-        fw_gemm_par(s, &g);
+        weight_gradient(s, d, dz, scratch);
     }
     if (s->dx[B] != NULL) {
         fw_colsum_par(s, dz, d.m, d.n, s->dx[B], s->add[B]);
@@ -122,9 +140,10 @@ static fw_scratch linear_scratch(const fw_graph *g, const fw_node *n, const fw_k
         r.per_worker = fw_gemm_par_scratch(k, d.m, d.k, d.n, false);
     }
     if (want & 1u << W) {
-        size_t t = fw_gemm_par_scratch(k, d.n, d.k, d.m, true);
+        const fw_conv c = as_conv(d);
+        size_t t = is_tall(d) ? k->conv_scratch(&c) : fw_gemm_par_scratch(k, d.n, d.k, d.m, true);
         r.per_worker = t > r.per_worker ? t : r.per_worker;
-        r.shared = k->gemm_pack_bytes(d.k, d.m);
+        r.shared = is_tall(d) ? fw_weight_grad_scratch(&c, d.m) : k->gemm_pack_bytes(d.k, d.m);
     }
     r.shared += has_dz(n, want) ? dz_bytes(d) : 0;
     return r;

@@ -119,8 +119,6 @@ void fw_gemm_pack_par(const fw_step *s, void *dst, const float *b, int64_t ldb, 
     fw_split(s, &j, panels, fw_block(panels, 4 * k), pack_block);
 }
 
-/* ---- elements ---- */
-
 typedef struct flat_job {
     const float *x, *dy;
     float *y;
@@ -128,6 +126,48 @@ typedef struct flat_job {
     fw_act act;
     bool add;
 } flat_job;
+
+/* ---- the gradient of a convolution's (or, as one of 1x1, a linear layer's) weight ---- */
+
+static fw_shape weight_dims(const fw_conv *d) { /* [o, taps * c] */
+    return FW_SHAPE_OF(d->o, d->kh * d->kw * d->c);
+}
+
+/* Every block of rows unrolls x once for all output channels and sums into its own dw. */
+static int64_t weight_grad_block(const fw_conv *d, int64_t rows) {
+    return fw_part_block(rows, d->kh * d->kw * d->c + d->o);
+}
+
+size_t fw_weight_grad_scratch(const fw_conv *d, int64_t rows) {
+    const fw_shape w = weight_dims(d);
+    int64_t block = weight_grad_block(d, rows);
+    return (size_t)((rows + block - 1) / block * fw_shape_count(&w)) * sizeof(float);
+}
+
+typedef struct weight_job {
+    const fw_conv *d;
+    const float *x, *dz;
+    float *part;
+    int64_t n_w;
+} weight_job;
+
+static void weight_block(const fw_step *s, const void *arg, fw_part part) {
+    const weight_job *j = arg;
+    float *dw = j->part + part.index * j->n_w;
+    memset(dw, 0, (size_t)j->n_w * sizeof(float));
+    s->kern->conv_bwd_weight(j->d, j->x, j->dz, dw, 0, j->d->o, part.i0, part.i1, part.scratch);
+}
+
+void fw_weight_grad(const fw_step *s, const fw_conv *d, const float *x, const float *dz, int64_t rows, float *dw,
+                    bool add, void *scratch) {
+    const fw_shape w = weight_dims(d);
+    const weight_job j = {d, x, dz, scratch, fw_shape_count(&w)};
+    int64_t block = weight_grad_block(d, rows), n_part = (rows + block - 1) / block;
+    fw_split(s, &j, rows, block, weight_block);
+    fw_colsum_par(s, scratch, n_part, j.n_w, dw, add);
+}
+
+/* ---- elements ---- */
 
 static void colsum_block(const fw_step *s, const void *arg, fw_part part) {
     const flat_job *j = arg;
