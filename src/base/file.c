@@ -49,7 +49,7 @@ static fw_status open_regular(const char *path, int *fd, size_t *size, fw_err *e
 
 fw_status fw_file_read(const char *path, size_t max_bytes, char **data, size_t *size, fw_err *err) {
     int fd;
-    size_t want, got = 0;
+    size_t want = 0, got = 0;
     *data = NULL;
     *size = 0;
     FW_TRY(open_regular(path, &fd, &want, err));
@@ -171,7 +171,7 @@ static fw_status map_fd(const char *path, int fd, size_t size, int prot, int fla
 
 fw_status fw_map_open(const char *path, fw_map *out, fw_err *err) {
     int fd;
-    size_t size;
+    size_t size = 0;
     *out = (fw_map){NULL, 0};
     FW_TRY(open_regular(path, &fd, &size, err));
     fw_status s = map_fd(path, fd, size, PROT_READ, MAP_PRIVATE, out, err);

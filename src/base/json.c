@@ -130,32 +130,32 @@ static fw_status as_bool(const json_t *v, const char *key, const char *where, bo
 }
 
 fw_status fw_json_str(const json_t *obj, const char *key, const char *where, const char **out, fw_err *err) {
-    const json_t *v;
+    const json_t *v = NULL;
     FW_TRY(lookup(obj, key, where, &v, err));
     return as_str(v, key, where, out, err);
 }
 
 fw_status fw_json_i64(const json_t *obj, const char *key, const char *where, int64_t min, int64_t max, int64_t *out,
                       fw_err *err) {
-    const json_t *v;
+    const json_t *v = NULL;
     FW_TRY(lookup(obj, key, where, &v, err));
     return as_i64(v, key, where, min, max, out, err);
 }
 
 fw_status fw_json_f64(const json_t *obj, const char *key, const char *where, double *out, fw_err *err) {
-    const json_t *v;
+    const json_t *v = NULL;
     FW_TRY(lookup(obj, key, where, &v, err));
     return as_f64(v, key, where, out, err);
 }
 
 fw_status fw_json_bool(const json_t *obj, const char *key, const char *where, bool *out, fw_err *err) {
-    const json_t *v;
+    const json_t *v = NULL;
     FW_TRY(lookup(obj, key, where, &v, err));
     return as_bool(v, key, where, out, err);
 }
 
 fw_status fw_json_obj(const json_t *obj, const char *key, const char *where, const json_t **out, fw_err *err) {
-    const json_t *v;
+    const json_t *v = NULL;
     FW_TRY(lookup(obj, key, where, &v, err));
     if (!json_is_object(v)) {
         return fail_key(err, where, key, "an object", v);
@@ -165,7 +165,7 @@ fw_status fw_json_obj(const json_t *obj, const char *key, const char *where, con
 }
 
 fw_status fw_json_arr(const json_t *obj, const char *key, const char *where, const json_t **out, fw_err *err) {
-    const json_t *v;
+    const json_t *v = NULL;
     FW_TRY(lookup(obj, key, where, &v, err));
     if (!json_is_array(v)) {
         return fail_key(err, where, key, "an array", v);
@@ -175,7 +175,7 @@ fw_status fw_json_arr(const json_t *obj, const char *key, const char *where, con
 }
 
 fw_status fw_json_f64s(const json_t *obj, const char *key, const char *where, double *out, size_t n, fw_err *err) {
-    const json_t *v;
+    const json_t *v = NULL;
     char name[96];
     FW_TRY(fw_json_arr(obj, key, where, &v, err));
     if (json_array_size(v) != n) {
@@ -191,7 +191,7 @@ fw_status fw_json_f64s(const json_t *obj, const char *key, const char *where, do
 
 fw_status fw_json_str_or(const json_t *obj, const char *key, const char *where, const char *def, const char **out,
                          fw_err *err) {
-    const json_t *v;
+    const json_t *v = NULL;
     FW_TRY(lookup(obj, key, where, &v, err));
     *out = def;
     return v == NULL ? FW_OK : as_str(v, key, where, out, err);
@@ -199,21 +199,21 @@ fw_status fw_json_str_or(const json_t *obj, const char *key, const char *where, 
 
 fw_status fw_json_i64_or(const json_t *obj, const char *key, const char *where, int64_t min, int64_t max, int64_t def,
                          int64_t *out, fw_err *err) {
-    const json_t *v;
+    const json_t *v = NULL;
     FW_TRY(lookup(obj, key, where, &v, err));
     *out = def;
     return v == NULL ? FW_OK : as_i64(v, key, where, min, max, out, err);
 }
 
 fw_status fw_json_f64_or(const json_t *obj, const char *key, const char *where, double def, double *out, fw_err *err) {
-    const json_t *v;
+    const json_t *v = NULL;
     FW_TRY(lookup(obj, key, where, &v, err));
     *out = def;
     return v == NULL ? FW_OK : as_f64(v, key, where, out, err);
 }
 
 fw_status fw_json_bool_or(const json_t *obj, const char *key, const char *where, bool def, bool *out, fw_err *err) {
-    const json_t *v;
+    const json_t *v = NULL;
     FW_TRY(lookup(obj, key, where, &v, err));
     *out = def;
     return v == NULL ? FW_OK : as_bool(v, key, where, out, err);
