@@ -1,14 +1,27 @@
-/* hash.c - SHA-256, FIPS 180-4, straight from the standard: its names (a..h, W, K) and its section numbers. */
+/*
+ * hash.c - SHA-256, FIPS 180-4, straight from the standard: its names (a..h, W, K) and its section numbers.
+ *
+ * On x86-64 with the SHA extensions the same rounds in hardware, about ten times quicker: a tower of 90 MB is hashed at
+ * every start. FW_KERN=scalar keeps to the plain code.
+ */
 #include "base/hash.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#ifdef __x86_64__
+#include <cpuid.h>
+#include <immintrin.h>
+#endif
+
 typedef struct sha256 {
     uint32_t h[8];
+    void (*block_update)(uint32_t h[8], const uint8_t m[64]);
     uint64_t n_bytes;
     uint8_t block[64]; /* the first n_bytes % 64 are filled */
 } sha256;
@@ -29,7 +42,7 @@ static uint32_t rotr(uint32_t x, int n) {
     return x >> n | x << (32 - n);
 }
 
-static void block_update(uint32_t h[8], const uint8_t m[64]) { /* 6.2.2 */
+static void block_update_scalar(uint32_t h[8], const uint8_t m[64]) { /* 6.2.2 */
     uint32_t W[64], v[8];
     for (int t = 0; t < 16; t++) {
         W[t] = (uint32_t)m[4 * t] << 24 | (uint32_t)m[4 * t + 1] << 16 | (uint32_t)m[4 * t + 2] << 8 | m[4 * t + 3];
@@ -54,11 +67,55 @@ static void block_update(uint32_t h[8], const uint8_t m[64]) { /* 6.2.2 */
     }
 }
 
+#ifdef __x86_64__
+static bool has_sha(void) {
+    unsigned a, b = 0, c, d;
+    const char *kern = getenv("FW_KERN");
+    if (kern != NULL && strcmp(kern, "scalar") == 0) {
+        return false;
+    }
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b >> 29 & 1) != 0;
+}
+
+/* The instructions keep the state as (a b e f) and (c d g h), highest word first, and do two rounds at a time. */
+__attribute__((target("sha,sse4.1"))) static void block_update_sha(uint32_t h[8], const uint8_t m[64]) {
+    const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0bll, 0x0405060700010203ll);
+    __m128i W[16];
+    __m128i abcd = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(const void *)h), 0x1B);
+    __m128i efgh = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(const void *)(h + 4)), 0x1B);
+    __m128i abef = _mm_unpackhi_epi64(efgh, abcd), cdgh = _mm_unpacklo_epi64(efgh, abcd);
+    const __m128i abef0 = abef, cdgh0 = cdgh;
+    for (int i = 0; i < 16; i++) { /* W[i] = four words of the schedule */
+        if (i < 4) {
+            W[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(const void *)(m + 16 * i)), big_endian);
+        } else {
+            W[i] = _mm_add_epi32(_mm_sha256msg1_epu32(W[i - 4], W[i - 3]), _mm_alignr_epi8(W[i - 1], W[i - 2], 4));
+            W[i] = _mm_sha256msg2_epu32(W[i], W[i - 1]);
+        }
+        __m128i k = _mm_add_epi32(W[i], _mm_loadu_si128((const __m128i *)(const void *)(K + 4 * i)));
+        cdgh = _mm_sha256rnds2_epu32(cdgh, abef, k);
+        abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(k, 0x0E));
+    }
+    abef = _mm_add_epi32(abef, abef0);
+    cdgh = _mm_add_epi32(cdgh, cdgh0);
+    abcd = _mm_unpackhi_epi64(cdgh, abef);
+    efgh = _mm_unpacklo_epi64(cdgh, abef);
+    _mm_storeu_si128((__m128i *)(void *)h, _mm_shuffle_epi32(abcd, 0x1B));
+    _mm_storeu_si128((__m128i *)(void *)(h + 4), _mm_shuffle_epi32(efgh, 0x1B));
+}
+#endif
+
 static void sha256_init(sha256 *s) {
     static const uint32_t h0[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                                    0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19}; /* 5.3.3 */
     memcpy(s->h, h0, sizeof(h0));
     s->n_bytes = 0;
+    s->block_update = block_update_scalar;
+#ifdef __x86_64__
+    if (has_sha()) {
+        s->block_update = block_update_sha;
+    }
+#endif
 }
 
 static void sha256_update(sha256 *s, const uint8_t *p, size_t n) {
@@ -66,7 +123,7 @@ static void sha256_update(sha256 *s, const uint8_t *p, size_t n) {
     s->n_bytes += n;
     while (n > 0) {
         if (at == 0 && n >= 64) { /* whole blocks straight from the input */
-            block_update(s->h, p);
+            s->block_update(s->h, p);
             p += 64, n -= 64;
             continue;
         }
@@ -74,7 +131,7 @@ static void sha256_update(sha256 *s, const uint8_t *p, size_t n) {
         memcpy(s->block + at, p, k);
         p += k, n -= k, at += k;
         if (at == 64) {
-            block_update(s->h, s->block);
+            s->block_update(s->h, s->block);
             at = 0;
         }
     }

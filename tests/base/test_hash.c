@@ -46,5 +46,24 @@ static void a_missing_file_is_an_error_with_its_name(void) {
     CHECK(strstr(e.msg, "/no/such/file") != NULL);
 }
 
-FW_TEST_MAIN(T(sha256_gives_the_standards_examples), T(a_file_hashes_like_its_bytes_at_every_length_around_a_block),
+static void hardware_and_plain_rounds_agree_at_every_length(void) {
+    unsigned char buf[300];
+    char fast[65], plain[65];
+    uint32_t x = 1;
+    for (size_t i = 0; i < sizeof(buf); i++) {
+        buf[i] = (unsigned char)((x = x * 1664525u + 1013904223u) >> 24);
+    }
+    for (size_t n = 0; n < sizeof(buf); n++) {
+        unsetenv("FW_KERN");
+        fw_sha256_hex(buf, n, fast);
+        setenv("FW_KERN", "scalar", 1);
+        fw_sha256_hex(buf, n, plain);
+        CHECK(strcmp(fast, plain) == 0);
+    }
+    sha256_gives_the_standards_examples(); /* of the plain ones */
+    unsetenv("FW_KERN");
+}
+
+FW_TEST_MAIN(T(sha256_gives_the_standards_examples), T(hardware_and_plain_rounds_agree_at_every_length),
+             T(a_file_hashes_like_its_bytes_at_every_length_around_a_block),
              T(a_missing_file_is_an_error_with_its_name))
