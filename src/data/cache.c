@@ -145,6 +145,7 @@ fw_status fw_blob_open(const char *path, const char *key, int64_t n_rows, int64_
     st = FW_OK;
 done:
     if (fd >= 0) {
+        (void)flock(fd, LOCK_UN); /* by hand: the map keeps the open file, and with it the lock, alive */
         close(fd);
     }
     if (st != FW_OK) {

@@ -199,7 +199,8 @@ static fw_status one_step(run *r, double *lr, double *norm, fw_err *err) {
     }
     *lr = fw_lr_at(&sched, progress(r), r->at.step);
     FW_TRY(fw_optim_step(r->optim, r->plan, *lr, norm, err));
-    r->at.loss = isfinite(r->at.loss) ? 0.98 * r->at.loss + 0.02 * loss : loss;
+    double n = (double)r->at.step, keep = fmin(0.98, (1 + n) / (10 + n));
+    r->at.loss = isfinite(r->at.loss) ? keep * r->at.loss + (1 - keep) * loss : loss;
     r->at.step++;
     return FW_OK;
 }
@@ -235,6 +236,15 @@ static double rate(const run *r) {
     return r->part_s > 0 ? (double)((r->at.step - r->first_step) * r->cfg.batch) / r->part_s : 0;
 }
 
+static void show(const run *r, fw_progress *pr, bool by_time) {
+    char held[32] = "";
+    if (isfinite(r->held_out)) {
+        snprintf(held, sizeof held, "  held out %.4f", r->held_out);
+    }
+    fw_progress_update(pr, by_time ? (uint64_t)r->at.elapsed_s : (uint64_t)r->at.step,
+                       "step %lld  loss %.4f%s  %.0f samples/s", (long long)r->at.step, r->at.loss, held, rate(r));
+}
+
 static fw_status train_loop(run *r, fw_err *err) {
     fw_progress pr;
     const bool by_time = r->cfg.steps <= 0;
@@ -249,9 +259,7 @@ static fw_status train_loop(run *r, fw_err *err) {
         if (r->at.step % r->cfg.log_every == 0) {
             FW_TRY(fw_journal_step(r->journal, r->at.step, r->at.loss, lr, norm, rate(r), err));
         }
-        fw_progress_update(&pr, by_time ? (uint64_t)r->at.elapsed_s : (uint64_t)r->at.step,
-                           "step %lld  loss %.4f  held out %.4f  %.0f samples/s", (long long)r->at.step, r->at.loss,
-                           r->held_out, rate(r));
+        show(r, &pr, by_time);
         if (r->at.step % r->cfg.validate_every == 0) {
             FW_TRY(validate(r, err));
         }

@@ -1,0 +1,191 @@
+/* ctest: timeout=180
+ * A whole run on a tiny dataset: the loss falls, the exported policy opens and answers, a killed run ends in the same
+ * bytes, open-loop errors are what can be worked out by hand, and mistakes leave nothing half-written. */
+#include "train/loop.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "model/checkpoint.h"
+#include "tensor/safetensors.h"
+#include "train/openloop.h"
+#include "train_test.h"
+
+static const char *data(void) {
+    begin_tmp();
+    if (!fw_path_exists(in_tmp("data"))) {
+        tiny_dataset(in_tmp("data"), 0);
+        tiny_config(in_tmp("tiny.json"), "");
+    }
+    return in_tmp("data");
+}
+
+static fw_status train(const char *out, int resume, int64_t steps, fw_train_result *r, fw_err *err) {
+    static char config[512], dir[512], where[512]; /* in_tmp rotates */
+    snprintf(dir, sizeof dir, "%s", data());
+    snprintf(config, sizeof config, "%s", in_tmp("tiny.json"));
+    snprintf(where, sizeof where, "%s", in_tmp(out));
+    const char *dirs[] = {dir};
+    fw_train_opts o = {.config = config,
+                       .dirs = dirs,
+                       .n_dirs = 1,
+                       .out = where,
+                       .resume = resume,
+                       .steps = steps,
+                       .seed = -1,
+                       .threads = 2};
+    return fw_train(&o, r, err);
+}
+
+static double first_logged_loss(const char *out) {
+    char *text = NULL;
+    size_t n = 0;
+    fw_err err = {0};
+    CHECK_OK(fw_file_read(in_tmp(out), 1 << 20, &text, &n, &err), err);
+    const char *at = strstr(text, "\"loss\": ");
+    CHECK(at != NULL);
+    double v = strtod(at + 8, NULL);
+    free(text);
+    return v;
+}
+
+static void loss_falls_and_the_policy_answers(void) {
+    fw_err err = {0};
+    fw_train_result r;
+    CHECK_OK(train("run", 0, 0, &r, &err), err);
+    CHECK_INT(r.steps, 40);
+    CHECK(r.samples_per_s > 0 && isfinite(r.held_out));
+    double first = first_logged_loss("run/train/log.jsonl");
+    if (!(r.loss < 0.8 * first)) {
+        FW_FAILED("loss %.4f after 40 steps, %.4f at the first line", r.loss, first);
+    }
+    CHECK(fw_path_exists(in_tmp("run/train/curves.png")) && fw_path_exists(in_tmp("run/card.md")));
+    fw_policy *p = NULL;
+    CHECK_OK(fw_flywheel_open(in_tmp("run"), NULL, &p, &err), err);
+    static uint8_t rgb[TINY_PX * TINY_PX * 3];
+    const float state[6] = {0.4f, 0.4f, 0.4f, 0.4f, 0.4f, 0.4f};
+    float rows[8 * 5];
+    fw_obs obs = {.image = {{rgb, TINY_PX, TINY_PX}, {rgb, TINY_PX, TINY_PX}},
+                  .n_image = 2,
+                  .state = state,
+                  .n_state = 6,
+                  .instruction = "put the mug in the sink"};
+    fw_chunk chunk = {.actions = rows, .cap_horizon = 8};
+    CHECK_OK(fw_policy_infer(p, &obs, &chunk, &err), err);
+    CHECK(chunk.horizon == 8 && chunk.n_action == 5);
+    for (int i = 0; i < 40; i++) {
+        CHECK(isfinite(rows[i]));
+    }
+    fw_policy_close(p);
+}
+
+/* Start `flywheel train` and kill it as soon as its state file is there. */
+static void run_and_kill(const char *out) {
+    char config[512], dir[512], where[512], state[600];
+    snprintf(dir, sizeof dir, "%s", data());
+    snprintf(config, sizeof config, "%s", in_tmp("tiny.json"));
+    snprintf(where, sizeof where, "%s", in_tmp(out));
+    snprintf(state, sizeof state, "%s/train/state.safetensors", where);
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        execl(FW_BIN, FW_BIN, "train", "--config", config, "--data", dir, "--out", where, "--workers", "2", "--steps",
+              "200", (char *)NULL);
+        _exit(127);
+    }
+    for (int i = 0; !fw_path_exists(state); i++) {
+        CHECK(i < 60000 && waitpid(pid, NULL, WNOHANG) == 0);
+        usleep(1000);
+    }
+    CHECK(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
+}
+
+static int64_t steps_in_state(const char *out) {
+    fw_err err = {0};
+    fw_st *f = NULL;
+    char path[600];
+    snprintf(path, sizeof path, "%s/train/state.safetensors", in_tmp(out));
+    CHECK_OK(fw_st_open(path, &f, &err), err);
+    int64_t n = strtoll(fw_st_meta(f, "step"), NULL, 10);
+    fw_st_close(f);
+    return n;
+}
+
+static void same_file(const char *a, const char *b) {
+    char *x = NULL, *y = NULL;
+    size_t nx = 0, ny = 0;
+    fw_err err = {0};
+    CHECK_OK(fw_file_read(in_tmp(a), 1 << 28, &x, &nx, &err), err);
+    CHECK_OK(fw_file_read(in_tmp(b), 1 << 28, &y, &ny, &err), err);
+    CHECK_INT(nx, ny);
+    if (memcmp(x, y, nx) != 0) {
+        FW_FAILED("%s and %s differ", a, b);
+    }
+    free(x), free(y);
+}
+
+static void a_killed_run_ends_in_the_same_bytes(void) {
+    fw_err err = {0};
+    fw_train_result r;
+    run_and_kill("killed");
+    int64_t at = steps_in_state("killed");
+    CHECK(at >= 10 && at < 200 && !fw_path_exists(in_tmp("killed/model.safetensors")));
+    CHECK_OK(train("killed", 1, 200, &r, &err), err);
+    CHECK_INT(r.steps, 200);
+    CHECK_OK(train("straight", 0, 200, &r, &err), err);
+    same_file("killed/model.safetensors", "straight/model.safetensors");
+    same_file("killed/stats.json", "straight/stats.json");
+}
+
+static void mistakes_leave_nothing_behind(void) {
+    fw_err err = {0};
+    char dir[512], config[512], out[512];
+    CHECK(train("straight", 0, 5, NULL, &err) == FW_INVALID && strstr(err.msg, "--resume") != NULL);
+    snprintf(dir, sizeof dir, "%s", in_tmp("one_camera"));
+    snprintf(config, sizeof config, "%s", in_tmp("tiny.json"));
+    snprintf(out, sizeof out, "%s", in_tmp("none"));
+    tiny_dataset(dir, 1);
+    const char *dirs[] = {dir};
+    fw_train_opts o = {.config = config, .dirs = dirs, .n_dirs = 1, .out = out, .seed = -1, .threads = 1};
+    CHECK(fw_train(&o, NULL, &err) == FW_INVALID && strstr(err.msg, "wrist") != NULL);
+    CHECK(!fw_path_exists(in_tmp("none/config.json")) && !fw_path_exists(in_tmp("none/model.safetensors")));
+    o.config = FW_SOURCE_DIR "/configs/cr5.json";
+    CHECK(fw_train(&o, NULL, &err) == FW_SHAPE && strstr(err.msg, "cr5") != NULL);
+}
+
+/* The actions of the tiny dataset hardly change, so that the errors of the baselines can be worked out. */
+static void open_loop_baselines_are_what_they_should_be(void) {
+    fw_err err = {0};
+    fw_open_result r;
+    char policy[512], dir[512], plot[512];
+    snprintf(policy, sizeof policy, "%s", in_tmp("run"));
+    snprintf(dir, sizeof dir, "%s", data());
+    snprintf(plot, sizeof plot, "%s", in_tmp("open.png"));
+    fw_open_opts o = {.policy = policy, .data = dir, .to = -1, .last = 1, .plot = plot, .threads = 1};
+    CHECK_OK(fw_open_run(&o, &r, &err), err);
+    CHECK_INT(r.episodes, 1);
+    CHECK_INT(r.frames, TINY_T);
+    CHECK(isfinite(r.error) && r.error > 0 && fw_path_exists(plot));
+    /* gripper, scaled to [-1, 1]: repeat (h < 8, rows inside): wrong where t-1 is closed and t+h open; at t = 0 the mean
+     * action, half way (train actions: as many zeros as ones) */
+    double wrong = 0, rows = 0;
+    for (int t = 0; t < TINY_T; t++) {
+        for (int h = 0; h < 8 && t + h < TINY_T; h++) {
+            wrong += t == 0 ? 1.0 : t - 1 < TINY_T / 2 && t + h >= TINY_T / 2 ? 2.0 : 0.0;
+            rows += 1;
+        }
+    }
+    CHECK(fabs(r.repeat_per_dim[4] - wrong / rows) < 1e-5);
+    CHECK(fabs(r.mean_per_dim[4] - 1.0) < 1e-5);
+    double sum = 0;
+    for (int i = 0; i < 5; i++) {
+        sum += r.per_dim[i] / 5;
+    }
+    CHECK(fabs(sum - r.error) < 1e-9);
+    o = (fw_open_opts){.policy = policy, .data = dir, .from = 3, .to = 9};
+    CHECK(fw_open_run(&o, &r, &err) == FW_INVALID && strstr(err.msg, "3 to 9") != NULL);
+    end_tmp();
+}
+
+FW_TEST_MAIN(T(loss_falls_and_the_policy_answers), T(a_killed_run_ends_in_the_same_bytes),
+             T(mistakes_leave_nothing_behind), T(open_loop_baselines_are_what_they_should_be))
