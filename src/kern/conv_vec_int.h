@@ -181,7 +181,7 @@ FW_INLINE vf dw_weight(const dw_job *e, int64_t p, int64_t q, int64_t c, vm m) {
 /* 4 pixels of an output row, all channels, kw and stride known to the compiler: neighbours share their loads. x is the
  * pixel under tap (0, 0) of the first one; tap rows [p0,p1) are inside the image, `inside` has a bit for each of the
  * 3*stride + kw columns that is. */
-FW_INLINE void dw_four(const dw_job *e, const int kw, const int stride, const bool edge, const float *x, float *y,
+FW_UNFOLD void dw_four(const dw_job *e, const int kw, const int stride, const bool edge, const float *x, float *y,
                        int64_t p0, int64_t p1, uint32_t inside) {
     const int64_t n = e->d->c, row = e->d->w * n;
     for (int64_t c = 0; c < n; c += VW) {
@@ -189,20 +189,20 @@ FW_INLINE void dw_four(const dw_job *e, const int kw, const int stride, const bo
         vf b = e->bias != NULL ? v_load_m(e->bias + c, m) : v_zero(), acc[4] = {b, b, b, b};
         for (int64_t p = p0; p < p1; p++) {
             vf in[16];
-#pragma GCC unroll 16
+            FW_UNROLL(16)
             for (int col = 0; col < 3 * stride + kw; col++) {
                 in[col] = v_load_m(x + p * row + col * n + c, edge && !(inside >> col & 1u) ? none : m);
             }
-#pragma GCC unroll 8
+            FW_UNROLL(8)
             for (int q = 0; q < kw; q++) {
                 vf wt = dw_weight(e, p, q, c, m);
-#pragma GCC unroll 4
+                FW_UNROLL(4)
                 for (int u = 0; u < 4; u++) {
                     acc[u] = v_fma(wt, in[u * stride + q], acc[u]);
                 }
             }
         }
-#pragma GCC unroll 4
+        FW_UNROLL(4)
         for (int u = 0; u < 4; u++) {
             dw_store(e, y + u * n + c, acc[u], m);
         }
@@ -234,7 +234,7 @@ static uint32_t columns_inside(int64_t iw, int n_col, int64_t w) {
 }
 
 /* One output row in fours. The last four may overlap the ones before (the same values again), unless adding. */
-FW_INLINE void dw_row_fours(const dw_job *e, const int kw, const int stride, const float *x, float *y, int64_t ih,
+FW_UNFOLD void dw_row_fours(const dw_job *e, const int kw, const int stride, const float *x, float *y, int64_t ih,
                             int64_t p0, int64_t p1) {
     const fw_conv *d = e->d;
     const int n_col = 3 * stride + kw;
@@ -345,24 +345,24 @@ static void dwconv_bwd_data(const fw_conv *d, const float *dy, const float *w, f
 }
 
 /* dw of tap row p over one output row, kw taps at once in registers (kw <= 8; more: in slices). */
-FW_INLINE void dw_weight_row(const fw_conv *d, const float *x, const float *dy, float *dw, int64_t q_from,
+FW_UNFOLD void dw_weight_row(const fw_conv *d, const float *x, const float *dy, float *dw, int64_t q_from,
                              const int n_q, int64_t c, vm m) {
     vf acc[8];
-#pragma GCC unroll 8
+    FW_UNROLL(8)
     for (int q = 0; q < n_q; q++) {
         acc[q] = v_load_m(dw + (q_from + q) * d->c + c, m);
     }
     for (int64_t j = 0; j < d->ow; j++) {
         int64_t iw = j * d->stride - d->pad_left + q_from;
         vf g = v_load_m(dy + j * d->c + c, m);
-#pragma GCC unroll 8
+        FW_UNROLL(8)
         for (int q = 0; q < n_q; q++) {
             if (iw + q >= 0 && iw + q < d->w) {
                 acc[q] = v_fma(g, v_load_m(x + (iw + q) * d->c + c, m), acc[q]);
             }
         }
     }
-#pragma GCC unroll 8
+    FW_UNROLL(8)
     for (int q = 0; q < n_q; q++) {
         v_store_m(dw + (q_from + q) * d->c + c, acc[q], m);
     }

@@ -10,7 +10,7 @@
 #include "kern/kern_int.h"
 #include "kern/vec_int.h"
 
-FW_INLINE void act_fwd_all(const fw_act act, const float *x, float *y, int64_t n) {
+FW_UNFOLD void act_fwd_all(const fw_act act, const float *x, float *y, int64_t n) {
     int64_t i = 0;
     for (; i + VW <= n; i += VW) {
         v_store(y + i, v_act(act, v_load(x + i)));
@@ -27,7 +27,7 @@ static void act_fwd(fw_act act, const float *x, float *y, int64_t n){
 #undef BODY
 }
 
-FW_INLINE void act_bwd_all(const fw_act act, const float *x, const float *dy, float *dx, bool accumulate, int64_t n) {
+FW_UNFOLD void act_bwd_all(const fw_act act, const float *x, const float *dy, float *dx, bool accumulate, int64_t n) {
     for (int64_t i = 0; i < n; i += VW) {
         vm m = v_tail(n - i);
         vf g = v_mul(v_load_m(dy + i, m), v_act_grad(act, v_load_m(x + i, m)));

@@ -49,11 +49,11 @@ FW_INLINE vf finish(const tile *t, vf x, vf bias, int i, int col, vm m) {
     return t->res != NULL ? v_add(x, v_load_m(t->res + i * t->ldres + col, m)) : x;
 }
 
-FW_INLINE void micro(const int mr, const int nv, const tile *t, int64_t rs, int64_t cs, const bool loose) {
+FW_UNFOLD void micro(const int mr, const int nv, const tile *t, int64_t rs, int64_t cs, const bool loose) {
     const vm m = v_tail(t->width - (nv - 1) * VW), all = v_tail(VW), m0 = nv == 2 ? all : m;
     vf acc[MR][2];
     const float *a = t->a, *b = t->b;
-#pragma GCC unroll 16
+    FW_UNROLL(16)
     for (int i = 0; i < mr; i++) {
         acc[i][0] = v_zero();
         acc[i][1] = v_zero();
@@ -65,7 +65,7 @@ FW_INLINE void micro(const int mr, const int nv, const tile *t, int64_t rs, int6
     for (int64_t kk = t->k; kk > 0; kk--) {
         vf b0 = loose && nv == 1 ? v_load_m(b, m) : v_load(b);
         vf b1 = nv == 1 ? v_zero() : loose ? v_load_m(b + VW, m) : v_load(b + VW);
-#pragma GCC unroll 16
+        FW_UNROLL(16)
         for (int i = 0; i < mr; i++) {
             vf ai = v_set1(a[i * rs]);
             acc[i][0] = v_fma(ai, b0, acc[i][0]);
@@ -79,7 +79,7 @@ FW_INLINE void micro(const int mr, const int nv, const tile *t, int64_t rs, int6
     vf bias0 = t->bias != NULL ? v_load_m(t->bias, m0) : v_zero();
     vf bias1 = t->bias != NULL && nv == 2 ? v_load_m(t->bias + VW, m) : v_zero();
     float *c = t->c;
-#pragma GCC unroll 16
+    FW_UNROLL(16)
     for (int i = 0; i < mr; i++, c += t->ldc) {
         if (t->load_c) {
             acc[i][0] = v_add(acc[i][0], v_load_m(c, m0));
@@ -151,7 +151,7 @@ static micro_fn *const micro_table[MR][N_MODE][2] = {
 
 /* ---- epilogue of a tile that lies in c, hot in the first cache ---- */
 
-FW_INLINE void epi_row(const fw_act act, float *c, const float *bias, float *pre, const float *res, int64_t n) {
+FW_UNFOLD void epi_row(const fw_act act, float *c, const float *bias, float *pre, const float *res, int64_t n) {
     for (int64_t j = 0; j < n; j += VW) {
         vm m = v_tail(n - j);
         vf x = v_load_m(c + j, m);
@@ -184,28 +184,28 @@ static void epi_tile(const fw_epi *e, float *c, int64_t ldc, int64_t row, int64_
 
 #if defined(__AVX512F__)
 /* 16x16 transpose in registers: r[i] becomes column i. */
-FW_INLINE void transpose(vf r[16]) {
+FW_UNFOLD void transpose(vf r[16]) {
     vf t[16];
-#pragma GCC unroll 16
+    FW_UNROLL(16)
     for (int i = 0; i < 8; i++) {
         t[2 * i] = _mm512_unpacklo_ps(r[2 * i], r[2 * i + 1]);
         t[2 * i + 1] = _mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]);
     }
-#pragma GCC unroll 16
+    FW_UNROLL(16)
     for (int i = 0; i < 4; i++) {
         r[4 * i] = _mm512_shuffle_ps(t[4 * i], t[4 * i + 2], 0x44);
         r[4 * i + 1] = _mm512_shuffle_ps(t[4 * i], t[4 * i + 2], 0xEE);
         r[4 * i + 2] = _mm512_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0x44);
         r[4 * i + 3] = _mm512_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0xEE);
     }
-#pragma GCC unroll 16
+    FW_UNROLL(16)
     for (int i = 0; i < 4; i++) {
         t[i] = _mm512_shuffle_f32x4(r[i], r[4 + i], 0x88);
         t[4 + i] = _mm512_shuffle_f32x4(r[i], r[4 + i], 0xDD);
         t[8 + i] = _mm512_shuffle_f32x4(r[8 + i], r[12 + i], 0x88);
         t[12 + i] = _mm512_shuffle_f32x4(r[8 + i], r[12 + i], 0xDD);
     }
-#pragma GCC unroll 16
+    FW_UNROLL(16)
     for (int i = 0; i < 4; i++) {
         r[i] = _mm512_shuffle_f32x4(t[i], t[8 + i], 0x88);
         r[8 + i] = _mm512_shuffle_f32x4(t[i], t[8 + i], 0xDD);
@@ -215,26 +215,26 @@ FW_INLINE void transpose(vf r[16]) {
 }
 #else
 /* 8x8 transpose in registers. */
-FW_INLINE void transpose(vf r[8]) {
+FW_UNFOLD void transpose(vf r[8]) {
     vf t[8];
-#pragma GCC unroll 8
+    FW_UNROLL(8)
     for (int i = 0; i < 4; i++) {
         t[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
         t[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
     }
-#pragma GCC unroll 8
+    FW_UNROLL(8)
     for (int i = 0; i < 2; i++) {
         r[4 * i] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0x44);
         r[4 * i + 1] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0xEE);
         r[4 * i + 2] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0x44);
         r[4 * i + 3] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0xEE);
     }
-#pragma GCC unroll 8
+    FW_UNROLL(8)
     for (int i = 0; i < 4; i++) {
         t[i] = _mm256_permute2f128_ps(r[i], r[4 + i], 0x20);
         t[4 + i] = _mm256_permute2f128_ps(r[i], r[4 + i], 0x31);
     }
-#pragma GCC unroll 8
+    FW_UNROLL(8)
     for (int i = 0; i < 8; i++) {
         r[i] = t[i];
     }
@@ -247,14 +247,14 @@ static void transpose_block(float *dst, int64_t ld, const float *src, int64_t ld
     for (int64_t kk = 0; kk < k; kk += VW) {
         vm m = v_tail(k - kk);
         vf r[VW];
-#pragma GCC unroll 16
+        FW_UNROLL(16)
         for (int i = 0; i < VW; i++) {
             r[i] = i < rows ? v_load_m(src + i * lds + kk, m) : v_zero();
         }
         transpose(r);
         int64_t live = k - kk < VW ? k - kk : VW;
         if (live == VW) {
-#pragma GCC unroll 16
+            FW_UNROLL(16)
             for (int i = 0; i < VW; i++) {
                 v_store(dst + (kk + i) * ld, r[i]);
             }

@@ -199,7 +199,7 @@ static void embedding_bwd(const int32_t *ids, const float *dy, int64_t ld_dy, fl
     }
 }
 
-FW_INLINE void film_fwd_rows(const fw_act act, const float *x, const float *g, const float *h, float *y, int64_t t,
+FW_UNFOLD void film_fwd_rows(const fw_act act, const float *x, const float *g, const float *h, float *y, int64_t t,
                              int64_t c) {
     for (int64_t i = 0; i < t; i++) {
         for (int64_t j = 0; j < c; j += VW) {
@@ -219,7 +219,7 @@ static void film_fwd(const float *x, const float *gamma, const float *beta, int6
     }
 }
 
-FW_INLINE void film_bwd_rows(const fw_act act, const float *x, const float *g, const float *h, const float *dy,
+FW_UNFOLD void film_bwd_rows(const fw_act act, const float *x, const float *g, const float *h, const float *dy,
                              float *dx, float *dg, float *dh, int64_t t, int64_t c) {
     for (int64_t j = 0; j < c; j += VW) {
         vm m = v_tail(c - j);
