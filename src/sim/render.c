@@ -17,9 +17,6 @@ struct fw_renderer {
     uint8_t *rows; /* owned: a picture as OpenGL gives it, bottom row first */
 };
 
-/* Every renderer of a process shares the one display; the last one out ends it. A process draws from one thread. */
-static int n_open;
-
 static fw_status open_egl(fw_renderer *r, fw_err *err) {
     /* clang-format off */
     static const EGLint want[] = {EGL_RED_SIZE, 8, EGL_GREEN_SIZE, 8, EGL_BLUE_SIZE, 8, EGL_DEPTH_SIZE, 24,
@@ -32,7 +29,6 @@ static fw_status open_egl(fw_renderer *r, fw_err *err) {
     r->display = get != NULL ? get(EGL_PLATFORM_SURFACELESS_MESA, EGL_DEFAULT_DISPLAY, NULL) : EGL_NO_DISPLAY;
     EGLConfig config;
     EGLint n = 0;
-    n_open += r->display != EGL_NO_DISPLAY;
     if (r->display == EGL_NO_DISPLAY || !eglInitialize(r->display, NULL, NULL)) {
         return fw_fail(err, FW_IO, "EGL: no surfaceless Mesa display (apt-get install libegl1 libgl1-mesa-dri)");
     }
@@ -101,12 +97,10 @@ void sim_renderer_free(fw_renderer *r) {
         mjv_freeScene(&r->scene);
     }
     if (r->display != EGL_NO_DISPLAY) {
+        /* the display itself is the process's: others may draw on it, and Mesa leaks when it is ended */
         eglMakeCurrent(r->display, EGL_NO_SURFACE, EGL_NO_SURFACE, EGL_NO_CONTEXT);
         if (r->context != EGL_NO_CONTEXT) {
             eglDestroyContext(r->display, r->context);
-        }
-        if (--n_open == 0) {
-            eglTerminate(r->display);
         }
     }
     free(r->rows);
