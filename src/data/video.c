@@ -49,6 +49,8 @@ struct fw_video {
     AVFrame *frame;
     struct SwsContext *sws;
     int sws_w, sws_h, sws_src_w, sws_src_h, sws_src_fmt;
+    uint8_t *rows;   /* owned: the picture as libswscale leaves it */
+    int pitch;       /* bytes a row of it */
     int64_t min_pts; /* frames before it are dropped; AV_NOPTS_VALUE: none */
     int64_t shown;   /* frames returned since the last seek */
     bool draining;
@@ -136,6 +138,7 @@ void fw_video_close(fw_video *v) {
         return;
     }
     sws_freeContext(v->sws);
+    av_freep(&v->rows);
     av_frame_free(&v->frame);
     av_packet_free(&v->pkt);
     avcodec_free_context(&v->dec);
@@ -215,11 +218,20 @@ static fw_status to_rgb(fw_video *v, int h, int w, uint8_t *rgb, fw_err *err) {
         if (v->sws == NULL) {
             return fw_fail(err, FW_FORMAT, "%s: cannot scale %dx%d to %dx%d", v->path, f->width, f->height, w, h);
         }
+        v->pitch = (w * 3 + 127) / 64 * 64; /* libswscale writes in whole vectors: never into the caller's memory */
+        av_freep(&v->rows);
+        if ((v->rows = av_mallocz((size_t)v->pitch * (size_t)h)) == NULL) {
+            v->sws_w = 0;
+            return fw_fail(err, FW_NOMEM, "%s: %dx%d", v->path, w, h);
+        }
         v->sws_w = w, v->sws_h = h, v->sws_src_w = f->width, v->sws_src_h = f->height, v->sws_src_fmt = f->format;
     }
-    uint8_t *dst[4] = {rgb};
-    int pitch[4] = {w * 3};
+    uint8_t *dst[4] = {v->rows};
+    int pitch[4] = {v->pitch};
     sws_scale(v->sws, (const uint8_t *const *)f->data, f->linesize, 0, f->height, dst, pitch);
+    for (int y = 0; y < h; y++) {
+        memcpy(rgb + (size_t)y * (size_t)w * 3, v->rows + (size_t)y * (size_t)v->pitch, (size_t)w * 3);
+    }
     return FW_OK;
 }
 
