@@ -86,4 +86,61 @@ static void what_would_overwrite_or_mix_is_refused(void) {
     CHECK_INT(fw_remove_tree(root, &err), FW_OK);
 }
 
-FW_TEST_MAIN(T(result_does_not_depend_on_workers_or_interruption), T(what_would_overwrite_or_mix_is_refused))
+/* Exit code of `flywheel sim show` in a home that has this suite file (text NULL: the real home). */
+static int show(const char *suite_text, const char *out, const char *more) {
+    char cmd[1400], home[400] = "";
+    fw_err err = {FW_OK, ""};
+    if (suite_text != NULL) {
+        CHECK_INT(fw_mkdirs(in_root("suites"), &err), FW_OK);
+        CHECK_INT(fw_file_write_atomic(in_root("suites/s.json"), suite_text, strlen(suite_text), &err), FW_OK);
+        snprintf(home, sizeof home, "FLYWHEEL_HOME=%s", root);
+    }
+    snprintf(cmd, sizeof cmd, "%s %s sim show --out %s %s >%s 2>%s", home, FW_BIN, in_root(out), more, in_root("out"),
+             in_root("log"));
+    int st = system(cmd);
+    CHECK(WIFEXITED(st));
+    return WEXITSTATUS(st);
+}
+
+static void bad_suites_are_refused_in_one_line(void) {
+    fw_err err;
+    start();
+    char cmd[800];
+    snprintf(cmd, sizeof cmd, "cp -r %s/embodiments %s/", FW_SOURCE_DIR, root);
+    CHECK_INT(system(cmd), 0);
+    static const char *const bad[][2] = {
+        {"{", "s.json"},
+        {"{\"name\":\"s\",\"scene\":\"garage\"}", "garage"},
+        {"{\"scene\":\"kitchen\",\"embodiment\":\"octopus\",\"time_limit\":9,\"tasks\":[]}", "octopus"},
+        {"{\"scene\":\"kitchen\",\"embodiment\":\"panda_kitchen\",\"time_limit\":0,\"tasks\":[]}", "time_limit"},
+        {"{\"scene\":\"kitchen\",\"embodiment\":\"panda_kitchen\",\"time_limit\":9,\"tasks\":[]}", "1..16 tasks"},
+        {"{\"scene\":\"kitchen\",\"embodiment\":\"panda_kitchen\",\"time_limit\":9,\"tasks\":[{\"name\":\"juggle\"}]}",
+         "mug_in_sink"},
+        {"{\"scene\":\"kitchen\",\"embodiment\":\"panda_kitchen\",\"time_limit\":9,\"tasks\":[{\"name\":\"mug_in_"
+         "sink\","
+         "\"train\":[\"\"],\"held\":[\"x\"]}]}",
+         "train[0]"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        CHECK_INT(show(bad[i][0], "x.png", "--suite s"), 1);
+        CHECK(log_says(bad[i][1]));
+        CHECK(!fw_path_exists(in_root("x.png")));
+    }
+    CHECK_INT(fw_remove_tree(root, &err), FW_OK);
+}
+
+static void show_makes_pictures_and_videos(void) {
+    fw_err err;
+    start();
+    CHECK_INT(show(NULL, "x.png", "--task mug_in_sink --seed 3"), 0);
+    CHECK(fw_path_exists(in_root("x.png")));
+    CHECK_INT(show(NULL, "x.mp4", "--task banana_on_plate --seed 3 --json"), 0);
+    CHECK(fw_path_exists(in_root("x.mp4")));
+    CHECK_INT(show(NULL, "x.gif", ""), 2);
+    CHECK_INT(show(NULL, "y.png", "--task juggle"), 1);
+    CHECK(log_says("juggle"));
+    CHECK_INT(fw_remove_tree(root, &err), FW_OK);
+}
+
+FW_TEST_MAIN(T(result_does_not_depend_on_workers_or_interruption), T(what_would_overwrite_or_mix_is_refused),
+             T(bad_suites_are_refused_in_one_line), T(show_makes_pictures_and_videos))
