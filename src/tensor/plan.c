@@ -83,6 +83,7 @@ struct fw_plan {
     int n_step, n_forward;
     buf *buf;
     int n_buf, cap_buf;
+    bool out_of_memory;
     int *value_buf, *grad_buf; /* [n_val] of roots; -1: none */
     bool *output;              /* [n_val] of roots */
     pack_slot *pack;
@@ -175,7 +176,8 @@ static int add_buf(fw_plan *p, size_t bytes, int first, int last) {
         int cap = p->cap_buf > 0 ? 2 * p->cap_buf : 256;
         buf *more = realloc(p->buf, (size_t)cap * sizeof(buf));
         if (more == NULL) {
-            return -2;
+            p->out_of_memory = true; /* reported once, by plan_steps */
+            return -1;
         }
         p->buf = more;
         p->cap_buf = cap;
@@ -307,7 +309,7 @@ static fw_status plan_steps(fw_plan *p, const bool *needed, const unsigned *want
     for (int i = 0; i < p->n_buf; i++) {
         p->info.naive_bytes += p->buf[i].bytes;
     }
-    return FW_OK;
+    return p->out_of_memory ? fw_fail(err, FW_NOMEM, "plan: table of %d buffers", p->n_buf) : FW_OK;
 }
 
 /* ---- 5: layout ---- */
@@ -342,10 +344,11 @@ static size_t first_fit(buf *const *placed, int n, const buf *b) {
 }
 
 static fw_status lay_out(fw_plan *p, fw_err *err) {
-    buf **order = calloc((size_t)p->n_buf + 1, 2 * sizeof(*order)), **placed = order + p->n_buf;
+    buf **order = calloc((size_t)p->n_buf + 1, 2 * sizeof(*order));
     if (order == NULL) {
         return fw_fail(err, FW_NOMEM, "plan of %d buffers", p->n_buf);
     }
+    buf **placed = order + p->n_buf;
     for (int i = 0; i < p->n_buf; i++) {
         order[i] = &p->buf[i];
     }
@@ -473,7 +476,7 @@ static fw_status check_args(const fw_graph *g, bool train, const fw_val *outputs
 static fw_status build(fw_plan *p, const fw_val *outputs, int n_output, fw_err *err) {
     const fw_graph *g = p->g;
     size_t nv = (size_t)g->n_val + 1, nn = (size_t)g->n_node + 1;
-    bool *mark = calloc(nn + 3 * nv, sizeof(bool)), *leads = mark + nn + nv, *reached = leads + nv;
+    bool *mark = calloc(nn + 3 * nv, sizeof(bool)); /* needed [nn], live [nv], leads [nv], reached [nv] */
     unsigned *want = calloc(nn, sizeof(unsigned));
     p->value_buf = malloc(nv * sizeof(int));
     p->grad_buf = malloc(nv * sizeof(int));
@@ -492,6 +495,7 @@ static fw_status build(fw_plan *p, const fw_val *outputs, int n_output, fw_err *
     mark_needed(p, outputs, n_output, mark);
     if (p->train) {
         p->loss = root(p, outputs[0]);
+        bool *leads = mark + nn - 1 + nv, *reached = leads + nv;
         mark_want(p, mark, leads, want);
         drop_want(p, outputs[0], want, reached);
         if (!leads[p->loss]) {
