@@ -130,6 +130,35 @@ static void k_zero_gives_the_epilogue_of_zero(void) {
     compare(&t);
 }
 
+/* Threads may cut C where they like: every element is summed in the order of k alone, however A is read. */
+static void splitting_rows_and_columns_does_not_change_a_bit(void) {
+    const fw_kern *all[8];
+    int n_all = t_tables(all);
+    enum { M = 61, N = 150, K = 401 };
+    float *a = t_rand(M * K, -1, 1), *b = t_rand(N * K, -1, 1), *bias = t_rand(N, -1, 1);
+    for (int i = 0; i < n_all; i++) {
+        const fw_kern *kt = all[i];
+        size_t pb = kt->gemm_pack_bytes(N, K), sb = kt->gemm_scratch(M, K, false);
+        void *packed = t_scratch(pb), *scratch = t_scratch(sb);
+        float *whole = t_alloc(M * N), *parts = t_alloc(M * N);
+        kt->gemm_pack(packed, b, K, FW_NK, N, K, 0, N);
+        fw_gemm g = {
+            .m = M, .n = N, .k = K, .a = a, .lda = K, .b = packed, .c = whole, .ldc = N, .epi = {.bias = bias}};
+        kt->gemm_f32(&g, scratch);
+        for (int64_t r = 0; r < M; r += 9) {
+            for (int64_t c = 0; c < N; c += kt->gemm_nr) {
+                fw_gemm p = g;
+                p.m = M - r < 9 ? M - r : 9, p.a = a + r * K, p.c = parts + r * N;
+                p.n0 = c, p.n1 = c + kt->gemm_nr < N ? c + kt->gemm_nr : N;
+                kt->gemm_f32(&p, scratch);
+            }
+        }
+        CHECK(memcmp(whole, parts, M * N * sizeof(float)) == 0);
+        t_scratch_free(packed, pb), t_scratch_free(scratch, sb), t_free(whole, M * N), t_free(parts, M * N);
+    }
+    t_free(a, M * K), t_free(b, N * K), t_free(bias, N);
+}
+
 static void pack_bytes_refuses_overflow(void) {
     const fw_kern *all[8];
     for (int i = 0, n = t_tables(all); i < n; i++) {
@@ -140,4 +169,5 @@ static void pack_bytes_refuses_overflow(void) {
 
 FW_TEST_MAIN(T(every_tail_agrees_with_scalar), T(k_over_several_blocks_agrees_with_scalar),
              T(every_epilogue_agrees_with_scalar), T(a_block_of_columns_leaves_the_others_alone),
-             T(k_zero_gives_the_epilogue_of_zero), T(pack_bytes_refuses_overflow))
+             T(k_zero_gives_the_epilogue_of_zero), T(pack_bytes_refuses_overflow),
+             T(splitting_rows_and_columns_does_not_change_a_bit))
