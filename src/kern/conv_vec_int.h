@@ -31,6 +31,7 @@ FW_INLINE size_t round64(size_t bytes) {
     return (bytes + 63) / 64 * 64;
 }
 
+#if !defined(FW_BF16) /* half the depth at most: the scratch of fp32 is enough for both */
 static size_t conv_scratch(const fw_conv *d) {
     int64_t taps = d->kh * d->kw, kf = taps * d->c, kb = taps * d->o;
     size_t unrolled = round64((size_t)RB * (size_t)max64(kf, kb) * sizeof(float));
@@ -38,6 +39,7 @@ static size_t conv_scratch(const fw_conv *d) {
     size_t bwd = unrolled + gemm_scratch(d->h * d->w * 1024, kb, false);
     return (fwd > bwd ? fwd : bwd) + 64;
 }
+#endif
 
 static void zero(float *p, int64_t n) {
     memset(p, 0, (size_t)n * sizeof(float));
@@ -60,6 +62,7 @@ static void unroll_pixel(const fw_conv *d, const float *x, int64_t r, float *col
     }
 }
 
+#if !defined(FW_BF16)
 /* The output pixel that input row/column `in` reaches through tap t; -1: none. */
 FW_INLINE int64_t reached(int64_t in, int pad, int64_t t, int stride, int64_t n_out) {
     int64_t p = in + pad - t;
@@ -79,6 +82,7 @@ static void gather_pixel(const fw_conv *d, const float *dy, int64_t r, float *co
         }
     }
 }
+#endif
 
 /* Rows [r0, r0+m) of an epilogue. */
 static fw_epi epi_at(const fw_epi *e, int64_t r0) {
@@ -105,6 +109,7 @@ static void conv_fwd(const fw_conv *d, const float *x, const void *w, float *y, 
     }
 }
 
+#if !defined(FW_BF16) /* gradients of convolutions and depthwise layers stay in fp32 */
 static void conv_bwd_data(const fw_conv *d, const float *dy, const void *w, float *dx, bool accumulate, int64_t r0,
                           int64_t r1, void *scratch) {
     int64_t k = d->kh * d->kw * d->o, step = is_gemm(d) ? r1 - r0 : RB;
@@ -392,5 +397,6 @@ static void dwconv_bwd_weight(const fw_conv *d, const float *x, const float *dy,
         }
     }
 }
+#endif
 
 #endif /* FW_KERN_CONV_VEC_INT_H */

@@ -10,6 +10,9 @@
  *         for each MR rows      micro-kernel; after the last KC the epilogue, while the tile is still in the first cache
  *
  * Packing A costs one pass over it and pays when several panels share it; with few panels A is read where it lies.
+ * With FW_BF16 (avx512bf16): the same loops, but packing rounds both operands to bfloat16 and joins two steps of k into one
+ * 32-bit unit, which one instruction multiplies and adds in float. Everything below counts k in such units (U values).
+ *
  * Rows are dealt evenly to tiles (50 rows = 13+13+12+12, not 14+14+14+8).
  */
 #ifndef FW_KERN_GEMM_VEC_INT_H
@@ -24,6 +27,38 @@ enum { MR = 14, MC = 24 * MR };
 #else
 enum { MR = 6, MC = 56 * MR };
 #endif
+
+#if defined(FW_BF16)
+enum { U = 2 }; /* values of k in a 32-bit unit */
+FW_INLINE vf v_step(vf a, vf b, vf c) {
+    return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b);
+}
+FW_INLINE vm tail_of(int64_t n) {
+    return v_tail(n < 0 ? 0 : n);
+}
+/* n floats in a row (at most 2 VW are taken) -> VW units */
+FW_INLINE vf load_units(const float *p, int64_t n) {
+    return (vf)_mm512_cvtne2ps_pbh(n > VW ? v_load_m(p + VW, tail_of(n - VW)) : v_zero(), v_load_m(p, tail_of(n)));
+}
+/* Two rows -> their units */
+FW_INLINE vf join_rows(vf even, vf odd) {
+    __m512i lo = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(even));
+    __m512i hi = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(odd));
+    return _mm512_castsi512_ps(_mm512_or_si512(lo, _mm512_slli_epi32(hi, 16)));
+}
+#else
+enum { U = 1 };
+FW_INLINE vf v_step(vf a, vf b, vf c) {
+    return v_fma(a, b, c);
+}
+FW_INLINE vf load_units(const float *p, int64_t n) {
+    return v_load_m(p, v_tail(n));
+}
+#endif
+
+FW_INLINE int64_t units(int64_t k) {
+    return (k + U - 1) / U;
+}
 
 /* ---- micro-kernel: c[mr, nv vectors] (+)= a[mr,k] b[k,NR], and the epilogues that need no more registers ---- */
 
@@ -68,9 +103,9 @@ FW_UNFOLD void micro(const int mr, const int nv, const tile *t, int64_t rs, int6
         FW_UNROLL(16)
         for (int i = 0; i < mr; i++) {
             vf ai = v_set1(a[i * rs]);
-            acc[i][0] = v_fma(ai, b0, acc[i][0]);
+            acc[i][0] = v_step(ai, b0, acc[i][0]);
             if (nv == 2) {
-                acc[i][1] = v_fma(ai, b1, acc[i][1]);
+                acc[i][1] = v_step(ai, b1, acc[i][1]);
             }
         }
         a += cs;
@@ -97,13 +132,24 @@ FW_UNFOLD void micro(const int mr, const int nv, const tile *t, int64_t rs, int6
 }
 
 /* packed: A and B packed. direct: A where it lies. loose: B where it lies, too. */
-#define MICRO(mr)                                                                                                      \
+#define PACKED_TILE(mr)                                                                                                \
     static void packed_##mr##_1(const tile *t) {                                                                       \
         micro(mr, 1, t, 1, mr, false);                                                                                 \
     }                                                                                                                  \
     static void packed_##mr##_2(const tile *t) {                                                                       \
         micro(mr, 2, t, 1, mr, false);                                                                                 \
-    }                                                                                                                  \
+    }
+#if defined(FW_BF16)
+#define MICRO(mr) PACKED_TILE(mr)
+#define MICRO_ROW(mr)                                                                                                  \
+    {                                                                                                                  \
+        {packed_##mr##_1, packed_##mr##_2}, {NULL, NULL}, {                                                            \
+            NULL, NULL                                                                                                 \
+        }                                                                                                              \
+    }
+#else
+#define MICRO(mr)                                                                                                      \
+    PACKED_TILE(mr)                                                                                                    \
     static void direct_##mr##_1(const tile *t) {                                                                       \
         micro(mr, 1, t, t->rs, t->cs, false);                                                                          \
     }                                                                                                                  \
@@ -122,6 +168,7 @@ FW_UNFOLD void micro(const int mr, const int nv, const tile *t, int64_t rs, int6
             loose_##mr##_1, loose_##mr##_2                                                                             \
         }                                                                                                              \
     }
+#endif
 
 MICRO(1)
 MICRO(2)
@@ -241,18 +288,17 @@ FW_UNFOLD void transpose(vf r[8]) {
 }
 #endif
 
-/* dst[kk*ld + i] = src[i*lds + kk] for i < rows <= VW, kk < k. Writes whole vectors in ascending kk: each covers the
- * overhang of the one before, so dst needs VW floats of slack behind it. Lanes past `rows` are written as zeros. */
+/* dst[kk*ld + i] = unit kk of src row i, for i < rows <= VW and k values a row. Writes whole vectors in ascending kk: each
+ * covers the overhang of the one before, so dst needs VW floats of slack behind it. Lanes past `rows` become zeros. */
 static void transpose_block(float *dst, int64_t ld, const float *src, int64_t lds, int64_t rows, int64_t k) {
-    for (int64_t kk = 0; kk < k; kk += VW) {
-        vm m = v_tail(k - kk);
+    for (int64_t kk = 0; kk < units(k); kk += VW) {
         vf r[VW];
         FW_UNROLL(16)
         for (int i = 0; i < VW; i++) {
-            r[i] = i < rows ? v_load_m(src + i * lds + kk, m) : v_zero();
+            r[i] = i < rows ? load_units(src + i * lds + kk * U, k - kk * U) : v_zero();
         }
         transpose(r);
-        int64_t live = k - kk < VW ? k - kk : VW;
+        int64_t live = units(k) - kk < VW ? units(k) - kk : VW;
         if (live == VW) {
             FW_UNROLL(16)
             for (int i = 0; i < VW; i++) {
@@ -266,29 +312,40 @@ static void transpose_block(float *dst, int64_t ld, const float *src, int64_t ld
     }
 }
 
+/* dst[kk*ld + i] = unit kk of src column i, for i < w <= VW; the same overhang. */
+static void copy_block(float *dst, int64_t ld, const float *src, int64_t lds, int64_t w, int64_t k) {
+    vm m = v_tail(w);
+    for (int64_t kk = 0; kk < units(k); kk++) {
+        const float *p = src + kk * U * lds;
+#if defined(FW_BF16)
+        v_store(dst + kk * ld, join_rows(v_load_m(p, m), kk * U + 1 < k ? v_load_m(p + lds, m) : v_zero()));
+#else
+        v_store(dst + kk * ld, v_load_m(p, m));
+#endif
+    }
+}
+
 static void pack_panels(float *dst, const float *b, int64_t ldb, fw_layout layout, int64_t n, int64_t k, int64_t n0,
                         int64_t n1) {
-    if (layout == FW_KN) {
-        fw_pack_panels(dst, b, ldb, layout, n, k, n0, n1, 0, k, NR);
-        return;
-    }
     for (int64_t j = n0; j < n1; j += NR) {
         for (int half = 0; half < 2; half++) {
             int64_t col = j + half * VW, w = n - col < 0 ? 0 : n - col < VW ? n - col : VW;
-            transpose_block(dst + j * k + half * VW, NR, b + (w > 0 ? col : 0) * ldb, ldb, w, k);
+            float *p = dst + j * units(k) + half * VW;
+            if (layout == FW_NK) {
+                transpose_block(p, NR, b + (w > 0 ? col : 0) * ldb, ldb, w, k);
+            } else {
+                copy_block(p, NR, b + (w > 0 ? col : 0), ldb, w, k);
+            }
         }
     }
 }
 
 /* One tile of A: dst[kk*mr + i]. */
 static void pack_a_tile(float *dst, const float *a, int64_t lda, bool trans_a, int64_t mr, int64_t k) {
-    if (!trans_a) {
+    if (trans_a) {
+        copy_block(dst, mr, a, lda, mr, k);
+    } else {
         transpose_block(dst, mr, a, lda, mr, k);
-        return;
-    }
-    vm m = v_tail(mr);
-    for (int64_t kk = 0; kk < k; kk++) {
-        v_store(dst + kk * mr, v_load_m(a + kk * lda, m));
     }
 }
 
@@ -304,7 +361,7 @@ typedef struct block {
     int64_t k_packed;           /* depth of the packed B: >= g->k */
     int64_t ldb;                /* > 0: B is not packed, this is its row stride; A is transposed and not packed */
     int64_t row0, rows, n_tile; /* of C */
-    int64_t k0, kn;
+    int64_t k0, kn;             /* in units */
     bool pack, first, last;
     float *packed; /* tiles of A, each rows*kn floats */
 } block;
@@ -313,8 +370,9 @@ static void pack_a(const block *s) {
     const fw_gemm *g = s->g;
     for (int64_t t = 0; t < s->n_tile; t++) {
         int64_t r = deal(s->rows, s->n_tile, t), mr = deal(s->rows, s->n_tile, t + 1) - r, row = s->row0 + r;
-        const float *a = g->trans_a ? g->a + s->k0 * g->lda + row : g->a + row * g->lda + s->k0;
-        pack_a_tile(s->packed + r * s->kn, a, g->lda, g->trans_a, mr, s->kn);
+        int64_t k0 = s->k0 * U, left = g->k - k0;
+        const float *a = g->trans_a ? g->a + k0 * g->lda + row : g->a + row * g->lda + k0;
+        pack_a_tile(s->packed + r * s->kn, a, g->lda, g->trans_a, mr, left < s->kn * U ? left : s->kn * U);
     }
 }
 
@@ -328,7 +386,7 @@ static void panel(const block *s, int64_t j, int64_t width) {
     const fw_epi *e = &g->epi;
     bool heavy = is_heavy(e);
     tile t = {.k = s->kn, .rs = g->trans_a ? 1 : g->lda, .cs = g->trans_a ? g->lda : 1, .ldc = g->ldc, .width = width};
-    t.b = (const float *)g->b + (s->ldb > 0 ? s->k0 * s->ldb + j : j * s->k_packed + s->k0 * NR);
+    t.b = (const float *)g->b + (s->ldb > 0 ? s->k0 * s->ldb + j : j * units(s->k_packed) + s->k0 * NR);
     t.bs = s->ldb;
     int mode = s->ldb > 0 ? LOOSE : s->pack ? PACKED : DIRECT;
     t.load_c = !s->first || e->accumulate;
@@ -361,12 +419,12 @@ static void block_run(const block *s, int64_t n0, int64_t n1) {
 /* Several panels pay for the pass over A; so do rows that lie a multiple of 2 KiB apart, which would evict each other from
  * the same sets of the first cache, and a transposed A, which jumps a row at every step. */
 static bool worth_packing(const fw_gemm *g, int64_t n) {
-    return n > 2 * NR || (g->k >= 128 && g->lda % 512 == 0) || (g->trans_a && n > NR);
+    return U > 1 || n > 2 * NR || (g->k >= 128 && g->lda % 512 == 0) || (g->trans_a && n > NR);
 }
 
 static void gemm_blocks(const fw_gemm *g, block s) {
     int64_t n1 = g->n0 == 0 && g->n1 == 0 ? g->n : g->n1;
-    int64_t kb = g->k > 0 ? (g->k + KC - 1) / KC : 1, mb = (g->m + MC - 1) / MC;
+    int64_t depth = units(g->k), kb = depth > 0 ? (depth + KC - 1) / KC : 1, mb = (g->m + MC - 1) / MC;
     s.g = g;
     s.pack = s.ldb == 0 && worth_packing(g, n1 - g->n0);
     for (int64_t ib = 0; ib < mb; ib++) {
@@ -374,8 +432,8 @@ static void gemm_blocks(const fw_gemm *g, block s) {
         s.rows = deal(g->m, mb, ib + 1) - s.row0;
         s.n_tile = (s.rows + MR - 1) / MR;
         for (int64_t ik = 0; ik < kb; ik++) {
-            s.k0 = deal(g->k, kb, ik);
-            s.kn = deal(g->k, kb, ik + 1) - s.k0;
+            s.k0 = deal(depth, kb, ik);
+            s.kn = deal(depth, kb, ik + 1) - s.k0;
             s.first = ik == 0;
             s.last = ik == kb - 1;
             block_run(&s, g->n0, n1);
@@ -387,6 +445,7 @@ static void gemm_f32(const fw_gemm *g, void *scratch) {
     gemm_blocks(g, (block){.k_packed = g->k, .packed = scratch});
 }
 
+#if !defined(FW_BF16)
 /* With the first g->k rows of a B packed k_packed deep. */
 static void gemm_deep(const fw_gemm *g, int64_t k_packed, void *scratch) {
     gemm_blocks(g, (block){.k_packed = k_packed, .packed = scratch});
@@ -407,15 +466,16 @@ static void gemm_loose(int64_t m, int64_t n, int64_t k, const float *a, int64_t 
                  .epi = {.accumulate = true}};
     gemm_blocks(&g, (block){.ldb = ldb});
 }
+#endif
 
 static size_t gemm_scratch(int64_t m, int64_t k, bool trans_a) {
     (void)trans_a;
-    int64_t rows = m < MC ? m : MC, depth = k < KC ? k : KC;
+    int64_t rows = m < MC ? m : MC, depth = units(k) < KC ? units(k) : KC;
     return ((size_t)(rows * depth) + 2 * VW) * sizeof(float);
 }
 
 static size_t gemm_pack_bytes(int64_t n, int64_t k) {
-    return fw_pack_bytes(n, k, NR);
+    return fw_pack_bytes(n, units(k), NR);
 }
 
 static void gemm_pack(void *dst, const float *b, int64_t ldb, fw_layout layout, int64_t n, int64_t k, int64_t n0,

@@ -13,6 +13,27 @@ typedef struct gdata {
     float *a, *b, *bias, *res, *c0;
 } gdata;
 
+static bool
+    g_bf16; /* compare scalar with avx512bf16, on operands that bfloat16 holds exactly: then both agree as closely */
+
+static void round_to_bf16(float *x, int64_t n) {
+    uint16_t *half = malloc((size_t)n * sizeof(uint16_t) + 1);
+    const fw_kern *all[8];
+    CHECK(half != NULL && t_tables(all) > 0);
+    all[0]->f32_to_bf16(x, half, n);
+    all[0]->bf16_to_f32(half, x, n);
+    free(half);
+}
+
+static int tables(const fw_kern **all) {
+    int n = t_tables(all);
+    if (g_bf16) {
+        all[1] = fw_kern_find("avx512bf16");
+        n = 2;
+    }
+    return n;
+}
+
 static gdata make(const gcase *t) {
     gdata d = {0};
     d.lda = (t->trans_a ? t->m : t->k) + 3;
@@ -21,6 +42,10 @@ static gdata make(const gcase *t) {
     d.na = (t->trans_a ? t->k : t->m) * d.lda, d.nb = (t->layout == FW_NK ? t->n : t->k) * d.ldb, d.nc = t->m * d.ldc;
     d.a = t_rand(d.na, -1, 1), d.b = t_rand(d.nb, -1, 1), d.bias = t_rand(t->n, -1, 1), d.res = t_rand(d.nc, -1, 1);
     d.c0 = t_rand(d.nc, -1, 1);
+    if (g_bf16) {
+        round_to_bf16(d.a, d.na);
+        round_to_bf16(d.b, d.nb);
+    }
     return d;
 }
 
@@ -54,7 +79,7 @@ static void run(const fw_kern *kt, const gcase *t, const gdata *d, float *c, flo
 
 static void compare(const gcase *t) {
     const fw_kern *all[8];
-    int n_all = t_tables(all);
+    int n_all = tables(all);
     gdata d = make(t);
     float *want = t_copy(d.c0, d.nc), *want_pre = t_copy(d.c0, d.nc);
     run(all[0], t, &d, want, want_pre);
@@ -159,6 +184,19 @@ static void splitting_rows_and_columns_does_not_change_a_bit(void) {
     t_free(a, M * K), t_free(b, N * K), t_free(bias, N);
 }
 
+static void bf16_products_agree_on_operands_that_it_holds(void) {
+    g_bf16 = true;
+    if (fw_kern_find("avx512bf16") != NULL) {
+        every_tail_agrees_with_scalar();
+        k_over_several_blocks_agrees_with_scalar();
+        every_epilogue_agrees_with_scalar();
+        a_block_of_columns_leaves_the_others_alone();
+    } else {
+        printf("# no avx512bf16 here\n");
+    }
+    g_bf16 = false;
+}
+
 static void pack_bytes_refuses_overflow(void) {
     const fw_kern *all[8];
     for (int i = 0, n = t_tables(all); i < n; i++) {
@@ -169,5 +207,5 @@ static void pack_bytes_refuses_overflow(void) {
 
 FW_TEST_MAIN(T(every_tail_agrees_with_scalar), T(k_over_several_blocks_agrees_with_scalar),
              T(every_epilogue_agrees_with_scalar), T(a_block_of_columns_leaves_the_others_alone),
-             T(k_zero_gives_the_epilogue_of_zero), T(pack_bytes_refuses_overflow),
-             T(splitting_rows_and_columns_does_not_change_a_bit))
+             T(k_zero_gives_the_epilogue_of_zero), T(bf16_products_agree_on_operands_that_it_holds),
+             T(pack_bytes_refuses_overflow), T(splitting_rows_and_columns_does_not_change_a_bit))
