@@ -151,7 +151,7 @@ static fw_status run_episode(judge *j, int64_t e, const fw_episode *ep, fw_progr
         }
         FW_TRY(predict(j, ep, t, t % DECODE, err));
         score(j, ep, t);
-        if (j->frames == t) { /* the first episode */
+        if (j->frames == 0) { /* the first episode */
             remember(j, ep, t);
         }
         fw_progress_update(pr, (uint64_t)(j->frames + t + 1), NULL);
