@@ -56,7 +56,7 @@ static fw_status read_all(const char *dir, fw_err *err) {
     return st;
 }
 
-/* `flywheel data check` exits 1 and its JSON has a finding of this kind (and episode, frame, unless -2). */
+/* `data check` has a finding of this kind (and episode, frame, unless -2). */
 static void check_finds(const char *dir, const char *kind, int64_t ep, int64_t frame) {
     fw_findings f;
     OK(fw_dataset_check(dir, 0.0, &f, err));
@@ -70,16 +70,6 @@ static void check_finds(const char *dir, const char *kind, int64_t ep, int64_t f
                   f.n > 0 ? f.item[0].kind : "", f.n > 0 ? f.item[0].text : "");
     }
     fw_findings_clear(&f);
-    char cmd[900];
-    snprintf(cmd, sizeof(cmd), FW_BIN " data check %s --json > %s.json 2>/dev/null", dir, dir);
-    int rc = system(cmd);
-    CHECK_INT(WEXITSTATUS(rc), 1);
-    json_t *j;
-    snprintf(cmd, sizeof(cmd), "%s.json", dir);
-    OK(fw_json_load(cmd, &j, err));
-    CHECK(json_array_size(json_object_get(j, "findings")) > 0);
-    json_decref(j);
-    OK(fw_remove_tree(cmd, err));
 }
 
 static void truncate_to(const char *dir, const char *name, double share) {
@@ -340,6 +330,42 @@ static void spoil_stats(const char *dir) {
     OK(fw_json_save(file_in(dir, "meta/stats.json"), j, 4, err));
     json_decref(j);
 }
+/* The verb: exit 1 and the finding in its one JSON object; exit 0 and none when all is well; 1 and one line when it is no dataset. */
+static void the_verb_says_so(void) {
+    const char *dir = good();
+    char cmd[1300], out[600];
+    json_t *j;
+    snprintf(out, sizeof(out), "%s.json", dir);
+    for (int bad = 0; bad < 2; bad++) {
+        if (bad) {
+            rewrite(dir, DATA_FILE, put_nan_in_action);
+        }
+        snprintf(cmd, sizeof(cmd), FW_BIN " data check %s --json > %s", dir, out);
+        CHECK_INT(WEXITSTATUS(system(cmd)), bad);
+        OK(fw_json_load(out, &j, err));
+        const json_t *f = json_object_get(j, "findings"), *first = json_array_get(f, 0);
+        CHECK_INT(json_integer_value(json_object_get(j, "episodes")), 3);
+        if (bad) { /* the value, and the statistics cannot be trusted with it */
+            CHECK(strcmp(json_string_value(json_object_get(first, "kind")), "not_finite") == 0);
+            CHECK(strcmp(json_string_value(json_object_get(first, "file")), DATA_FILE) == 0);
+            CHECK_INT(json_integer_value(json_object_get(first, "episode")), 1);
+            CHECK_INT(json_integer_value(json_object_get(first, "frame")), 4);
+            CHECK(json_is_false(json_object_get(first, "repairable")));
+        } else {
+            CHECK_INT(json_array_size(f), 0);
+        }
+        json_decref(j);
+    }
+    snprintf(cmd, sizeof(cmd), FW_BIN " data info %s/nothing > %s 2>&1", dir, out);
+    CHECK_INT(WEXITSTATUS(system(cmd)), 1);
+    snprintf(cmd, sizeof(cmd), FW_BIN " data info %s --stats > %s 2>&1", dir, out);
+    CHECK_INT(WEXITSTATUS(system(cmd)), 1); /* statistics of a NaN */
+    snprintf(cmd, sizeof(cmd), FW_BIN " data check > %s 2>&1", out);
+    CHECK_INT(WEXITSTATUS(system(cmd)), 2);
+    OK(fw_remove_tree(out, err));
+    OK(fw_remove_tree(dir, err));
+}
+
 static void the_master_is_removed(void) {
     OK(fw_remove_tree(mk_dir("master"), err));
 }
@@ -352,4 +378,4 @@ static void wrong_statistics_are_found(void) {
 
 FW_TEST_MAIN(T(truncated_and_foreign_parquet), T(damaged_bytes_never_crash), T(nan_and_infinity), T(wrong_dimensions),
              T(wrong_indices_and_rows), T(short_missing_and_broken_videos), T(contradictory_or_hostile_info),
-             T(wrong_statistics_are_found), T(the_master_is_removed))
+             T(wrong_statistics_are_found), T(the_verb_says_so), T(the_master_is_removed))
