@@ -65,7 +65,7 @@ typedef struct pack_slot {
 
 typedef struct profile_row {
     const fw_op *op;
-    double s[2]; /* forward, backward */
+    double s[2], flops[2]; /* forward, backward */
     long n[2];
 } profile_row;
 #define MAX_PROFILE 48
@@ -633,6 +633,7 @@ static void profile_add(fw_plan *p, const fw_step *c, double s) {
         if (r->op == NULL || r->op == c->node->op) {
             r->op = c->node->op;
             r->s[c->backward] += s;
+            r->flops[c->backward] += r->op->flops(p->g, c->node, c->backward ? c->want : 0);
             r->n[c->backward]++;
             return;
         }
@@ -676,13 +677,15 @@ void fw_plan_profile(fw_plan *p, bool on) {
         sum += p->row[i].s[0] + p->row[i].s[1];
     }
     if (p->profiling && sum > 0) {
-        fprintf(stderr, "%-18s %10s %8s %10s %8s %6s\n", "operation", "fwd ms", "calls", "bwd ms", "calls", "%");
+        fprintf(stderr, "%-16s %9s %6s %8s %9s %6s %8s %6s\n", "operation", "fwd ms", "calls", "GFLOP/s", "bwd ms",
+                "calls", "GFLOP/s", "%");
         for (int i = 0; i < MAX_PROFILE && p->row[i].op != NULL; i++) {
             const profile_row *r = &p->row[i];
-            fprintf(stderr, "%-18s %10.2f %8ld %10.2f %8ld %6.1f\n", r->op->name, 1e3 * r->s[0], r->n[0], 1e3 * r->s[1],
-                    r->n[1], 100 * (r->s[0] + r->s[1]) / sum);
+            fprintf(stderr, "%-16s %9.2f %6ld %8.1f %9.2f %6ld %8.1f %6.1f\n", r->op->name, 1e3 * r->s[0], r->n[0],
+                    r->s[0] > 0 ? 1e-9 * r->flops[0] / r->s[0] : 0, 1e3 * r->s[1], r->n[1],
+                    r->s[1] > 0 ? 1e-9 * r->flops[1] / r->s[1] : 0, 100 * (r->s[0] + r->s[1]) / sum);
         }
-        fprintf(stderr, "%-18s %10.2f %36.1f\n%-18s %10.2f\n", "packing", 1e3 * p->pack_s, 100 * p->pack_s / sum, "sum",
+        fprintf(stderr, "%-16s %9.2f %57.1f\n%-16s %9.2f\n", "packing", 1e3 * p->pack_s, 100 * p->pack_s / sum, "sum",
                 1e3 * sum);
     }
     memset(p->row, 0, sizeof(p->row));

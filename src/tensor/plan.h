@@ -3,7 +3,11 @@
  *
  * A plan with train = true also holds the backward of its first output (a scalar loss). Training and inference are two
  * plans; a plan of another device is another kernel table. Running allocates nothing and is deterministic: the same
- * inputs, parameters, seed and thread count give the same bits.
+ * inputs, parameters, seed and run number give the same bits, on any number of threads (work is cut into blocks by shapes alone
+ * and sums are combined in the order of blocks). Another kernel table (FW_KERN) may round differently.
+ *
+ * Gradients are computed only towards parameters that were trainable when the plan was made: whoever freezes or thaws
+ * makes a new plan. A frozen tower costs no backward, and its weights are packed once.
  */
 #ifndef FW_TENSOR_PLAN_H
 #define FW_TENSOR_PLAN_H
@@ -32,7 +36,8 @@ FW_NODISCARD fw_status fw_plan_new(const fw_graph *g, const fw_plan_opts *opts, 
 void fw_plan_free(fw_plan *p);
 void fw_plan_get_info(const fw_plan *p, fw_plan_info *out);
 
-/* Memory of an input (write before a run) or an output (read after it). NULL for anything else. */
+/* Memory of an input (write before a run; it keeps its values between runs) or an output (read after it). NULL for anything
+ * else, an input that no output of this plan depends on included. */
 void *fw_plan_data(fw_plan *p, fw_val v);
 /* Forward, and backward when train. FW_INVALID for an embedding id out of range. No allocation. */
 FW_NODISCARD fw_status fw_plan_run(fw_plan *p, fw_err *err);
