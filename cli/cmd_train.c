@@ -15,6 +15,7 @@ int cmd_train(int argc, char **argv) {
         FW_ARG_STR("config", &o.config, "FILE", "what to train, and how (required)"),
         FW_ARG_LIST("data", &data, "DIR", "LeRobot datasets (required)"),
         FW_ARG_STR("out", &o.out, "DIR", "folder of the policy (required)"),
+        FW_ARG_STR("from", &o.from, "DIR", "begin with the weights and statistics of this policy"),
         FW_ARG_BOOL("resume", &o.resume, "go on with the run that was stopped there"),
         FW_ARG_INT("steps", &o.steps, 0, 100000000, "N", "stop after N steps instead of where the config says"),
         FW_ARG_F64("minutes", &o.minutes, 0, 1000000, "M", "stop after M minutes of training instead"),

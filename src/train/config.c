@@ -154,6 +154,9 @@ char *fw_train_cfg_fingerprint(const fw_train_cfg *c) {
                   "batch", (json_int_t)c->batch, "lr", c->lr, "weight_decay", c->optim.weight_decay, "clip",
                   c->optim.clip_norm, "ema", c->optim.ema_decay, "state_noise", c->state_noise, "feature_dropout",
                   c->feature_dropout, "action_dropout", c->action_dropout, "seed", (json_int_t)c->seed);
+    if (j != NULL && c->from[0] != 0) {
+        json_object_set_new(j, "from", json_string(c->from));
+    }
     char *text = j != NULL ? json_dumps(j, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
     json_decref(j);
     return text;

@@ -16,6 +16,7 @@ typedef struct fw_train_cfg {
     char name[FW_NAME_MAX];
     fw_embodiment embodiment;
     fw_flywheel_cfg policy; /* cameras bound */
+    char from[1024];        /* policy folder to begin with, its statistics too; "": from nothing (not in the file) */
     /* data */
     int64_t held_out; /* last episodes of each dataset that are never trained on; -1: one in twenty */
     /* length of a run: the schedule follows whichever end comes first; 0 = no such end, not both 0 */

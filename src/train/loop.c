@@ -55,6 +55,9 @@ static fw_status apply_opts(run *r, fw_err *err) {
     if (o->seed >= 0) {
         r->cfg.seed = (uint64_t)o->seed;
     }
+    if (o->from != NULL && snprintf(r->cfg.from, sizeof r->cfg.from, "%s", o->from) >= (int)sizeof r->cfg.from) {
+        return fw_fail(err, FW_INVALID, "--from: a path of more than %zu bytes", sizeof r->cfg.from - 1);
+    }
     if (r->cfg.steps <= 0 && r->cfg.minutes <= 0) {
         return fw_fail(err, FW_INVALID, "%s: neither 'steps' nor 'minutes' ends the run", o->config);
     }
@@ -104,6 +107,24 @@ static fw_status load_tower(fw_params *params, fw_err *err) {
     return s;
 }
 
+/* Weights of another policy, where it has them: one trained on a frozen tower lacks "tower." and gets it elsewhere. */
+static fw_status load_from(const char *dir, fw_params *params, fw_err *err) {
+    char path[1100];
+    fw_st *f = NULL;
+    fw_status s = FW_OK;
+    FW_TRY(fw_path_join(path, sizeof path, dir, "model.safetensors", err));
+    FW_TRY(fw_st_open(path, &f, err));
+    for (int i = 0; i < fw_params_count(params) && s == FW_OK; i++) {
+        fw_parameter *p = fw_params_at(params, i);
+        bool optional = strncmp(p->name, "tower.", 6) == 0 || strncmp(p->name, "pi.norm.", 8) == 0;
+        if (!optional || fw_st_find(f, p->name) != NULL) {
+            s = fw_st_read_f32(f, p->name, &p->shape, p->data, err);
+        }
+    }
+    fw_st_close(f);
+    return s;
+}
+
 static fw_status build(run *r, fw_err *err) {
     const fw_train_cfg *c = &r->cfg;
     int width = fw_proprio_width(&c->policy, &c->embodiment);
@@ -114,6 +135,9 @@ static fw_status build(run *r, fw_err *err) {
     if (c->policy.train_tower) {
         FW_TRY(load_tower(r->params, err));
         FW_TRY(fw_flywheel_set_feature_norm(r->params, &c->policy, r->data.stats, err));
+    }
+    if (c->from[0] != 0) {
+        FW_TRY(load_from(c->from, r->params, err));
     }
     FW_TRY(fw_optim_new(r->params, &c->optim, r->pool, &r->optim, err));
     fw_optim_lr_scale(r->optim, "tower.", c->tower_lr);

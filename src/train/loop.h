@@ -20,6 +20,7 @@ typedef struct fw_train_opts {
     const char *const *dirs; /* [n_dirs] datasets */
     int n_dirs;
     const char *out;
+    const char *from; /* begin with the weights and statistics of this policy; NULL: from nothing */
     bool resume;
     int64_t steps;  /* > 0: instead of the config's end */
     double minutes; /* > 0: instead of the config's end */

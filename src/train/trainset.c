@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
+#include "base/file.h"
 
 enum { STAT_FRAMES = 600 }; /* frames that feature statistics are taken from: 600 x 64 positions a channel */
 
@@ -143,10 +143,24 @@ static float *gather(const fw_trainset *ts, column what, int n) {
     return x;
 }
 
+/* Empty, or those of the policy that the run begins with: its weights mean something only under them. */
+static fw_status begin_stats(fw_trainset *ts, fw_err *err) {
+    char path[1100];
+    if (ts->cfg->from[0] == 0) {
+        return fw_stats_new(&ts->stats, err);
+    }
+    FW_TRY(fw_path_join(path, sizeof path, ts->cfg->from, "stats.json", err));
+    return fw_stats_load(path, &ts->stats, err);
+}
+
 static fw_status number_stats(fw_trainset *ts, fw_err *err) {
     static const char *const keys[] = {"observation.state", "observation.state.delta", "action"};
     for (int k = 0; k < 3; k++) {
         int n = k == COL_ACTION ? ts->cfg->embodiment.n_action : ts->cfg->embodiment.n_state;
+        fw_stat given;
+        if (fw_stats_get(ts->stats, keys[k], n, &given, NULL) == FW_OK) {
+            continue; /* of the policy that this run begins with */
+        }
         float *x = gather(ts, (column)k, n);
         fw_status s = x != NULL ? put_stats(ts->stats, keys[k], x, ts->train_frames, n, err)
                                 : fw_fail(err, FW_NOMEM, "statistics: out of memory");
@@ -197,8 +211,25 @@ static fw_status sample_features(fw_trainset *ts, int c, int64_t n, fw_vision_to
     return FW_OK;
 }
 
+/* The map of a view's tap, from the statistics. */
+static fw_status feature_map(fw_trainset *ts, int c, int t, fw_err *err) {
+    char key[FW_NAME_MAX + 32];
+    fw_stat st;
+    snprintf(key, sizeof key, "features.%s.%d", ts->cfg->policy.camera[c], ts->cfg->policy.tap[t]);
+    FW_TRY(fw_stats_get(ts->stats, key, ts->tap_channels[t], &st, err));
+    return fw_norm_make(&st, FW_NORM_MEAN_STD, NULL, &ts->feature_norm[c][t], err);
+}
+
+/* Both the statistics and the maps of view c; only the maps where the statistics are there. */
 static fw_status feature_stats(fw_trainset *ts, int c, fw_vision_tower *tower, fw_err *err) {
     const fw_flywheel_cfg *p = &ts->cfg->policy;
+    int mapped = 0;
+    while (mapped < p->n_tap && feature_map(ts, c, mapped, NULL) == FW_OK) {
+        mapped++;
+    }
+    if (mapped == p->n_tap) {
+        return FW_OK;
+    }
     int64_t n = ts->train_frames < STAT_FRAMES ? ts->train_frames : STAT_FRAMES;
     float *x[FW_TAP_MAX] = {NULL};
     fw_status s = FW_OK;
@@ -210,12 +241,10 @@ static fw_status feature_stats(fw_trainset *ts, int c, fw_vision_tower *tower, f
     s = s == FW_OK ? sample_features(ts, c, n, tower, x, err) : s;
     for (int t = 0; t < p->n_tap && s == FW_OK; t++) {
         char key[FW_NAME_MAX + 32];
-        fw_stat st;
         snprintf(key, sizeof key, "features.%s.%d", p->camera[c], p->tap[t]);
         s = put_stats(ts->stats, key, x[t], n * ts->tap_size[t] * ts->tap_size[t], ts->tap_channels[t], err);
-        if (s == FW_OK && (s = fw_stats_get(ts->stats, key, ts->tap_channels[t], &st, err)) == FW_OK) {
-            s = fw_norm_make(&st, FW_NORM_MEAN_STD, NULL, &ts->feature_norm[c][t], err);
-        }
+        fw_norm_clear(&ts->feature_norm[c][t]);
+        s = s == FW_OK ? feature_map(ts, c, t, err) : s;
     }
     for (int t = 0; t < p->n_tap; t++) {
         free(x[t]);
@@ -284,7 +313,7 @@ fw_status fw_trainset_open(const fw_train_cfg *cfg, const char *const *dirs, int
     for (int d = 0; d < n && s == FW_OK; d++) {
         s = open_data(&ts, d, dirs[d], err);
     }
-    if (s == FW_OK && (s = fw_stats_new(&ts.stats, err)) == FW_OK && (s = number_stats(&ts, err)) == FW_OK &&
+    if (s == FW_OK && (s = begin_stats(&ts, err)) == FW_OK && (s = number_stats(&ts, err)) == FW_OK &&
         (s = encode_sentences(&ts, pool, err)) == FW_OK) {
         s = see(&ts, pool, err);
     }

@@ -137,6 +137,29 @@ static void a_killed_run_ends_in_the_same_bytes(void) {
     same_file("killed/stats.json", "straight/stats.json");
 }
 
+/* A second run that begins with the first's weights starts where that one ended, under its statistics. */
+static void a_run_can_begin_with_another_policy(void) {
+    fw_err err = {0};
+    fw_train_result fresh, more;
+    char dir[512], config[512], out[512], from[512];
+    snprintf(dir, sizeof dir, "%s", data());
+    snprintf(config, sizeof config, "%s", in_tmp("tiny.json"));
+    snprintf(out, sizeof out, "%s", in_tmp("more"));
+    snprintf(from, sizeof from, "%s", in_tmp("straight"));
+    const char *dirs[] = {dir};
+    fw_train_opts o = {.config = config, .dirs = dirs, .n_dirs = 1, .out = out, .steps = 1, .seed = -1, .threads = 1};
+    CHECK_OK(fw_train(&o, &fresh, &err), err);
+    o.from = from;
+    CHECK(fw_train(&o, &more, &err) == FW_INVALID); /* begun there already */
+    snprintf(out, sizeof out, "%s", in_tmp("more2"));
+    CHECK_OK(fw_train(&o, &more, &err), err);
+    CHECK(more.loss < 0.5 * fresh.loss);
+    same_file("more2/stats.json", "straight/stats.json");
+    o.from = "/nonexistent/policy";
+    snprintf(out, sizeof out, "%s", in_tmp("more3"));
+    CHECK(fw_train(&o, &more, &err) == FW_IO && strstr(err.msg, "/nonexistent/policy") != NULL);
+}
+
 static void mistakes_leave_nothing_behind(void) {
     fw_err err = {0};
     char dir[512], config[512], out[512];
@@ -188,4 +211,5 @@ static void open_loop_baselines_are_what_they_should_be(void) {
 }
 
 FW_TEST_MAIN(T(loss_falls_and_the_policy_answers), T(a_killed_run_ends_in_the_same_bytes),
-             T(mistakes_leave_nothing_behind), T(open_loop_baselines_are_what_they_should_be))
+             T(a_run_can_begin_with_another_policy), T(mistakes_leave_nothing_behind),
+             T(open_loop_baselines_are_what_they_should_be))
