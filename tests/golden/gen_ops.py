@@ -3,8 +3,9 @@
 
   tools/golden_venv.sh && .venv-golden/bin/python tests/golden/gen_ops.py        writes tests/golden/ops.safetensors
 
-Seed 5; made with torch 2.15.0, safetensors 0.8.0 (any torch 2.x gives the same to rounding); CPU, computed in float64 and stored as float32: so the reference is exact to 6e-8 and
-the tolerance of the test (2e-5 relative to the largest value of each tensor) is all our own rounding.
+Seed 5; made with torch 2.15.0, safetensors 0.8.0 (any torch 2.x gives the same to rounding); CPU, computed in float64 and
+stored as float32: so the reference is exact to 6e-8, and the tolerance of the test (2e-5 relative to the largest value of
+each tensor) is all our own rounding.
 The file holds inputs "in.*", parameters by their names, outputs "out.*" and gradients "grad.<parameter>".
 The same network is built in tests/tensor/test_golden.c.
 """
