@@ -361,6 +361,7 @@ typedef struct block {
     int64_t k_packed;           /* depth of the packed B: >= g->k */
     int64_t ldb;                /* > 0: B is not packed, this is its row stride; A is transposed and not packed */
     int64_t row0, rows, n_tile; /* of C */
+    int64_t from;               /* first column */
     int64_t k0, kn;             /* in units */
     bool pack, first, last;
     float *packed; /* tiles of A, each rows*kn floats */
@@ -381,6 +382,15 @@ FW_INLINE bool is_heavy(const fw_epi *e) {
     return e->pre != NULL || !(e->act == FW_ACT_NONE || e->act == FW_ACT_RELU || e->act == FW_ACT_RELU6);
 }
 
+/* Ask for the rows of the next tile: each is a short stream, which the hardware notices too late. */
+static void fetch_rows(const float *a, int64_t lda, int64_t m, int64_t k) {
+    for (int64_t i = 0; i < m; i++) {
+        for (int64_t kk = 0; kk < k; kk += 16) {
+            __builtin_prefetch(a + i * lda + kk, 0, 2);
+        }
+    }
+}
+
 static void panel(const block *s, int64_t j, int64_t width) {
     const fw_gemm *g = s->g;
     const fw_epi *e = &g->epi;
@@ -399,6 +409,9 @@ static void panel(const block *s, int64_t j, int64_t width) {
         int64_t r = deal(s->rows, s->n_tile, i), mr = deal(s->rows, s->n_tile, i + 1) - r, row = s->row0 + r;
         t.a = s->pack ? s->packed + r * s->kn : g->a + row * t.rs + s->k0 * t.cs;
         t.c = g->c + row * g->ldc + j;
+        if (mode == DIRECT && j == s->from && !g->trans_a) {
+            fetch_rows(g->a + (row + mr) * g->lda + s->k0, g->lda, i + 1 < s->n_tile ? mr : 0, s->kn);
+        }
         t.res = t.finish && e->residual != NULL ? e->residual + row * e->ld_residual + j : NULL;
         micro_table[mr - 1][mode][width > VW](&t);
         if (s->last && heavy) {
@@ -426,6 +439,7 @@ static void gemm_blocks(const fw_gemm *g, block s) {
     int64_t n1 = g->n0 == 0 && g->n1 == 0 ? g->n : g->n1;
     int64_t depth = units(g->k), kb = depth > 0 ? (depth + KC - 1) / KC : 1, mb = (g->m + MC - 1) / MC;
     s.g = g;
+    s.from = g->n0;
     s.pack = s.ldb == 0 && worth_packing(g, n1 - g->n0);
     for (int64_t ib = 0; ib < mb; ib++) {
         s.row0 = deal(g->m, mb, ib);
