@@ -351,8 +351,20 @@ static fw_status write_meta(merge *m, fw_err *err) {
     return store_write_info(m->out, m->info, m->episodes, m->frames, m->n_tasks, err);
 }
 
+/* Nothing is there, or an empty folder, which the rename replaces. */
+static bool free_place(const char *path) {
+    char **names = NULL;
+    size_t n = 0;
+    if (!fw_path_exists(path)) {
+        return true;
+    }
+    bool empty = fw_path_is_dir(path) && fw_list_dir(path, &names, &n, NULL) == FW_OK && n == 0;
+    fw_names_free(names, n);
+    return empty;
+}
+
 fw_status fw_dataset_merge(const char *const *dirs, int n, const char *out, fw_err *err) {
-    char tmp[STORE_PATH];
+    char tmp[STORE_PATH], place[STORE_PATH]; /* place: out without a slash at its end */
     merge m = {.out = tmp};
     fw_dataset **ds = calloc((size_t)n + 1, sizeof(*ds));
     fw_status st = FW_OK;
@@ -360,11 +372,16 @@ fw_status fw_dataset_merge(const char *const *dirs, int n, const char *out, fw_e
         st = fw_fail(err, FW_INVALID, "%s: nothing to merge", out);
         goto done;
     }
-    if (snprintf(tmp, sizeof(tmp), "%s.merging", out) >= (int)sizeof(tmp)) {
+    size_t length = strlen(out);
+    while (length > 1 && out[length - 1] == '/') {
+        length--;
+    }
+    if (snprintf(place, sizeof(place), "%.*s", (int)length, out) >= (int)sizeof(place) ||
+        snprintf(tmp, sizeof(tmp), "%s.merging", place) >= (int)sizeof(tmp)) {
         st = fw_fail(err, FW_INVALID, "%s: path too long", out);
         goto done;
     }
-    if (fw_path_exists(out) && (rmdir(out) != 0)) { /* an empty folder may be there */
+    if (!free_place(place)) {
         st = fw_fail(err, FW_INVALID, "%s: is there already", out);
         goto done;
     }
@@ -381,7 +398,7 @@ fw_status fw_dataset_merge(const char *const *dirs, int n, const char *out, fw_e
         st = merge_source(&m, ds[i], err);
     }
     st = st == FW_OK ? write_meta(&m, err) : st;
-    st = st == FW_OK ? store_move(tmp, out, err) : st;
+    st = st == FW_OK ? store_move(tmp, place, err) : st;
     if (st != FW_OK) {
         (void)!fw_remove_tree(tmp, NULL);
     }

@@ -357,7 +357,12 @@ fw_status store_file(const char *dir, const char *kind, int64_t file, char out[S
 fw_status store_move(const char *from, const char *to, fw_err *err) {
     char folder[STORE_PATH];
     snprintf(folder, sizeof(folder), "%s", to);
-    *strrchr(folder, '/') = 0;
+    char *name = strrchr(folder, '/');
+    if (name == NULL) {
+        snprintf(folder, sizeof(folder), ".");
+    } else {
+        name[name == folder] = 0; /* "/out" lies in "/" */
+    }
     FW_TRY(fw_mkdirs(folder, err));
     if (rename(from, to) != 0) {
         return fw_fail(err, FW_IO, "%s: rename to %s: %s", from, to, strerror(errno));

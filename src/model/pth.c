@@ -178,10 +178,11 @@ static fw_status take_uint(machine *m, size_t bytes, uint64_t *out) {
 
 static fw_status take_line(machine *m, const uint8_t **s, size_t *n) {
     const uint8_t *p = m->data + m->at, *e = memchr(p, '\n', m->end - m->at);
+    *s = p; /* an empty name after an error, so that it is never undefined */
+    *n = 0;
     if (e == NULL) {
         return FAIL(m, "%s: byte %zu: a name without an end", m->where, m->at);
     }
-    *s = p;
     *n = (size_t)(e - p);
     m->at += *n + 1;
     return FW_OK;

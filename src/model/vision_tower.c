@@ -159,7 +159,7 @@ fw_status fw_vision_tower_open(const char *path, const fw_vision_opts *opts, fw_
     if (st == FW_OK) {
         st = fw_params_load(params, path, true, err);
     }
-    if (st == FW_OK) {
+    if (st == FW_OK && t != NULL) { /* never NULL here, which gcc -O3 cannot know */
         st = effnet_read_sha(path, t->sha256, err);
     }
     if (st == FW_OK) {

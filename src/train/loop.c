@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -351,6 +352,14 @@ static fw_status run_all(run *r, fw_err *err) {
     return export_policy(r, err);
 }
 
+/* A run that failed before its first checkpoint leaves no folders. */
+static void remove_if_empty(const char *out) {
+    char dir[1024];
+    if (fw_path_join(dir, sizeof dir, out, "train", NULL) == FW_OK && rmdir(dir) == 0) {
+        (void)!rmdir(out);
+    }
+}
+
 fw_status fw_train(const fw_train_opts *opts, fw_train_result *out, fw_err *err) {
     run r = {.opts = opts};
     struct sigaction old_int, old_term, act = {.sa_handler = on_signal};
@@ -360,6 +369,9 @@ fw_status fw_train(const fw_train_opts *opts, fw_train_result *out, fw_err *err)
     fw_status s = run_all(&r, err);
     sigaction(SIGINT, &old_int, NULL);
     sigaction(SIGTERM, &old_term, NULL);
+    if (s != FW_OK) {
+        remove_if_empty(opts->out);
+    }
     if (s == FW_OK && out != NULL) {
         *out = (fw_train_result){r.at.step, r.cfg.batch, r.at.elapsed_s, rate(&r), r.at.loss, r.held_out};
     }

@@ -220,6 +220,33 @@ static void merging_keeps_every_row_and_frame(void) {
     OK(fw_remove_tree(out, err));
 }
 
+/* "out", "out/" and an empty folder are places too; a mistake leaves the empty folder where it is. */
+static void merging_takes_any_way_to_write_a_path(void) {
+    char from[600], old[600];
+    snprintf(from, sizeof(from), "%s", mk_dir("p_a"));
+    mk_dataset(from, 0, 1);
+    const char *dirs[] = {from, "/no/such/dataset"};
+    const int64_t want[] = {0};
+    CHECK(getcwd(old, sizeof(old)) != NULL && chdir(P_tmpdir) == 0);
+    char name[64], slash[80];
+    snprintf(name, sizeof(name), "fw_merge_%d", (int)getpid());
+    snprintf(slash, sizeof(slash), "%s/", name);
+    OK(fw_dataset_merge(dirs, 1, name, err));
+    check_dataset(name, want, 1);
+    OK(fw_remove_tree(name, err));
+    OK(fw_dataset_merge(dirs, 1, slash, err));
+    check_dataset(name, want, 1);
+    OK(fw_remove_tree(name, err));
+    OK(fw_mkdirs(name, err));
+    FAILS(fw_dataset_merge(dirs, 2, name, err), FW_IO, "/no/such/dataset");
+    CHECK(fw_path_is_dir(name));
+    OK(fw_dataset_merge(dirs, 1, name, err));
+    check_dataset(name, want, 1);
+    OK(fw_remove_tree(name, err));
+    CHECK(chdir(old) == 0);
+    OK(fw_remove_tree(from, err));
+}
+
 static void merging_refuses_other_robots(void) {
     const char *a = mk_dir("r_a"), *b = mk_dir("r_b"), *out = mk_dir("r_out");
     fw_writer_desc d = mk_desc();
@@ -270,4 +297,4 @@ FW_TEST_MAIN(T(what_is_written_reads_back), T(writing_again_continues), T(two_wr
              T(a_foreign_folder_is_left_alone), T(bad_values_are_refused_and_nothing_is_written),
              T(a_killed_writer_leaves_what_was_sealed), T(files_that_were_never_counted_are_replaced),
              T(a_full_disk_is_an_error_and_leaves_what_was_sealed), T(merging_keeps_every_row_and_frame),
-             T(merging_refuses_other_robots), T(statistics_are_exact))
+             T(merging_takes_any_way_to_write_a_path), T(merging_refuses_other_robots), T(statistics_are_exact))
