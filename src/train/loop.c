@@ -297,6 +297,18 @@ static fw_status train_loop(run *r, fw_err *err) {
     return FW_OK;
 }
 
+/* Signals are caught only here: before it, what was computed is in the cache and dying is fine. */
+static fw_status train_until_stopped(run *r, fw_err *err) {
+    struct sigaction old_int, old_term, act = {.sa_handler = on_signal};
+    stop_asked = 0;
+    sigaction(SIGINT, &act, &old_int);
+    sigaction(SIGTERM, &act, &old_term);
+    fw_status s = train_loop(r, err);
+    sigaction(SIGINT, &old_int, NULL);
+    sigaction(SIGTERM, &old_term, NULL);
+    return s;
+}
+
 /* ---- the result ---- */
 
 static void write_card(const run *r, FILE *f) {
@@ -340,7 +352,7 @@ static fw_status export_policy(run *r, fw_err *err) {
 static fw_status run_all(run *r, fw_err *err) {
     FW_TRY(open_run(r, err));
     announce(r);
-    FW_TRY(train_loop(r, err));
+    FW_TRY(train_until_stopped(r, err));
     if (stop_asked) {
         FW_TRY(save_state(r, err));
         return fw_fail(err, FW_CLOSED, "stopped after step %lld; the same command with --resume goes on",
@@ -362,13 +374,7 @@ static void remove_if_empty(const char *out) {
 
 fw_status fw_train(const fw_train_opts *opts, fw_train_result *out, fw_err *err) {
     run r = {.opts = opts};
-    struct sigaction old_int, old_term, act = {.sa_handler = on_signal};
-    stop_asked = 0;
-    sigaction(SIGINT, &act, &old_int);
-    sigaction(SIGTERM, &act, &old_term);
     fw_status s = run_all(&r, err);
-    sigaction(SIGINT, &old_int, NULL);
-    sigaction(SIGTERM, &old_term, NULL);
     if (s != FW_OK) {
         remove_if_empty(opts->out);
     }

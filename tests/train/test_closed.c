@@ -53,6 +53,9 @@ static void mistakes_are_named(void) {
     CHECK(fw_closed_run(&o, &r, &err) != FW_OK && strstr(err.msg, "nowhere") != NULL);
     o = (fw_closed_opts){.suite = "kitchen3", .episodes = 1, .policy = "/nonexistent/policy", .workers = 1};
     CHECK(fw_closed_run(&o, &r, &err) != FW_OK && strstr(err.msg, "/nonexistent/policy") != NULL);
+    o.policy = FW_SOURCE_DIR "/models/cr5"; /* of another robot */
+    CHECK(fw_closed_run(&o, &r, &err) == FW_INVALID && strstr(err.msg, "cr5") != NULL &&
+          strstr(err.msg, "panda_kitchen") != NULL);
     o = (fw_closed_opts){.suite = "kitchen3", .episodes = 0};
     CHECK(fw_closed_run(&o, &r, &err) == FW_INVALID);
 }
