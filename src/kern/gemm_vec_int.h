@@ -23,9 +23,9 @@
 
 enum { NR = 2 * VW, KC = 384 };
 #if defined(__AVX512F__)
-enum { MR = 14, MC = 24 * MR };
+enum { MR = 14, MC = 24 * MR, PACK_K = 24 }; /* A is not worth packing below */
 #else
-enum { MR = 6, MC = 56 * MR };
+enum { MR = 6, MC = 56 * MR, PACK_K = 96 };
 #endif
 
 #if defined(FW_BF16)
@@ -432,7 +432,7 @@ static void block_run(const block *s, int64_t n0, int64_t n1) {
 /* Several panels pay for the pass over A; so do rows that lie a multiple of 2 KiB apart, which would evict each other from
  * the same sets of the first cache, and a transposed A, which jumps a row at every step. */
 static bool worth_packing(const fw_gemm *g, int64_t n) {
-    return U > 1 || n > 2 * NR || (g->k >= 128 && g->lda % 512 == 0) || (g->trans_a && n > NR);
+    return U > 1 || (n > 2 * NR && g->k >= PACK_K) || (g->k >= 128 && g->lda % 512 == 0) || (g->trans_a && n > NR);
 }
 
 static void gemm_blocks(const fw_gemm *g, block s) {
