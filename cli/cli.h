@@ -40,8 +40,9 @@ FW_VERBS(X)
 #undef X
 
 /* Run the verb named by argv[1] with the rest, or print the table (--help), or name the nearest verb and return 2.
- * prog: "flywheel" or "flywheel sim"; what: a line about it. */
-int cli_dispatch(const char *prog, const char *what, const fw_verb *verbs, size_t n_verbs, int argc, char **argv);
+ * prog: "flywheel" or "flywheel sim"; example: what its --help begins with; what: a line about it. */
+int cli_dispatch(const char *prog, const char *example, const char *what, const fw_verb *verbs, size_t n_verbs,
+                 int argc, char **argv);
 /* Print `result` (consumed; NULL: out of memory) as one line on stdout. Returns the exit code, 1 when stdout is gone. */
 int cli_json(json_t *result);
 /* The one line of a failure on stderr. Returns 1. */

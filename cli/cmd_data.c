@@ -292,5 +292,6 @@ int cmd_data(int argc, char **argv) {
         {"check", "what is wrong with it", data_check},
         {"merge", "several datasets into one", data_merge},
     };
-    return cli_dispatch("flywheel data", "datasets", verbs, sizeof(verbs) / sizeof(*verbs), argc, argv);
+    return cli_dispatch("flywheel data", "flywheel data info datasets/banana --stats", "datasets", verbs,
+                        sizeof(verbs) / sizeof(*verbs), argc, argv);
 }

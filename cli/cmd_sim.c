@@ -325,8 +325,8 @@ static int sim_make(int argc, char **argv) {
     fw_status st = fw_env_open(m.suite, &(fw_env_opts){.render = false}, &env, &err);
     st = st != FW_OK ? st : fw_demo_new(env, &d, &err);
     st = st != FW_OK ? st : open_writer(&m, fw_env_embodiment(env), &w, &err);
+    int64_t had = w != NULL ? fw_writer_episodes(w) : 0;
     st = st != FW_OK ? st : check_recipe(&m, &err);
-    int64_t had = st == FW_OK ? fw_writer_episodes(w) : 0;
     st = st != FW_OK ? st : run_make(&m, w, d, fw_env_n_task(env), &err);
     int64_t kept = w != NULL ? fw_writer_episodes(w) : 0, frames = w != NULL ? fw_writer_frames(w) : 0;
     if (st == FW_OK) {
@@ -464,5 +464,6 @@ static int sim_show(int argc, char **argv) {
 int cmd_sim(int argc, char **argv) {
     static const fw_verb verbs[] = {{"make", "demonstrations of a suite, as a dataset", sim_make},
                                     {"show", "a picture of a scene, or a video of the expert in it", sim_show}};
-    return cli_dispatch("flywheel sim", "the simulated kitchen", verbs, sizeof verbs / sizeof *verbs, argc, argv);
+    return cli_dispatch("flywheel sim", "flywheel sim make --episodes 300 --seed 1 --out out/k3",
+                        "the simulated kitchen", verbs, sizeof verbs / sizeof *verbs, argc, argv);
 }

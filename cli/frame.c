@@ -9,22 +9,24 @@
 
 #define VERBS_MAX 64
 
-static void print_verbs(FILE *f, const char *prog, const char *what, const fw_verb *verbs, size_t n) {
-    fprintf(f, "%s VERB [ARGUMENTS]: %s\n\n", prog, what);
+static void print_verbs(FILE *f, const char *prog, const char *example, const char *what, const fw_verb *verbs,
+                        size_t n) {
+    fprintf(f, "example:\n  %s\n\n%s VERB [ARGUMENTS]: %s\n\n", example, prog, what);
     for (size_t i = 0; i < n; i++) {
         fprintf(f, "  %-10s %s\n", verbs[i].name, verbs[i].help);
     }
     fprintf(f, "\n%s VERB --help begins with an example. Exit codes: 0 done, 1 failed, 2 usage.\n", prog);
 }
 
-int cli_dispatch(const char *prog, const char *what, const fw_verb *verbs, size_t n_verbs, int argc, char **argv) {
+int cli_dispatch(const char *prog, const char *example, const char *what, const fw_verb *verbs, size_t n_verbs,
+                 int argc, char **argv) {
     const char *names[VERBS_MAX];
     if (argc < 2) {
-        print_verbs(stderr, prog, what, verbs, n_verbs);
+        print_verbs(stderr, prog, example, what, verbs, n_verbs);
         return 2;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
-        print_verbs(stdout, prog, what, verbs, n_verbs);
+        print_verbs(stdout, prog, example, what, verbs, n_verbs);
         return 0;
     }
     for (size_t i = 0; i < n_verbs; i++) {

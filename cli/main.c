@@ -1,4 +1,9 @@
 /* main.c - the program: one verb a job, each in its own cmd_<verb>.c, listed in cli.h */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
 #include "cli.h"
 
 static const fw_verb verbs[] = {
@@ -8,6 +13,12 @@ static const fw_verb verbs[] = {
 };
 
 int main(int argc, char **argv) {
-    return cli_dispatch("flywheel", "one general policy for any robot, and the loop that makes it better", verbs,
-                        sizeof(verbs) / sizeof(*verbs), argc, argv);
+    int code = cli_dispatch("flywheel", "flywheel demo \"put the mug in the sink\"",
+                            "one general policy for any robot, and the loop that makes it better", verbs,
+                            sizeof(verbs) / sizeof(*verbs), argc, argv);
+    if (fflush(stdout) != 0 || ferror(stdout)) { /* a result that nobody got is no result */
+        fw_error("stdout: cannot write: %s", strerror(errno));
+        return code != 0 ? code : 1;
+    }
+    return code;
 }

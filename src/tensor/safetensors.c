@@ -378,8 +378,8 @@ static fw_status check_fit(fw_params *p, const fw_st *s, bool allow_extra, fw_er
         const fw_parameter *q = fw_params_at(p, i);
         const fw_st_tensor *t = fw_st_find(s, q->name);
         if (t == NULL || !fw_shape_eq(&t->shape, &q->shape) || !is_float(t->dtype)) {
-            return fw_fail(err, FW_SHAPE, "%s: tensor '%s' is %s %s, a float %s wanted", s->where, q->name,
-                           t == NULL ? "missing" : fw_dtype_name(t->dtype),
+            return fw_fail(err, FW_SHAPE, "%s: tensor '%s' is %s%s%s, a float %s wanted", s->where, q->name,
+                           t == NULL ? "missing" : fw_dtype_name(t->dtype), t == NULL ? "" : " ",
                            t == NULL ? "" : fw_shape_str(&t->shape, have, sizeof(have)),
                            fw_shape_str(&q->shape, want, sizeof(want)));
         }

@@ -46,7 +46,10 @@ static fw_status open_policy(judge *j, fw_err *err) {
     FW_TRY(fw_path_join(path, sizeof path, j->opts->policy, "stats.json", err));
     FW_TRY(fw_stats_load(path, &j->stats, err));
     j->n = j->meta.embodiment.n_action;
-    FW_TRY(fw_stats_get(j->stats, "action", j->n, &st, err));
+    fw_status got = fw_stats_get(j->stats, "action", j->n, &st, err);
+    if (got != FW_OK) {
+        return fw_fail_in(err, got, "%s", path);
+    }
     FW_TRY(fw_norm_dims(&st, j->meta.embodiment.action, j->n, &j->norm, err));
     j->mean = st.mean;
     FW_TRY(fw_flywheel_open(j->opts->policy, &fo, &j->policy, err));
