@@ -1,0 +1,36 @@
+#!/bin/sh
+# reproduce.sh NAME OUT [DATASET] - the weights of models/NAME, from nothing (kitchen3) or from a dataset (cr5).
+#
+#   tools/reproduce.sh kitchen3 out/kitchen3
+#   tools/reproduce.sh cr5 out/cr5 PATH/TO/cr5_banana_plate
+#
+# Every step resumes: run it again after an interruption. The folder that training writes is what ships in models/NAME.
+set -e
+cd "$(dirname "$0")/.."
+name=${1:-} out=${2:-} dataset=${3:-}
+[ -n "$name" ] && [ -n "$out" ] || { sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+make -s all
+fw=bin/flywheel
+start=$(date +%s)
+case $name in
+kitchen3)
+    dataset=$out/data
+    [ -f "$dataset/meta/info.json" ] && resume=--resume || resume=
+    $fw sim make --suite kitchen3 --episodes 1500 --seed 1 --out "$dataset" $resume
+    ;;
+cr5)
+    [ -n "$dataset" ] || { echo "reproduce: cr5 is trained on recordings: give their folder as the third argument" >&2; exit 2; }
+    ;;
+*)
+    echo "reproduce: no recipe called '$name': kitchen3 or cr5" >&2
+    exit 2
+    ;;
+esac
+[ -d "$out/model/train" ] && resume=--resume || resume=
+$fw train --config "configs/$name.json" --data "$dataset" --out "$out/model" $resume
+if [ "$name" = kitchen3 ]; then
+    $fw eval --policy "$out/model" --suite kitchen3 --episodes 100 --seed 100000
+else
+    $fw eval --policy "$out/model" --data "$dataset" --last 8
+fi
+echo "reproduce: $(($(date +%s) - start)) s; weights in $out/model" >&2
