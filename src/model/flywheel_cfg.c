@@ -72,17 +72,21 @@ static fw_status parse_ints(const json_t *obj, const char *where, const int_key 
 }
 
 /* A word out of two, as 0 or 1. */
-static fw_status parse_choice(const json_t *obj, const char *key, const char *where, const char *const names[2],
-                              int *out, fw_err *err) {
+/* names: ends with NULL; *out: index of the default, then of the choice. */
+static fw_status parse_choice(const json_t *obj, const char *key, const char *where, const char *const *names, int *out,
+                              fw_err *err) {
     const char *s = NULL;
+    char all[96] = "";
     FW_TRY(fw_json_str_or(obj, key, where, names[*out], &s, err));
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; names[i] != NULL; i++) {
         if (strcmp(s, names[i]) == 0) {
             *out = i;
             return FW_OK;
         }
+        size_t n = strlen(all);
+        snprintf(all + n, sizeof(all) - n, "%s'%s'", i == 0 ? "" : " or ", names[i]);
     }
-    return fw_fail(err, FW_FORMAT, "%s: '%s' is '%s', wanted '%s' or '%s'", where, key, s, names[0], names[1]);
+    return fw_fail(err, FW_FORMAT, "%s: '%s' is '%s', wanted %s", where, key, s, all);
 }
 
 static fw_status parse_name(const json_t *obj, const char *key, const char *where, const char *only, fw_err *err) {
@@ -155,9 +159,9 @@ static fw_status parse_cameras(const json_t *obj, const char *where, fw_flywheel
     return FW_OK;
 }
 
-static const char *const trunk_names[2] = {"keypoint", "transformer"};
-static const char *const head_names[2] = {"l1", "flow"};
-static const char *const pool_names[2] = {"mean", "tokens"};
+static const char *const trunk_names[] = {"keypoint", "transformer", NULL};
+static const char *const head_names[] = {"l1", "flow", "l1_mse", NULL};
+static const char *const pool_names[] = {"mean", "tokens", NULL};
 
 static fw_status parse_vision(const json_t *v, const char *where, fw_flywheel_cfg *cfg, fw_err *err) {
     FW_TRY(parse_name(v, "tower", where, "efficientnet_lite0", err));

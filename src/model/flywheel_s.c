@@ -191,8 +191,13 @@ static void flow_infer(builder *b, const void *trunk, velocity_fn velocity) {
 
 static void regress(builder *b, fw_val pred) {
     b->io->pred = pred;
-    if (b->train) {
-        b->io->loss = fw_l1_loss(b->g, pred, b->io->target, b->io->weight);
+    if (!b->train) {
+        return;
+    }
+    b->io->loss = fw_l1_loss(b->g, pred, b->io->target, b->io->weight);
+    if (b->cfg->head == FW_HEAD_L1_MSE) {
+        fw_val square = fw_mse_loss(b->g, pred, b->io->target, b->io->weight);
+        b->io->loss = fw_add(b->g, b->io->loss, fw_scale(b->g, square, 0.5f));
     }
 }
 

@@ -16,8 +16,10 @@
  * FiLM, ReLU. Two FiLMs, because one must pick the object that the words name before the next reads where it is. trunk
  * "keypoint": 1x1 conv -> spatial softmax (arXiv 1504.00702) + mean-pooled features, then an MLP with state and words;
  *           "transformer": learnt queries, one a row of the chunk, cross-attend to feature, word and state tokens.
- *   head    "l1": regression of the chunk (median of the demonstrations); "flow": flow matching (arXiv 2210.02747),
- * Euler steps. All values at the border are normalised: features per channel, state and actions per dimension
+ *   head    "l1": regression of the chunk (median of the demonstrations); "l1_mse": |e| + e^2/2, for actions that are
+ *           mostly zero (a wrist turn): the median of those is zero whatever the picture says, and plain L1 stays there;
+ *           "flow": flow matching (arXiv 2210.02747), Euler steps.
+ * All values at the border are normalised: features per channel, state and actions per dimension
  * (normalize.h).
  */
 #ifndef FW_MODEL_FLYWHEEL_S_H
@@ -34,7 +36,7 @@
 #define FW_HORIZON_MAX 64
 
 typedef enum fw_trunk_kind { FW_TRUNK_KEYPOINT, FW_TRUNK_TRANSFORMER } fw_trunk_kind;
-typedef enum fw_head_kind { FW_HEAD_L1, FW_HEAD_FLOW } fw_head_kind;
+typedef enum fw_head_kind { FW_HEAD_L1, FW_HEAD_FLOW, FW_HEAD_L1_MSE } fw_head_kind;
 
 typedef struct fw_flywheel_cfg {
     /* vision */

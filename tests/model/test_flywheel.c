@@ -109,20 +109,20 @@ static float run(net *n) {
     return n->io.loss != FW_NONE ? *(float *)fw_plan_data(n->plan, n->io.loss) : 0.0f;
 }
 
-static const char *const trunks[] = {"keypoint", "transformer"}, *const heads[] = {"l1", "flow"},
+static const char *const trunks[] = {"keypoint", "transformer"}, *const heads[] = {"l1", "flow", "l1_mse"},
                          *const pools[] = {"mean", "tokens"}, *const taps[] = {"[10]", "[4, 10]"};
 
 static void config_survives_json(void) {
-    for (int i = 0; i < 16; i++) {
+    for (int i = 0; i < 24; i++) {
         fw_err err = {0};
-        fw_flywheel_cfg a = small(trunks[i & 1], heads[i >> 1 & 1], pools[i >> 2 & 1], taps[i >> 3]), b;
+        fw_flywheel_cfg a = small(trunks[i & 1], heads[i / 2 % 3], pools[i / 6 % 2], taps[i / 12]), b;
         json_t *j = fw_flywheel_cfg_json(&a), *k = NULL;
         CHECK_OK(fw_flywheel_cfg_parse(j, "test", &b, &err), err);
         k = fw_flywheel_cfg_json(&b);
         CHECK(json_equal(j, k));
         CHECK_INT(b.trunk, i & 1);
-        CHECK_INT(b.head, i >> 1 & 1);
-        CHECK_INT(b.text_tokens, i >> 2 & 1);
+        CHECK_INT(b.head, i / 2 % 3);
+        CHECK_INT(b.text_tokens, i / 6 % 2);
         CHECK_INT(b.n_tap, 1 + (i >> 3));
         CHECK_INT(b.hidden, 32);
         json_decref(j);
@@ -199,8 +199,8 @@ static bool may_be_dead(const char *name) {
 }
 
 static void every_combination_learns_with_all_its_parameters(void) {
-    for (int i = 0; i < 16; i++) {
-        fw_flywheel_cfg cfg = small(trunks[i & 1], heads[i >> 1 & 1], pools[i >> 2 & 1], taps[i >> 3]);
+    for (int i = 0; i < 24; i++) {
+        fw_flywheel_cfg cfg = small(trunks[i & 1], heads[i / 2 % 3], pools[i / 6 % 2], taps[i / 12]);
         fw_params *params = new_params();
         net n = open_net(params, &cfg, 3, true);
         fw_rng r = fw_rng_stream(1, "flow");
@@ -213,8 +213,8 @@ static void every_combination_learns_with_all_its_parameters(void) {
             const fw_parameter *p = fw_params_at(params, k);
             CHECK(strncmp(p->name, "pi.", 3) == 0);
             if (!has_gradient(&n, p) && !may_be_dead(p->name)) {
-                FW_FAILED("%s %s %s %s: no gradient for %s", trunks[i & 1], heads[i >> 1 & 1], pools[i >> 2 & 1],
-                          taps[i >> 3], p->name);
+                FW_FAILED("%s %s %s %s: no gradient for %s", trunks[i & 1], heads[i / 2 % 3], pools[i / 6 % 2],
+                          taps[i / 12], p->name);
             }
         }
         close_net(&n);
