@@ -123,7 +123,7 @@ static void config_survives_json(void) {
         CHECK_INT(b.trunk, i & 1);
         CHECK_INT(b.head, i / 2 % 3);
         CHECK_INT(b.text_tokens, i / 6 % 2);
-        CHECK_INT(b.n_tap, 1 + (i >> 3));
+        CHECK_INT(b.n_tap, 1 + (i / 12));
         CHECK_INT(b.hidden, 32);
         json_decref(j);
         json_decref(k);
