@@ -5,6 +5,7 @@
 #   tools/reproduce.sh cr5 out/cr5 PATH/TO/cr5_banana_plate
 #
 # Every step resumes: run it again after an interruption. The folder that training writes is what ships in models/NAME.
+# shellcheck disable=SC2086 # $dataset is a list of folders, $resume may be nothing
 set -e
 cd "$(dirname "$0")/.."
 name=${1:-} out=${2:-} dataset=${3:-}
@@ -14,9 +15,13 @@ fw=bin/flywheel
 start=$(date +%s)
 case $name in
 kitchen3)
-    dataset=$out/data
-    [ -f "$dataset/meta/info.json" ] && resume=--resume || resume=
-    $fw sim make --suite kitchen3 --episodes 1500 --seed 1 --out "$dataset" $resume
+    dataset=
+    for seed in 1 2; do
+        data=$out/data$seed
+        [ -d "$data" ] && resume=--resume || resume=
+        $fw sim make --suite kitchen3 --episodes 1500 --seed $seed --out "$data" $resume
+        dataset="$dataset $data"
+    done
     ;;
 cr5)
     [ -n "$dataset" ] || { echo "reproduce: cr5 is trained on recordings: give their folder as the third argument" >&2; exit 2; }
@@ -27,10 +32,10 @@ cr5)
     ;;
 esac
 [ -d "$out/model/train" ] && resume=--resume || resume=
-$fw train --config "configs/$name.json" --data "$dataset" --out "$out/model" $resume
+$fw train --config "configs/$name.json" --data $dataset --out "$out/model" $resume
 if [ "$name" = kitchen3 ]; then
     $fw eval --policy "$out/model" --suite kitchen3 --episodes 100 --seed 100000
 else
-    $fw eval --policy "$out/model" --data "$dataset" --last 8
+    $fw eval --policy "$out/model" --data $dataset --last 8
 fi
 echo "reproduce: $(($(date +%s) - start)) s; weights in $out/model" >&2
