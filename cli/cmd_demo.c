@@ -21,7 +21,7 @@
 #include "model/checkpoint.h"
 #include "task/task.h"
 
-enum { VIEW = 480, SIDE = 240, W = VIEW + SIDE, H = VIEW + 56, THUMBS = 6, MAX_SAID = 8 };
+enum { VIEW = 480, SIDE = 240, W = VIEW + SIDE, H = VIEW + 56, THUMBS = 6, KEPT = 64, MAX_SAID = 8 };
 
 static const char *const default_sentences[] = {
     "put the mug in the sink",
@@ -43,10 +43,11 @@ typedef struct demo {
     fw_policy *policy;
     fw_policy_info info;
     fw_video_writer *video;
-    uint8_t *frame;  /* [H,W,3]: front view; beside it what the policy sees; words below */
-    uint8_t *view;   /* [VIEW,VIEW,3] */
-    uint8_t *thumbs; /* [MAX_SAID * THUMBS] of [VIEW,VIEW,3] */
-    float *actions;  /* [horizon, n_action] */
+    uint8_t *frame; /* [H,W,3]: front view; beside it what the policy sees; words below */
+    uint8_t *view;  /* [VIEW,VIEW,3] */
+    uint8_t *kept;  /* [MAX_SAID][KEPT] views of [SIDE,SIDE,3], from all over each episode */
+    int n_kept[MAX_SAID];
+    float *actions; /* [horizon, n_action] */
     uint64_t seed;
     said said[MAX_SAID];
     int n_said;
@@ -55,7 +56,7 @@ typedef struct demo {
 /* What a person would want to read now, from the state alone: the robot's own view of things. */
 static const char *doing(const fw_obs *obs) {
     const float height = obs->state[2], opening = obs->state[4], command = obs->state[5];
-    if (command >= 0.5f) {
+    if (command >= 0.3f) { /* 0.45 is the opening for a thin rim */
         return height < 0.08f ? "reaching down" : "moving, hand open";
     }
     return opening > 0.9f ? "closing the hand" : "holding on";
@@ -76,11 +77,24 @@ static fw_status draw_frame(demo *d, const fw_obs *obs, const char *line1, const
     return fw_video_writer_add(d->video, d->frame, fw_env_steps(d->env) == 0, err);
 }
 
-/* Keep THUMBS views spread over the episode: a view stays in all the later slots until a later one replaces it. */
-static void keep_thumb(demo *d, int row, int step, int limit) {
-    for (int k = step * THUMBS / limit; k < THUMBS; k++) {
-        memcpy(d->thumbs + (size_t)(row * THUMBS + k) * VIEW * VIEW * 3, d->view, (size_t)VIEW * VIEW * 3);
+static uint8_t *kept_view(const demo *d, int row, int k) {
+    return d->kept + (size_t)(row * KEPT + k) * SIDE * SIDE * 3;
+}
+
+/* Keep the view of this step at half size (2x2 means) if it is one of KEPT that would cover the longest episode. */
+static void keep_view(demo *d, int row, int step, int limit) {
+    int k = d->n_kept[row];
+    if (k >= KEPT || step * KEPT < k * limit) {
+        return;
     }
+    uint8_t *out = kept_view(d, row, k);
+    for (int i = 0; i < SIDE; i++) {
+        for (int j = 0; j < SIDE * 3; j++) {
+            const uint8_t *p = d->view + ((size_t)(2 * i) * VIEW + (size_t)(2 * (j / 3))) * 3 + j % 3;
+            out[(size_t)i * SIDE * 3 + (size_t)j] = (uint8_t)((p[0] + p[3] + p[VIEW * 3] + p[VIEW * 3 + 3] + 2) / 4);
+        }
+    }
+    d->n_kept[row]++;
 }
 
 static void judge(demo *d, said *s) {
@@ -132,7 +146,7 @@ static fw_status obey(demo *d, int row, fw_err *err) {
         char line2[96];
         snprintf(line2, sizeof line2, "%4.1f s   %s", t, now);
         FW_TRY(draw_frame(d, &obs, s->sentence, line2, err));
-        keep_thumb(d, row, fw_env_steps(d->env), limit);
+        keep_view(d, row, fw_env_steps(d->env), limit);
         FW_TRY(next_action(d, s, &obs, &at, &n, &action, &spent_ns, err));
         if (fw_env_step(d->env, action, err) != FW_OK && !fw_env_done(d->env)) {
             return err->code;
@@ -159,15 +173,17 @@ static int task_of(const fw_env *env, const char *sentence) {
     return -1;
 }
 
-static fw_status write_sheet(demo *d, const char *path, fw_err *err) {
+/* A row a sentence: THUMBS views from its first to its last. */
+static fw_status write_sheet(const demo *d, const char *path, fw_err *err) {
     fw_tile tiles[MAX_SAID * THUMBS];
     for (int i = 0; i < d->n_said * THUMBS; i++) {
-        const said *s = &d->said[i / THUMBS];
-        tiles[i] = (fw_tile){.rgb = d->thumbs + (size_t)i * VIEW * VIEW * 3,
-                             .h = VIEW,
-                             .w = VIEW,
-                             .caption = i % THUMBS == 0 ? s->sentence : NULL,
-                             .mark = i % THUMBS < THUMBS - 1 ? 0 : (s->success ? 1 : -1)};
+        int row = i / THUMBS, k = i % THUMBS, last = d->n_kept[row] > 0 ? d->n_kept[row] - 1 : 0;
+        const said *s = &d->said[row];
+        tiles[i] = (fw_tile){.rgb = kept_view(d, row, k * last / (THUMBS - 1)),
+                             .h = SIDE,
+                             .w = SIDE,
+                             .caption = k == 0 ? s->sentence : NULL,
+                             .mark = k < THUMBS - 1 ? 0 : (s->success ? 1 : -1)};
     }
     return fw_sheet_write(path, "one kitchen, one policy: the sentence decides", tiles, (size_t)(d->n_said * THUMBS),
                           THUMBS, SIDE, err);
@@ -206,9 +222,9 @@ static fw_status open_all(demo *d, const char *suite, const char *policy, fw_poo
     fw_policy_describe(d->policy, &d->info);
     d->frame = malloc((size_t)W * H * 3);
     d->view = malloc((size_t)VIEW * VIEW * 3);
-    d->thumbs = calloc((size_t)MAX_SAID * THUMBS, (size_t)VIEW * VIEW * 3);
+    d->kept = calloc((size_t)MAX_SAID * KEPT, (size_t)SIDE * SIDE * 3);
     d->actions = calloc((size_t)d->info.horizon * (size_t)d->info.embodiment->n_action, sizeof(float));
-    if (d->frame == NULL || d->view == NULL || d->thumbs == NULL || d->actions == NULL) {
+    if (d->frame == NULL || d->view == NULL || d->kept == NULL || d->actions == NULL) {
         return fw_fail(err, FW_NOMEM, "demo: no memory for pictures");
     }
     return fw_video_writer_open(video, H, W, d->info.embodiment->rate_hz, &FW_VIDEO_OPTS_SHOW, &d->video, err);
@@ -228,7 +244,7 @@ static void demo_clear(demo *d) {
     fw_video_writer_abort(d->video);
     fw_policy_close(d->policy);
     fw_env_close(d->env);
-    free(d->frame), free(d->view), free(d->thumbs), free(d->actions);
+    free(d->frame), free(d->view), free(d->kept), free(d->actions);
 }
 
 int cmd_demo(int argc, char **argv) {
