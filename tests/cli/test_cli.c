@@ -31,7 +31,10 @@ static void each_verb(const char *prog, void (*fn)(const char *verb)) {
     int n = 0;
     snprintf(args, sizeof(args), "%s --help", prog);
     CHECK_INT(run(args), 0);
-    snprintf(table, sizeof(table), "%.4000s", out);
+    CHECK(strncmp(out, "example:\n  flywheel ", 20) == 0);
+    const char *verbs = strstr(out, "VERB [ARGUMENTS]"); /* the example stands above the table */
+    CHECK(verbs != NULL);
+    snprintf(table, sizeof(table), "%.4000s", verbs);
     for (char *save, *line = strtok_r(table, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
         if (line[0] == ' ' && sscanf(line, " %40[a-z]", verb) == 1) {
             fn(verb);
