@@ -62,6 +62,12 @@ static void FW_PRINTF(7, 8) found(checker *c, const char *kind, const char *file
     f->n++;
 }
 
+/* A message without the path that it begins with: the finding names its file already. */
+static const char *without(const char *path, const char *msg) {
+    size_t n = strlen(path);
+    return strncmp(msg, path, n) == 0 && strncmp(msg + n, ": ", 2) == 0 ? msg + n + 2 : msg;
+}
+
 /* --- rows --- */
 
 /* The column, or a finding. */
@@ -163,7 +169,7 @@ static void check_rows(checker *c) {
                 continue;
             }
             if (fw_dataset_table(ds, i->data_file, &t, &why) != FW_OK) {
-                found(c, "damaged_file", file, i->index, -1, false, "%s", why.msg);
+                found(c, "damaged_file", file, i->index, -1, false, "%s", without(file, why.msg));
                 continue;
             }
             usable = true;
@@ -239,7 +245,7 @@ static void check_video(checker *c, int f, int cam, int64_t want) {
         return;
     }
     if (fw_video_open(file, &v, &why) != FW_OK) {
-        found(c, "damaged_file", file, ep, -1, false, "%s", why.msg);
+        found(c, "damaged_file", file, ep, -1, false, "%s", without(file, why.msg));
         return;
     }
     const fw_video_info *info = fw_video_get_info(v);
@@ -251,7 +257,7 @@ static void check_video(checker *c, int f, int cam, int64_t want) {
         found(c, "video_fps", file, ep, -1, false, "%.3f frames/s, info.json says %.3f", info->fps, ds->fps);
     }
     if (fw_video_count(v, &n, &why) != FW_OK) {
-        found(c, "damaged_file", file, ep, -1, false, "%s", why.msg);
+        found(c, "damaged_file", file, ep, -1, false, "%s", without(file, why.msg));
     } else if (n < want) {
         first_short(ds, f, cam, n, &ep, &frame);
         found(c, "video_short", file, ep, frame, false, "the video has %lld frames, its table wants %lld", (long long)n,
@@ -337,6 +343,21 @@ static void check_stats(checker *c, const fw_feature *f) {
     fw_column_stats_clear(&s);
 }
 
+/* The dataset does not open: msg begins with the file at fault, "DIR/meta/info.json: total_frames is ..." */
+static void found_metadata(checker *c, const char *dir, const char *msg) {
+    char file[4096] = "meta";
+    size_t n = strlen(dir);
+    while (n > 1 && dir[n - 1] == '/') {
+        n--;
+    }
+    const char *end = strstr(msg, ": ");
+    if (end != NULL && strncmp(msg, dir, n) == 0 && msg[n] == '/') {
+        snprintf(file, sizeof(file), "%.*s", (int)(end - msg - (ptrdiff_t)n - 1), msg + n + 1);
+        msg = end + 2;
+    }
+    found(c, "metadata", file, -1, -1, false, "%s", msg);
+}
+
 fw_status fw_dataset_check(const char *dir, double tolerance_s, fw_findings *out, fw_err *err) {
     checker c = {.out = out};
     fw_err why;
@@ -346,7 +367,7 @@ fw_status fw_dataset_check(const char *dir, double tolerance_s, fw_findings *out
         return fw_fail(err, st, "%s", why.msg);
     }
     if (st != FW_OK) { /* no struct to go on with: this is the finding */
-        found(&c, "metadata", "meta", -1, -1, false, "%s", why.msg);
+        found_metadata(&c, dir, why.msg);
         return FW_OK;
     }
     c.tolerance_s = tolerance_s > 0.0 ? tolerance_s : 1.1 / c.ds->fps;

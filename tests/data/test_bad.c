@@ -62,6 +62,7 @@ static void check_finds(const char *dir, const char *kind, int64_t ep, int64_t f
     OK(fw_dataset_check(dir, 0.0, &f, err));
     int hit = 0;
     for (int64_t i = 0; i < f.n; i++) {
+        CHECK(strstr(f.item[i].text, dir) == NULL && f.item[i].file[0] != '/'); /* the path is said once, by `file` */
         hit += strcmp(f.item[i].kind, kind) == 0 && (ep == -2 || f.item[i].episode == ep) &&
                (frame == -2 || f.item[i].frame == frame);
     }
