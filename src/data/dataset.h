@@ -114,6 +114,7 @@ const char *fw_dataset_video(const fw_dataset *ds, int64_t ep, int cam, double *
 typedef struct fw_column_stats {
     int64_t n, count;
     double *mean, *std, *min, *max, *q01, *q10, *q50, *q90, *q99;
+    double *bound; /* how far a quantile may be from the exact one; 0: exact (always, unless from a summary: stats.h) */
 } fw_column_stats;
 /* Statistics of "observation.state" or "action", computed now from the data, over the given episodes (NULL: all), exactly: mean and std
  * (population), quantiles by linear interpolation between order statistics. */

@@ -18,7 +18,7 @@ static double quantile(const double *v, int64_t n, double q) {
 }
 
 static fw_status stats_alloc(fw_column_stats *s, int64_t n, fw_err *err) {
-    double **field[] = {&s->mean, &s->std, &s->min, &s->max, &s->q01, &s->q10, &s->q50, &s->q90, &s->q99};
+    double **field[] = {&s->mean, &s->std, &s->min, &s->max, &s->q01, &s->q10, &s->q50, &s->q90, &s->q99, &s->bound};
     *s = (fw_column_stats){.n = n};
     for (size_t i = 0; i < sizeof(field) / sizeof(*field); i++) {
         if ((*field[i] = calloc((size_t)n + 1, sizeof(double))) == NULL) {
@@ -30,7 +30,7 @@ static fw_status stats_alloc(fw_column_stats *s, int64_t n, fw_err *err) {
 }
 
 void fw_column_stats_clear(fw_column_stats *s) {
-    double *field[] = {s->mean, s->std, s->min, s->max, s->q01, s->q10, s->q50, s->q90, s->q99};
+    double *field[] = {s->mean, s->std, s->min, s->max, s->q01, s->q10, s->q50, s->q90, s->q99, s->bound};
     for (size_t i = 0; i < sizeof(field) / sizeof(*field); i++) {
         free(field[i]);
     }
