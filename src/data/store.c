@@ -77,15 +77,16 @@ static void histogram_stats(const uint64_t hist[256], int channel, store_stats *
     }
 }
 
-fw_status store_image_stats(const uint8_t *rgb, int64_t t, int h, int w, store_stats *out, fw_err *err) {
+fw_status store_image_stats(fw_status (*image_of)(void *ctx, int64_t i, const uint8_t **rgb, fw_err *err), void *ctx,
+                            int64_t t, int h, int w, store_stats *out, fw_err *err) {
     int64_t few = t < 100 ? t : 100, many = (int64_t)pow((double)t, 0.75), n = many > 10000 ? 10000 : many;
     n = n > few ? n : few;
     int side = h > w ? h : w, step = side < 300 ? 1 : side / 150;
     uint64_t hist[3][256] = {{0}};
-    FW_TRY(stats_new(out, 3, n, err));
     for (int64_t i = 0; i < n; i++) {
         int64_t frame = n > 1 ? llround((double)i * (double)(t - 1) / (double)(n - 1)) : 0;
-        const uint8_t *image = rgb + frame * h * w * 3;
+        const uint8_t *image;
+        FW_TRY(image_of(ctx, frame, &image, err));
         for (int y = 0; y < h; y += step) {
             for (int x = 0; x < w; x += step) {
                 const uint8_t *p = image + (y * w + x) * 3;
@@ -93,6 +94,7 @@ fw_status store_image_stats(const uint8_t *rgb, int64_t t, int h, int w, store_s
             }
         }
     }
+    FW_TRY(stats_new(out, 3, n, err));
     for (int c = 0; c < 3; c++) {
         histogram_stats(hist[c], c, out);
     }

@@ -23,8 +23,10 @@ typedef struct store_stats {
 void store_stats_clear(store_stats *s);
 /* Of x [rows, n]. */
 fw_status store_stats_of(const double *x, int64_t rows, int64_t n, store_stats *out, fw_err *err);
-/* Of frames [t,h,w,3]: channels in 0..1, over at most a few thousand sampled frames, large ones thinned out to about 150 px. */
-fw_status store_image_stats(const uint8_t *rgb, int64_t t, int h, int w, store_stats *out, fw_err *err);
+/* Of t frames [h,w,3] that `image` hands out: channels in 0..1, over at most a few thousand sampled frames, large ones thinned
+ * out to about 150 px. */
+fw_status store_image_stats(fw_status (*image)(void *ctx, int64_t i, const uint8_t **rgb, fw_err *err), void *ctx,
+                            int64_t t, int h, int w, store_stats *out, fw_err *err);
 
 /* The whole dataset's statistics as episodes come: numbers keep their values (exact), images the episodes' statistics. */
 typedef struct store_total_feature {
