@@ -28,8 +28,7 @@ struct fw_writer {
     int lock;         /* fd; -1: none */
     json_t *info;
     fw_feature *features;
-    int n_features, timestamp; /* index of "timestamp": frame_index, episode_index, index, task_index, extras follow */
-    fw_writer_extra *episode_extra; /* [d.n_episode_extra], names owned */
+    int n_features, timestamp; /* index of "timestamp": frame_index, episode_index, index, task_index follow */
     char **tasks;
     int n_tasks;
     store_total total;
@@ -55,8 +54,6 @@ static char *join_text(const char *a, const char *b) {
     }
     return s;
 }
-
-static const char *const extra_dtype[] = {"int64", "float32", "bool", "string"};
 
 static bool feature_init(fw_feature *f, char *key, const char *dtype, int n_shape, const int64_t *shape,
                          const char *const *names, int n_names) {
@@ -84,7 +81,7 @@ static fw_status make_features(fw_writer *w, const fw_writer_desc *d, fw_err *er
     static const char *const hwc[] = {"height", "width", "channels"};
     static const char *const index[] = {"frame_index", "episode_index", "index", "task_index"};
     int64_t ns = d->n_state, na = d->n_action, one = 1;
-    fw_feature *f = w->features = calloc((size_t)(d->n_cameras + d->n_frame_extra) + 7, sizeof(fw_feature));
+    fw_feature *f = w->features = calloc((size_t)d->n_cameras + 7, sizeof(fw_feature));
     bool ok = f != NULL;
     ok = ok && feature_init(&f[F_STATE], strdup("observation.state"), "float32", 1, &ns, d->state_names, d->n_state);
     ok = ok && feature_init(&f[F_ACTION], strdup("action"), "float32", 1, &na, d->action_names, d->n_action);
@@ -98,19 +95,6 @@ static fw_status make_features(fw_writer *w, const fw_writer_desc *d, fw_err *er
     ok = ok && feature_init(&f[w->n_features++], strdup("timestamp"), "float32", 1, &one, NULL, 0);
     for (int i = 0; ok && i < 4; i++) {
         ok = feature_init(&f[w->n_features++], strdup(index[i]), "int64", 1, &one, NULL, 0);
-    }
-    for (int i = 0; ok && i < d->n_frame_extra; i++) {
-        const fw_writer_extra *x = &d->frame_extra[i];
-        int64_t size = x->size;
-        ok = feature_init(&f[w->n_features++], strdup(x->name), extra_dtype[x->type], 1, &size, x->names,
-                          x->names != NULL ? x->size : 0);
-    }
-    w->episode_extra = calloc((size_t)d->n_episode_extra + 1, sizeof(fw_writer_extra));
-    ok = ok && w->episode_extra != NULL;
-    for (int i = 0; ok && i < d->n_episode_extra; i++) {
-        const fw_writer_extra *x = &d->episode_extra[i];
-        w->episode_extra[i] = (fw_writer_extra){strdup(x->name), x->type, x->size, NULL};
-        ok = w->episode_extra[i].name != NULL;
     }
     return ok ? FW_OK : fw_fail(err, FW_NOMEM, "%s: features", w->dir);
 }
@@ -152,21 +136,6 @@ static fw_status make_info(fw_writer *w, fw_err *err) {
                            : fw_fail(err, FW_INVALID, "%s: info.json: a name or the robot_type is not UTF-8", w->dir);
 }
 
-static fw_status check_extra(const char *dir, const fw_writer_extra *x, int n, fw_err *err) {
-    if (n < 0 || n > 1000 || (n > 0 && x == NULL)) {
-        return fw_fail(err, FW_INVALID, "%s: writer: %d extra columns", dir, n);
-    }
-    for (int i = 0; i < n; i++) {
-        if (x[i].name == NULL || x[i].name[0] == 0 || strchr(x[i].name, '/') != NULL || x[i].size < 1 ||
-            x[i].size > 65536 || (unsigned)x[i].type > FW_EXTRA_TEXT ||
-            (x[i].type == FW_EXTRA_TEXT && x[i].size != 1)) {
-            return fw_fail(err, FW_INVALID, "%s: writer: extra column '%s': wanted a name without '/' and a size", dir,
-                           x[i].name != NULL ? x[i].name : "");
-        }
-    }
-    return FW_OK;
-}
-
 static fw_status check_desc(const char *dir, const fw_writer_desc *d, fw_err *err) {
     if (d->fps < 1 || d->fps > 1000 || d->n_state < 1 || d->n_action < 1 || d->n_cameras < 0 ||
         d->n_cameras > FW_MAX_CAMERAS || d->robot_type == NULL || d->state_names == NULL || d->action_names == NULL) {
@@ -182,13 +151,10 @@ static fw_status check_desc(const char *dir, const fw_writer_desc *d, fw_err *er
                            dir, c, k->name != NULL ? k->name : "", k->w, k->h);
         }
     }
-    FW_TRY(check_extra(dir, d->frame_extra, d->n_frame_extra, err));
-    return check_extra(dir, d->episode_extra, d->n_episode_extra, err);
+    return FW_OK;
 }
 
 /* --- continuing a dataset --- */
-
-static void episode_columns(const fw_writer *w, fw_table *t);
 
 static int find_task(fw_writer *w, const char *text, fw_err *err) {
     for (int i = 0; i < w->n_tasks; i++) {
@@ -309,32 +275,6 @@ static fw_status clean_up(fw_writer *w, fw_err *err) {
     return FW_OK;
 }
 
-/* The episodes files of one dataset have the same columns, or LeRobot cannot read them together. */
-static fw_status same_episode_columns(const fw_writer *w, const char *path, fw_err *err) {
-    fw_pq_reader *r;
-    struct ArrowSchema schema = {0};
-    fw_table want = {0};
-    FW_TRY(fw_pq_open(path, &r, err));
-    fw_status st = fw_pq_schema(r, &schema, err);
-    episode_columns(w, &want);
-    for (int64_t i = 0; st == FW_OK && i < schema.n_children; i++) {
-        if (fw_table_find(&want, schema.children[i]->name) == NULL) {
-            st = fw_fail(err, FW_INVALID, "%s: it has a column '%s', which is not to be written now", path,
-                         schema.children[i]->name);
-        }
-    }
-    if (st == FW_OK && schema.n_children != want.n_cols) {
-        st = fw_fail(err, FW_INVALID, "%s: it has %lld columns an episode, wanted %d", path,
-                     (long long)schema.n_children, want.n_cols);
-    }
-    fw_table_clear(&want);
-    if (schema.release != NULL) {
-        schema.release(&schema);
-    }
-    fw_pq_close(r);
-    return st;
-}
-
 static fw_status continue_dataset(fw_writer *w, const char *info_path, fw_err *err) {
     fw_dataset *ds;
     char **eps = NULL;
@@ -346,9 +286,6 @@ static fw_status continue_dataset(fw_writer *w, const char *info_path, fw_err *e
                                                   : fw_fail(err, FW_FORMAT, "%s: task %d is there twice", w->dir, i);
     }
     st = st == FW_OK ? store_episode_files(w->dir, ds->n_episodes, &eps, &n_eps, err) : st;
-    if (st == FW_OK && n_eps > 0) {
-        st = same_episode_columns(w, eps[n_eps - 1], err);
-    }
     st = st == FW_OK ? load_totals(w, ds, eps, n_eps, err) : st;
     if (st == FW_OK) {
         json_decref(w->info);
@@ -446,7 +383,6 @@ done:
     if (w != NULL) { /* the caller's text is not kept */
         w->d.robot_type = NULL;
         w->d.state_names = w->d.action_names = NULL;
-        w->d.frame_extra = w->d.episode_extra = NULL;
         for (int c = 0; c < FW_MAX_CAMERAS; c++) {
             w->d.cameras[c].name = NULL;
         }
@@ -460,41 +396,6 @@ done:
 }
 
 /* --- the open segment --- */
-
-static const fw_coltype extra_column[] = {FW_COL_I64, FW_COL_F32, FW_COL_BOOL, FW_COL_STR};
-
-static fw_extra_type extra_type(const fw_feature *f) {
-    int i = 0;
-    while (i < FW_EXTRA_TEXT && strcmp(f->dtype, extra_dtype[i]) != 0) {
-        i++;
-    }
-    return (fw_extra_type)i;
-}
-
-static fw_coltype feature_column(const fw_feature *f) {
-    return extra_column[extra_type(f)];
-}
-
-/* Append n values to column `col`. */
-static void push_extra(fw_table *t, int col, fw_extra_type type, int64_t n, fw_extra_values v) {
-    switch (type) {
-    case FW_EXTRA_I64:
-        fw_table_push_i64(t, col, v.i64, n);
-        break;
-    case FW_EXTRA_F32:
-        fw_table_push_f32(t, col, v.f32, n);
-        break;
-    case FW_EXTRA_BOOL:
-        for (int64_t i = 0; i < n; i++) {
-            int64_t b = v.b[i];
-            fw_table_push_i64(t, col, &b, 1);
-        }
-        break;
-    case FW_EXTRA_TEXT:
-        fw_table_push_str(t, col, v.text, n);
-        break;
-    }
-}
 
 /* Columns of an episodes file: fixed ones, videos, statistics of every feature, where the row itself lies. */
 static void episode_columns(const fw_writer *w, fw_table *t) {
@@ -516,19 +417,13 @@ static void episode_columns(const fw_writer *w, fw_table *t) {
     for (int i = 0; i < w->n_features; i++) {
         const fw_feature *f = &w->features[i];
         bool image = strcmp(f->dtype, "video") == 0, integer = strcmp(f->dtype, "int64") == 0;
-        for (int k = 0; strcmp(f->dtype, "string") != 0 && k < STORE_STATS; k++) {
+        for (int k = 0; k < STORE_STATS; k++) {
             snprintf(name, sizeof(name), "stats/%s/%s", f->key, store_stat_names[k]);
             fw_table_add_column(t, name, integer && k < 2 ? FW_COL_I64 : FW_COL_F64, image ? 3 : 1,
                                 image ? 3 : f->size);
         }
-        if (strcmp(f->dtype, "string") != 0) {
-            snprintf(name, sizeof(name), "stats/%s/count", f->key);
-            fw_table_add_column(t, name, FW_COL_I64, 1, 1);
-        }
-    }
-    for (int i = 0; i < w->d.n_episode_extra; i++) {
-        const fw_writer_extra *x = &w->episode_extra[i];
-        fw_table_add_column(t, x->name, extra_column[x->type], x->size > 1, x->size);
+        snprintf(name, sizeof(name), "stats/%s/count", f->key);
+        fw_table_add_column(t, name, FW_COL_I64, 1, 1);
     }
     fw_table_add_column(t, "meta/episodes/chunk_index", FW_COL_I64, 0, 1);
     fw_table_add_column(t, "meta/episodes/file_index", FW_COL_I64, 0, 1);
@@ -547,7 +442,8 @@ static fw_status open_segment(fw_writer *w, fw_err *err) {
     for (int i = 0; i < w->n_features && w->rows.n_cols < w->n_features - w->d.n_cameras; i++) {
         const fw_feature *f = &w->features[i];
         if (strcmp(f->dtype, "video") != 0) {
-            fw_table_add_column(&w->rows, f->key, feature_column(f), f->size > 1, f->size);
+            fw_table_add_column(&w->rows, f->key, strcmp(f->dtype, "int64") == 0 ? FW_COL_I64 : FW_COL_F32, f->size > 1,
+                                f->size);
         }
     }
     if (w->eps.n_cols == 0) {
@@ -588,10 +484,6 @@ static fw_status check_episode(const fw_writer *w, const fw_writer_episode *ep, 
         return fw_fail(err, FW_INVALID, "%s: ep %lld: wanted frames, state, action and a sentence, found %lld frames",
                        w->dir, (long long)w->episodes, (long long)ep->length);
     }
-    if ((w->d.n_frame_extra > 0 && ep->frame_extra == NULL) ||
-        (w->d.n_episode_extra > 0 && ep->episode_extra == NULL)) {
-        return fw_fail(err, FW_INVALID, "%s: ep %lld: no values for its extra columns", w->dir, (long long)w->episodes);
-    }
     for (int c = 0; c < w->d.n_cameras && ep->image == NULL; c++) {
         if (ep->images[c] == NULL) {
             return fw_fail(err, FW_INVALID, "%s: ep %lld: no images of %s", w->dir, (long long)w->episodes,
@@ -624,10 +516,6 @@ static fw_status write_rows(fw_writer *w, const fw_writer_episode *ep, int64_t t
         for (int k = 0; k < 4; k++) {
             fw_table_push_i64(t, 3 + k, &index[k], 1);
         }
-    }
-    for (int k = 0; k < w->d.n_frame_extra; k++) {
-        const fw_feature *f = &w->features[w->timestamp + 5 + k];
-        push_extra(t, 7 + k, extra_type(f), ep->length * f->size, ep->frame_extra[k]);
     }
     t->rows = ep->length;
     return fw_table_writer_add(w->data, t, err);
@@ -692,12 +580,7 @@ static fw_status push_episode(fw_writer *w, const fw_writer_episode *ep, fw_err 
     }
     FW_TRY(store_total_push_rows(&w->total, w->dir, &w->rows, 0, w->rows.rows, err));
     for (int i = 0; i < w->n_features; i++) {
-        if (strcmp(w->features[i].dtype, "string") != 0) {
-            FW_TRY(push_stats(w, ep, i, &col, err));
-        }
-    }
-    for (int i = 0; i < w->d.n_episode_extra; i++) {
-        push_extra(t, col++, w->episode_extra[i].type, w->episode_extra[i].size, ep->episode_extra[i]);
+        FW_TRY(push_stats(w, ep, i, &col, err));
     }
     fw_table_push_i64(t, col++, &chunk, 1);
     fw_table_push_i64(t, col++, &file, 1);
@@ -862,10 +745,6 @@ void fw_writer_abort(fw_writer *w) {
     for (int i = 0; i < w->n_tasks; i++) {
         free(w->tasks[i]);
     }
-    for (int i = 0; w->episode_extra != NULL && i < w->d.n_episode_extra; i++) {
-        free((char *)(uintptr_t)w->episode_extra[i].name);
-    }
-    free(w->episode_extra);
     free(w->tasks);
     free(w->features);
     free(w->staging);

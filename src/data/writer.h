@@ -27,22 +27,6 @@ typedef struct fw_writer_camera {
     int h, w;         /* pixels, even */
 } fw_writer_camera;
 
-/* A column beside LeRobot's own. Of frames: a feature declared in info.json, which LeRobot reads like any other. Of
- * episodes: a column of meta/episodes. Text columns have size 1. */
-typedef enum fw_extra_type { FW_EXTRA_I64, FW_EXTRA_F32, FW_EXTRA_BOOL, FW_EXTRA_TEXT } fw_extra_type;
-typedef struct fw_writer_extra {
-    const char *name; /* without '/' */
-    fw_extra_type type;
-    int size;                 /* values a row, >= 1 */
-    const char *const *names; /* [size]; NULL: none */
-} fw_writer_extra;
-typedef union fw_extra_values { /* borrowed; [T,size] of frames, [size] of an episode */
-    const int64_t *i64;
-    const float *f32;
-    const uint8_t *b;        /* 0 or 1 */
-    const char *const *text; /* each not NULL, "" is fine */
-} fw_extra_values;
-
 typedef struct fw_writer_desc {
     int fps;
     const char *robot_type;
@@ -51,8 +35,6 @@ typedef struct fw_writer_desc {
     const char *const *action_names; /* [n_action] */
     int n_cameras;
     fw_writer_camera cameras[FW_MAX_CAMERAS];
-    int n_frame_extra, n_episode_extra; /* the same every time the dataset is opened for writing */
-    const fw_writer_extra *frame_extra, *episode_extra;
     fw_video_opts video;   /* zeroed: FW_VIDEO_OPTS_DATA */
     int seal_every;        /* episodes a segment; 0: 50 */
     int data_mb, video_mb; /* size limits of a file; 0: 100 and 200 */
@@ -67,8 +49,7 @@ typedef struct fw_writer_episode {
     /* Frame t of camera c as [h,w,3], borrowed until the next call: for episodes that do not fit in memory. */
     fw_status (*image)(void *ctx, int c, int64_t t, const uint8_t **rgb, fw_err *err);
     void *image_ctx;
-    const char *sentence;                               /* not empty */
-    const fw_extra_values *frame_extra, *episode_extra; /* [n_frame_extra], [n_episode_extra] */
+    const char *sentence; /* not empty */
 } fw_writer_episode;
 
 typedef struct fw_writer fw_writer; /* one process, one thread */

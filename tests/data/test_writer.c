@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "data/table.h"
 #include "make.h"
 
 #define PIXELS 2.5 /* mean difference that crf 18 may leave in these pictures (4:2:0) */
@@ -294,66 +293,8 @@ static void statistics_are_exact(void) {
     OK(fw_remove_tree(dir, err));
 }
 
-/* Columns of our own, of frames and of episodes, are features that reading finds again; another set of them is refused. */
-static void extra_columns_are_kept(void) {
-    static const char *const stamps[] = {"state", "front"};
-    const fw_writer_extra frame[] = {{"capture_time_ns", FW_EXTRA_I64, 2, stamps},
-                                     {"intervention", FW_EXTRA_BOOL, 1, NULL},
-                                     {"subtask", FW_EXTRA_TEXT, 1, NULL}};
-    const fw_writer_extra episode[] = {{"home", FW_EXTRA_TEXT, 1, NULL}, {"speed", FW_EXTRA_F32, 1, NULL}};
-    const char *dir = mk_dir("extra");
-    float state[2] = {1, 2}, action[2] = {3, 4}, speed = 0.5f;
-    int64_t ns[4] = {1700000000000000001, 2, 3, 4};
-    uint8_t flag[2] = {0, 1};
-    const char *text[2] = {"reach", ""}, *home = "h1", *names[] = {"x"};
-    fw_extra_values fv[] = {{.i64 = ns}, {.b = flag}, {.text = text}}, ev[] = {{.text = &home}, {.f32 = &speed}};
-    fw_writer_episode ep = {
-        .length = 2, .state = state, .action = action, .sentence = "go", .frame_extra = fv, .episode_extra = ev};
-    fw_writer_desc d = {.fps = 10,
-                        .robot_type = "r",
-                        .n_state = 1,
-                        .n_action = 1,
-                        .state_names = names,
-                        .action_names = names,
-                        .n_frame_extra = 3,
-                        .n_episode_extra = 2,
-                        .frame_extra = frame,
-                        .episode_extra = episode};
-    for (int run = 0; run < 2; run++) {
-        fw_writer *w;
-        OK(fw_writer_open(dir, &d, &w, err));
-        OK(fw_writer_add_episode(w, &ep, err));
-        OK(fw_writer_close(w, err));
-    }
-    char path[600];
-    fw_table t;
-    fw_findings f;
-    OK(fw_dataset_check(dir, 0, &f, err));
-    CHECK_INT(f.n, 0);
-    fw_findings_clear(&f);
-    snprintf(path, sizeof(path), "%s/data/chunk-000/file-001.parquet", dir);
-    OK(fw_table_read(path, NULL, 0, &t, err));
-    const fw_column *c = fw_table_find(&t, "capture_time_ns");
-    CHECK(c != NULL && c->width == 2 && memcmp(c->i64, ns, sizeof(ns)) == 0);
-    CHECK((c = fw_table_find(&t, "intervention")) != NULL && c->type == FW_COL_BOOL && c->b[0] == 0 && c->b[1] == 1);
-    CHECK((c = fw_table_find(&t, "subtask")) != NULL && strcmp(c->str[0], "reach") == 0 && c->str[1][0] == 0);
-    fw_table_clear(&t);
-    snprintf(path, sizeof(path), "%s/meta/episodes/chunk-000/file-001.parquet", dir);
-    OK(fw_table_read(path, NULL, 0, &t, err));
-    CHECK((c = fw_table_find(&t, "home")) != NULL && strcmp(c->str[0], "h1") == 0);
-    CHECK((c = fw_table_find(&t, "speed")) != NULL && c->f32[0] == 0.5f);
-    fw_table_clear(&t);
-    fw_writer *w;
-    d.n_episode_extra = 1;
-    FAILS(fw_writer_open(dir, &d, &w, err), FW_INVALID, "speed");
-    d.n_episode_extra = 2, d.n_frame_extra = 2;
-    FAILS(fw_writer_open(dir, &d, &w, err), FW_INVALID, "features");
-    OK(fw_remove_tree(dir, err));
-}
-
 FW_TEST_MAIN(T(what_is_written_reads_back), T(writing_again_continues), T(two_writers_at_once_are_refused),
              T(a_foreign_folder_is_left_alone), T(bad_values_are_refused_and_nothing_is_written),
              T(a_killed_writer_leaves_what_was_sealed), T(files_that_were_never_counted_are_replaced),
              T(a_full_disk_is_an_error_and_leaves_what_was_sealed), T(merging_keeps_every_row_and_frame),
-             T(merging_takes_any_way_to_write_a_path), T(merging_refuses_other_robots), T(statistics_are_exact),
-             T(extra_columns_are_kept))
+             T(merging_takes_any_way_to_write_a_path), T(merging_refuses_other_robots), T(statistics_are_exact))
