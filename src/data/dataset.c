@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "data/dataset_int.h"
+#include "data/store_int.h"
 
 #define MAX_EPISODES  10000000
 #define MAX_LINE_FILE (1u << 30)
@@ -107,6 +108,17 @@ static fw_status add_camera(fw_dataset *ds, const char *where, const fw_feature 
     return c->key == NULL || c->name == NULL ? nomem(err, ds) : FW_OK;
 }
 
+/* The provenance column that the feature is, if it is of the right type. */
+static unsigned mark_of(const fw_feature *f) {
+    for (int i = 0; i < STORE_MARKS; i++) {
+        if (strcmp(f->key, store_marks[i].key) == 0 && strcmp(f->dtype, store_marks[i].dtype) == 0 &&
+            (f->size == 1 || store_marks[i].bit == FW_MARK_CAPTURE)) {
+            return store_marks[i].bit;
+        }
+    }
+    return 0;
+}
+
 static fw_status read_features(fw_dataset *ds, const char *where, const json_t *features, fw_err *err) {
     size_t n = json_object_size(features);
     if (n > 4096) {
@@ -124,6 +136,8 @@ static fw_status read_features(fw_dataset *ds, const char *where, const json_t *
         FW_TRY(read_feature(where, key, v, f, err));
         if (strcmp(f->dtype, "video") == 0) {
             FW_TRY(add_camera(ds, where, f, err));
+        } else if (mark_of(f) != 0) {
+            ds->marks |= mark_of(f);
         } else if (strcmp(key, "observation.state") == 0) {
             ds->state = f;
             ds->n_state = (int)f->size;
@@ -199,36 +213,39 @@ static int intern(char ***files, int *n, int look_back, const char *path) {
 
 /* --- tasks --- */
 
-static fw_status set_task(fw_dataset *ds, const char *where, int64_t index, const char *text, fw_err *err) {
-    if (index < 0 || index >= ds->n_tasks || ds->tasks[index] != NULL) {
-        return fw_fail(err, FW_FORMAT, "%s: task_index %lld is %s, there are %d tasks", where, (long long)index,
-                       index >= 0 && index < ds->n_tasks ? "there twice" : "out of range", ds->n_tasks);
+static fw_status set_text(char **list, int n, const char *where, int64_t index, const char *text, fw_err *err) {
+    if (index < 0 || index >= n || list[index] != NULL) {
+        return fw_fail(err, FW_FORMAT, "%s: index %lld is %s, there are %d sentences", where, (long long)index,
+                       index >= 0 && index < n ? "there twice" : "out of range", n);
     }
-    ds->tasks[index] = strdup(text);
-    return ds->tasks[index] == NULL ? nomem(err, ds) : FW_OK;
+    list[index] = strdup(text);
+    return list[index] == NULL ? fw_fail(err, FW_NOMEM, "%s", where) : FW_OK;
 }
 
-static fw_status alloc_tasks(fw_dataset *ds, int64_t n, fw_err *err) {
-    ds->tasks = calloc((size_t)n + 1, sizeof(char *));
-    ds->n_tasks = (int)n;
-    return ds->tasks == NULL ? nomem(err, ds) : FW_OK;
+static fw_status alloc_texts(const fw_dataset *ds, int64_t n, char ***list, int *count, fw_err *err) {
+    *list = calloc((size_t)n + 1, sizeof(char *));
+    *count = (int)n;
+    return *list == NULL ? nomem(err, ds) : FW_OK;
 }
 
-static fw_status read_tasks_v3(fw_dataset *ds, fw_err *err) {
-    char path[PATH_BYTES];
+/* meta/<what>s.parquet: columns <what>_index and <what>. */
+static fw_status read_sentences(fw_dataset *ds, const char *what, char ***list, int *count, fw_err *err) {
+    char path[PATH_BYTES], name[64];
     fw_table t;
-    FW_TRY(dir_path(ds, "meta/tasks.parquet", path, err));
+    snprintf(name, sizeof(name), "meta/%ss.parquet", what);
+    FW_TRY(dir_path(ds, name, path, err));
     FW_TRY(fw_table_read(path, NULL, 0, &t, err));
-    const fw_column *index = fw_table_find(&t, "task_index"), *text = fw_table_find(&t, "task");
+    snprintf(name, sizeof(name), "%s_index", what);
+    const fw_column *index = fw_table_find(&t, name), *text = fw_table_find(&t, what);
     text = text != NULL ? text : fw_table_find(&t, "__index_level_0__");
     fw_status st = FW_OK;
     if (index == NULL || text == NULL || text->type != FW_COL_STR || text->depth != 0 || index->depth != 0) {
-        st = fw_fail(err, FW_FORMAT, "%s: wanted columns task_index and task", path);
+        st = fw_fail(err, FW_FORMAT, "%s: wanted columns %s and %s", path, name, what);
     } else {
-        st = alloc_tasks(ds, t.rows, err);
+        st = alloc_texts(ds, t.rows, list, count, err);
     }
     for (int64_t i = 0; i < t.rows && st == FW_OK; i++) {
-        st = set_task(ds, path, fw_column_i64(index, i), text->str[i], err);
+        st = set_text(*list, *count, path, fw_column_i64(index, i), text->str[i], err);
     }
     fw_table_clear(&t);
     return st;
@@ -267,7 +284,37 @@ static fw_status task_line(fw_dataset *ds, const char *where, int64_t line, cons
     (void)line;
     FW_TRY(fw_json_i64(j, "task_index", where, 0, ds->n_tasks - 1, &index, err));
     FW_TRY(fw_json_str(j, "task", where, &text, err));
-    return set_task(ds, where, index, text, err);
+    return set_text(ds->tasks, ds->n_tasks, where, index, text, err);
+}
+
+/* Lines in any order, as many as there are. */
+static fw_status subtask_line(fw_dataset *ds, const char *where, int64_t line, const json_t *j, fw_err *err) {
+    int64_t index;
+    const char *text;
+    FW_TRY(fw_json_i64(j, "subtask_index", where, 0, MAX_EPISODES, &index, err));
+    FW_TRY(fw_json_str(j, "subtask", where, &text, err));
+    char **more = realloc(ds->subtasks, (size_t)(line + 1) * sizeof(char *));
+    if (more == NULL) {
+        return nomem(err, ds);
+    }
+    ds->subtasks = more;
+    more[line] = NULL;
+    ds->n_subtasks = (int)line + 1;
+    if (index != line) {
+        return fw_fail(err, FW_FORMAT, "%s: subtask_index is %lld, wanted %lld", where, (long long)index,
+                       (long long)line);
+    }
+    return set_text(ds->subtasks, ds->n_subtasks, where, index, text, err);
+}
+
+static fw_status read_subtasks(fw_dataset *ds, fw_err *err) {
+    char path[PATH_BYTES];
+    FW_TRY(dir_path(ds, ds->version == 30 ? "meta/subtasks.parquet" : "meta/subtasks.jsonl", path, err));
+    if (!fw_path_exists(path)) {
+        return FW_OK;
+    }
+    return ds->version == 30 ? read_sentences(ds, "subtask", &ds->subtasks, &ds->n_subtasks, err)
+                             : each_line(path, subtask_line, ds, err);
 }
 
 static fw_status tasks_complete(fw_dataset *ds, const char *where, fw_err *err) {
@@ -311,6 +358,7 @@ static fw_status episode_line(fw_dataset *ds, const char *where, int64_t line, c
         return FW_OK; /* written but never counted */
     }
     fw_episode_info *e = &ds->episodes[line];
+    ds->priv->lines[line] = json_incref((json_t *)(uintptr_t)j);
     FW_TRY(fw_json_i64(j, "episode_index", where, 0, MAX_EPISODES, &e->index, err));
     FW_TRY(fw_json_i64(j, "length", where, 1, INT32_MAX, &e->length, err));
     FW_TRY(fw_json_arr(j, "tasks", where, &tasks, err));
@@ -360,13 +408,17 @@ static fw_status open_v21(fw_dataset *ds, const char *where, const json_t *info,
     p.video = json_string_value(json_object_get(info, "video_path"));
     FW_TRY(fw_json_i64(info, "chunks_size", where, 1, MAX_EPISODES, &p.chunk, err));
     FW_TRY(fw_json_i64(info, "total_tasks", where, 0, MAX_EPISODES, &n_tasks, err));
-    FW_TRY(alloc_tasks(ds, n_tasks, err));
+    FW_TRY(alloc_texts(ds, n_tasks, &ds->tasks, &ds->n_tasks, err));
     FW_TRY(dir_path(ds, "meta/tasks.jsonl", path, err));
     FW_TRY(each_line(path, task_line, ds, err));
     FW_TRY(tasks_complete(ds, path, err));
     FW_TRY(dir_path(ds, "meta/episodes.jsonl", path, err));
+    if ((ds->priv->lines = calloc((size_t)ds->n_episodes + 1, sizeof(json_t *))) == NULL) {
+        return nomem(err, ds);
+    }
     FW_TRY(each_line(path, episode_line, ds, err));
-    return place_v21(ds, &p, err);
+    FW_TRY(place_v21(ds, &p, err));
+    return fw_fields_from_json(&ds->priv->fields, ds->priv->lines, ds->n_episodes, path, err);
 }
 
 /* The columns of a v3.0 episodes file. */
@@ -479,19 +531,43 @@ static int ep_column_names(const fw_dataset *ds, bool videos, const char *names[
     return n;
 }
 
+/* Rows of an episodes file that is open: LeRobot's columns into ds->episodes, further ones into the fields. */
+static fw_status episodes_rows(fw_dataset *ds, fw_pq_reader *r, const char *path, const char *data_path,
+                               const char *video_path, char *const *further, int n_further, int64_t *at, fw_err *err) {
+    char buf[7 + 4 * FW_MAX_CAMERAS][512];
+    fw_table t = {0};
+    ep_columns c = {0};
+    const char **names = calloc((size_t)(7 + 4 * FW_MAX_CAMERAS + n_further), sizeof(*names));
+    if (names == NULL) {
+        return nomem(err, ds);
+    }
+    int n = ep_column_names(ds, video_path != NULL, names, buf);
+    for (int i = 0; i < n_further; i++) {
+        names[n++] = further[i];
+    }
+    fw_status st = fw_table_read_from(r, path, names, n, 0, -1, &t, err);
+    st = st == FW_OK ? find_ep_columns(ds, &t, path, video_path != NULL, &c, err) : st;
+    int64_t rows = t.rows < ds->n_episodes - *at ? t.rows : ds->n_episodes - *at;
+    for (int64_t i = 0; i < rows && st == FW_OK; i++) {
+        st = v3_episode(ds, path, &c, i, data_path, video_path, &ds->episodes[*at + i], err);
+    }
+    st = st == FW_OK ? fw_fields_append(&ds->priv->fields, &t, further, n_further, rows, path, err) : st;
+    *at += rows;
+    fw_table_clear(&t);
+    free(names);
+    return st;
+}
+
 static fw_status episodes_file(fw_dataset *ds, const char *path, const char *data_path, const char *video_path,
                                int64_t *at, fw_err *err) {
-    const char *names[7 + 4 * FW_MAX_CAMERAS];
-    char buf[7 + 4 * FW_MAX_CAMERAS][512];
-    fw_table t;
-    ep_columns c = {0};
-    int n = ep_column_names(ds, video_path != NULL, names, buf);
-    FW_TRY(fw_table_read(path, names, n, &t, err));
-    fw_status st = find_ep_columns(ds, &t, path, video_path != NULL, &c, err);
-    for (int64_t r = 0; r < t.rows && *at < ds->n_episodes && st == FW_OK; r++, ++*at) {
-        st = v3_episode(ds, path, &c, r, data_path, video_path, &ds->episodes[*at], err);
-    }
-    fw_table_clear(&t);
+    fw_pq_reader *r;
+    char **further = NULL;
+    int n = 0;
+    FW_TRY(fw_pq_open(path, &r, err));
+    fw_status st = fw_fields_names(r, path, &further, &n, err);
+    st = st == FW_OK ? episodes_rows(ds, r, path, data_path, video_path, further, n, at, err) : st;
+    fw_names_free(further, (size_t)n);
+    fw_pq_close(r);
     return st;
 }
 
@@ -523,7 +599,7 @@ static fw_status open_v3(fw_dataset *ds, const char *where, const json_t *info, 
     size_t n_chunks = 0, n_files = 0;
     int64_t at = 0;
     FW_TRY(fw_json_str(info, "data_path", where, &data_path, err));
-    FW_TRY(read_tasks_v3(ds, err));
+    FW_TRY(read_sentences(ds, "task", &ds->tasks, &ds->n_tasks, err));
     FW_TRY(dir_path(ds, "meta/episodes", root, err));
     FW_TRY(fw_list_dir(root, &chunks, &n_chunks, err));
     fw_status st = FW_OK;
@@ -576,6 +652,7 @@ static fw_status read_info(fw_dataset *ds, const char *where, const json_t *info
     }
     FW_TRY(read_features(ds, where, features, err));
     FW_TRY(alloc_episodes(ds, episodes, err));
+    FW_TRY(read_subtasks(ds, err));
     return ds->version == 30 ? open_v3(ds, where, info, err) : open_v21(ds, where, info, err);
 }
 
@@ -641,7 +718,15 @@ static void free_texts(char **v, int64_t n) {
 void fw_dataset_priv_clear(struct fw_dataset_priv *p) {
     fw_table_clear(&p->table);
     fw_video_close(p->video);
-    *p = (struct fw_dataset_priv){.table_file = -1, .video_file = -1};
+    *p = (struct fw_dataset_priv){.fields = p->fields, .lines = p->lines, .table_file = -1, .video_file = -1};
+}
+
+static void free_lines(fw_dataset *ds) {
+    for (int64_t e = 0; ds->priv->lines != NULL && e < ds->n_episodes; e++) {
+        json_decref(ds->priv->lines[e]);
+    }
+    free(ds->priv->lines);
+    ds->priv->lines = NULL;
 }
 
 void fw_dataset_close(fw_dataset *ds) {
@@ -650,6 +735,8 @@ void fw_dataset_close(fw_dataset *ds) {
     }
     if (ds->priv != NULL) {
         fw_dataset_priv_clear(ds->priv);
+        fw_table_clear(&ds->priv->fields);
+        free_lines(ds);
         free(ds->priv);
     }
     for (int i = 0; i < ds->n_features; i++) {
@@ -665,6 +752,7 @@ void fw_dataset_close(fw_dataset *ds) {
         free_texts(ds->episodes[e].tasks, ds->episodes[e].n_tasks);
     }
     free_texts(ds->tasks, ds->n_tasks);
+    free_texts(ds->subtasks, ds->n_subtasks);
     free_texts(ds->data_files, ds->n_data_files);
     free_texts(ds->video_files, ds->n_video_files);
     free(ds->features);

@@ -24,6 +24,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "data/provenance.h"
 #include "fw/status.h"
 
 #define FW_MAX_CAMERAS 8
@@ -70,7 +71,10 @@ typedef struct fw_dataset {
     int n_cameras;
     fw_ds_camera *cameras;
     int n_tasks;
-    char **tasks;            /* [n_tasks] by task_index */
+    char **tasks; /* [n_tasks] by task_index */
+    int n_subtasks;
+    char **subtasks;         /* [n_subtasks] by subtask_index; none: n_subtasks == 0 */
+    unsigned marks;          /* FW_MARK_*: which of provenance.h's columns its frames have */
     int n_state, n_action;   /* 0: no such feature */
     const fw_feature *state; /* borrowed from features; NULL when n_state == 0 */
     const fw_feature *action;
@@ -101,6 +105,25 @@ typedef struct fw_episode {
  * action, wrong width, missing rows, rows of another episode, a task_index out of range. */
 FW_NODISCARD fw_status fw_dataset_read_episode(fw_dataset *ds, int64_t ep, fw_episode *out, fw_err *err);
 void fw_episode_clear(fw_episode *e);
+
+/* Who made episode `ep` and how it may be used. Text and fields (every further column of meta/episodes with one value a row)
+ * borrowed from ds. A dataset without these columns: FW_PROVENANCE_UNKNOWN. */
+fw_provenance fw_dataset_provenance(const fw_dataset *ds, int64_t ep);
+/* The field called `name` of the episodes ("source", "seed_layout", or a column's full name) as text or number. false: the dataset
+ * has none, or it is of the other kind. *text borrowed from ds. */
+bool fw_dataset_field_text(const fw_dataset *ds, int64_t ep, const char *name, const char **text);
+bool fw_dataset_field_number(const fw_dataset *ds, int64_t ep, const char *name, double *number);
+
+/* The marks of one episode's frames. */
+typedef struct fw_episode_marks {
+    int64_t length;
+    fw_marks m; /* subtasks borrowed from ds, the rest owned; NULL where the dataset has no such column */
+} fw_episode_marks;
+FW_NODISCARD fw_status fw_dataset_read_marks(fw_dataset *ds, int64_t ep, fw_episode_marks *out, fw_err *err);
+void fw_episode_marks_clear(fw_episode_marks *m);
+/* Any number column of an episode's rows: *out owned [T, *width]. FW_FORMAT when there is none of that name. */
+FW_NODISCARD fw_status fw_dataset_read_column(fw_dataset *ds, int64_t ep, const char *key, double **out, int64_t *width,
+                                              fw_err *err);
 
 /* Frames [frame, frame+n) of camera `cam` of episode `ep` as RGB u8 [n,h,w,3] (h = w = 0: as recorded). The last video
  * stays open for the next call. FW_FORMAT when the video is shorter than the table. */

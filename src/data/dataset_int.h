@@ -2,15 +2,18 @@
 #ifndef FW_DATA_DATASET_INT_H
 #define FW_DATA_DATASET_INT_H
 
+#include "base/json.h"
 #include "data/dataset.h"
 #include "data/table.h"
 #include "data/video.h"
 
 /* What reading keeps open between calls. */
 struct fw_dataset_priv {
-    int table_file; /* into data_files; -1: none */
-    fw_table table; /* the columns that fw_dataset_read_episode needs, of the whole file */
-    int video_file; /* into video_files; -1: none */
+    fw_table fields; /* the columns of meta/episodes beyond LeRobot's own: a row an episode */
+    json_t **lines;  /* [n_episodes] of v2.1's episodes.jsonl; NULL otherwise */
+    int table_file;  /* into data_files; -1: none */
+    fw_table table;  /* the columns that fw_dataset_read_episode needs, of the whole file */
+    int video_file;  /* into video_files; -1: none */
     fw_video *video;
     int64_t video_ep, video_frame; /* the frame that fw_video_next would return now */
     int video_cam;
@@ -21,6 +24,15 @@ void fw_dataset_priv_clear(struct fw_dataset_priv *p);
 const char *fw_dataset_rel(const fw_dataset *ds, const char *path);
 /* The table of data file `file`, kept until another is asked for. */
 fw_status fw_dataset_table(fw_dataset *ds, int file, const fw_table **out, fw_err *err);
+
+/* --- fields.c: columns of meta/episodes beyond LeRobot's own --- */
+/* Their names in an episodes file that can be kept in a table: owned (fw_names_free). */
+fw_status fw_fields_names(fw_pq_reader *r, const char *where, char ***names, int *n, fw_err *err);
+/* Append `rows` rows of the columns `names` of t. FW_FORMAT when the columns are not those that are there. */
+fw_status fw_fields_append(fw_table *fields, const fw_table *t, char *const *names, int n, int64_t rows,
+                           const char *where, fw_err *err);
+/* The table of all lines [n] of a v2.1 episodes.jsonl. */
+fw_status fw_fields_from_json(fw_table *fields, json_t *const *rows, int64_t n, const char *where, fw_err *err);
 
 /* fw_column_stats_compute for doubles. */
 fw_status fw_stats_f64(const double *x, int64_t rows, int64_t n, fw_column_stats *out, fw_err *err);

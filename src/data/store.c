@@ -40,6 +40,28 @@ fw_status store_stats_of(const double *x, int64_t rows, int64_t n, store_stats *
     return st;
 }
 
+fw_status store_stats_column(const fw_column *c, int64_t a, int64_t b, store_stats *out, fw_err *err) {
+    int64_t w = c->width, n = 0;
+    double *x = malloc((size_t)((b - a) * w + 1) * sizeof(double));
+    *out = (store_stats){0};
+    if (x == NULL) {
+        return fw_fail(err, FW_NOMEM, "statistics of %s", c->name);
+    }
+    for (int64_t r = a; r < b; r++) {
+        bool finite = true;
+        for (int64_t i = 0; i < w; i++) {
+            finite = isfinite(x[n * w + i] = fw_column_f64(c, r * w + i)) && finite;
+        }
+        n += finite;
+    }
+    fw_status st = n > 0 ? store_stats_of(x, n, w, out, err) : stats_new(out, w, 0, err);
+    for (int64_t i = 0; n == 0 && st == FW_OK && i < w * STORE_STATS; i++) {
+        out->value[i] = (double)NAN;
+    }
+    free(x);
+    return st;
+}
+
 /* The value below which a share q of the counted pixels lies, in 0..1. */
 static double histogram_quantile(const uint64_t hist[256], uint64_t total, double q) {
     double at = q * (double)(total - 1);
@@ -180,8 +202,13 @@ fw_status store_total_push_rows(store_total *t, const char *where, const fw_tabl
         if (to == NULL) {
             return FW_NOMEM;
         }
-        for (int64_t k = 0; k < (b - a) * c->width; k++) {
-            to[k] = fw_column_f64(c, a * c->width + k);
+        for (int64_t r = a; r < b; r++) {
+            bool finite = true;
+            for (int64_t k = 0; k < c->width; k++) {
+                finite = isfinite(to[k] = fw_column_f64(c, r * c->width + k)) && finite;
+            }
+            to += finite ? c->width : 0;
+            f->n -= finite ? 0 : c->width;
         }
     }
     return FW_OK;
@@ -288,31 +315,40 @@ fw_status store_write_stats(const char *dir, const store_total *t, fw_err *err) 
 
 /* --- metadata files --- */
 
-fw_status store_write_tasks(const char *dir, const char *const *tasks, int n, fw_err *err) {
-    static const char pandas[] = "{\"index_columns\": [\"task\"], \"column_indexes\": [{\"name\": null, "
-                                 "\"field_name\": null, \"pandas_type\": \"unicode\", "
-                                 "\"numpy_type\": \"object\", \"metadata\": {\"encoding\": \"UTF-8\"}}], \"columns\": "
-                                 "[{\"name\": \"task_index\", "
-                                 "\"field_name\": \"task_index\", \"pandas_type\": \"int64\", \"numpy_type\": "
-                                 "\"int64\", \"metadata\": null}, {\"name\": "
-                                 "\"task\", \"field_name\": \"task\", \"pandas_type\": \"unicode\", \"numpy_type\": "
-                                 "\"object\", \"metadata\": null}], "
-                                 "\"attributes\": {}, \"creator\": {\"library\": \"pyarrow\", \"version\": "
-                                 "\"22.0.0\"}, \"pandas_version\": \"2.3.3\"}";
-    char path[STORE_PATH];
-    fw_kv kv = {"pandas", pandas};
+/* A table of sentences by number, with the "pandas" metadata that makes the text its index. */
+static fw_status write_sentences(const char *dir, const char *what, const char *const *text, int n, fw_err *err) {
+    char path[STORE_PATH], file[32], number[32], pandas[1024];
     fw_table t = {0};
-    FW_TRY(fw_path_join(path, sizeof(path), dir, "meta/tasks.parquet", err));
-    int index = fw_table_add_column(&t, "task_index", FW_COL_I64, 0, 1),
-        text = fw_table_add_column(&t, "task", FW_COL_STR, 0, 1);
+    snprintf(file, sizeof(file), "meta/%ss.parquet", what);
+    snprintf(number, sizeof(number), "%s_index", what);
+    snprintf(pandas, sizeof(pandas),
+             "{\"index_columns\": [\"%s\"], \"column_indexes\": [{\"name\": null, \"field_name\": null, "
+             "\"pandas_type\": \"unicode\", \"numpy_type\": \"object\", \"metadata\": {\"encoding\": \"UTF-8\"}}], "
+             "\"columns\": [{\"name\": \"%s\", \"field_name\": \"%s\", \"pandas_type\": \"int64\", \"numpy_type\": "
+             "\"int64\", \"metadata\": null}, {\"name\": \"%s\", \"field_name\": \"%s\", \"pandas_type\": \"unicode\", "
+             "\"numpy_type\": \"object\", \"metadata\": null}], \"attributes\": {}, \"creator\": {\"library\": "
+             "\"pyarrow\", \"version\": \"22.0.0\"}, \"pandas_version\": \"2.3.3\"}",
+             what, number, number, what, what);
+    fw_kv kv = {"pandas", pandas};
+    FW_TRY(fw_path_join(path, sizeof(path), dir, file, err));
+    int index = fw_table_add_column(&t, number, FW_COL_I64, 0, 1),
+        column = fw_table_add_column(&t, what, FW_COL_STR, 0, 1);
     for (int64_t i = 0; i < n; i++) {
         fw_table_push_i64(&t, index, &i, 1);
-        fw_table_push_str(&t, text, &tasks[i], 1);
+        fw_table_push_str(&t, column, &text[i], 1);
     }
     t.rows = n;
     fw_status st = fw_table_write(path, &t, 0, &kv, 1, err);
     fw_table_clear(&t);
     return st;
+}
+
+fw_status store_write_tasks(const char *dir, const char *const *tasks, int n, fw_err *err) {
+    return write_sentences(dir, "task", tasks, n, err);
+}
+
+fw_status store_write_subtasks(const char *dir, const char *const *subtasks, int n, fw_err *err) {
+    return write_sentences(dir, "subtask", subtasks, n, err);
 }
 
 fw_status store_write_info(const char *dir, json_t *info, int64_t episodes, int64_t frames, int64_t tasks,

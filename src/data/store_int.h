@@ -28,6 +28,9 @@ fw_status store_stats_of(const double *x, int64_t rows, int64_t n, store_stats *
 fw_status store_image_stats(fw_status (*image)(void *ctx, int64_t i, const uint8_t **rgb, fw_err *err), void *ctx,
                             int64_t t, int h, int w, store_stats *out, fw_err *err);
 
+/* Of rows [a, b) of a number column, those that are finite; count says how many. None: NaN everywhere. */
+fw_status store_stats_column(const fw_column *c, int64_t a, int64_t b, store_stats *out, fw_err *err);
+
 /* The whole dataset's statistics as episodes come: numbers keep their values (exact), images the episodes' statistics. */
 typedef struct store_total_feature {
     const fw_feature *f; /* borrowed */
@@ -45,7 +48,8 @@ void store_total_clear(store_total *t);
 store_total_feature *store_total_find(store_total *t, const char *key); /* NULL when absent */
 fw_status store_total_push(store_total_feature *f, const double *x, int64_t n, fw_err *err);
 fw_status store_total_push_image(store_total_feature *f, const store_stats *s, fw_err *err);
-/* Rows [a, b) of a data table into every number feature; FW_FORMAT when a column is missing. */
+/* Rows [a, b) of a data table into every number feature; rows that are not finite (labels not given) are left out of that
+ * feature. FW_SHAPE when a column is missing. */
 fw_status store_total_push_rows(store_total *t, const char *where, const fw_table *data, int64_t a, int64_t b,
                                 fw_err *err);
 /* The image statistics that rows of an episodes table hold; episodes without them are skipped. */
@@ -55,8 +59,26 @@ fw_status store_write_stats(const char *dir, const store_total *t, fw_err *err);
 
 /* meta/tasks.parquet, rows by task_index, with the "pandas" metadata that makes `task` its index. */
 fw_status store_write_tasks(const char *dir, const char *const *tasks, int n, fw_err *err);
+/* meta/subtasks.parquet, the same for subtasks. */
+fw_status store_write_subtasks(const char *dir, const char *const *subtasks, int n, fw_err *err);
 /* meta/info.json: totals set in `info` (borrowed, changed), written atomically. */
 fw_status store_write_info(const char *dir, json_t *info, int64_t episodes, int64_t frames, int64_t tasks, fw_err *err);
+/* --- provenance.h on disk --- */
+#define STORE_PROVENANCE "provenance/"
+#define STORE_MARKS      4
+typedef struct store_mark {
+    unsigned bit;
+    const char *key, *dtype;
+} store_mark;
+extern const store_mark store_marks[STORE_MARKS];
+/* "source", "home" and the other members of fw_provenance. */
+bool store_is_provenance(const char *name);
+/* The members' columns, and one row of them from column *col on (which moves past them). */
+void store_provenance_columns(fw_table *t);
+void store_push_provenance(fw_table *t, const fw_provenance *p, int *col);
+/* NULL when it is not given. */
+const fw_field *store_field(const fw_provenance *p, const char *name);
+
 /* The "huggingface" metadata of a data file. Owned (free); NULL: out of memory. */
 char *store_huggingface(const fw_feature *features, int n);
 

@@ -18,9 +18,10 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "data/dataset_int.h"
 #include "data/store_int.h"
 
-enum { F_STATE, F_ACTION, F_CAMERA }; /* features: state, action, cameras, then the five that every dataset has */
+enum { F_STATE, F_ACTION, F_CAMERA }; /* features: state, action, cameras, the five that every dataset has, marks */
 
 struct fw_writer {
     char *dir, *staging;
@@ -29,8 +30,11 @@ struct fw_writer {
     json_t *info;
     fw_feature *features;
     int n_features, timestamp; /* index of "timestamp": frame_index, episode_index, index, task_index follow */
-    char **tasks;
-    int n_tasks;
+    char **tasks, **subtasks;
+    int n_tasks, n_subtasks;
+    bool provenance;  /* its episodes have provenance columns */
+    fw_field *fields; /* further ones: names owned */
+    int n_fields;
     store_total total;
     int64_t sealed_episodes, sealed_frames; /* what info.json counts */
     int64_t episodes, frames;               /* with the open segment */
@@ -77,11 +81,29 @@ static bool feature_init(fw_feature *f, char *key, const char *dtype, int n_shap
     return true;
 }
 
+/* The features of d.marks, in the order of their bits. */
+static bool make_marks(fw_writer *w) {
+    const char *clocks[1 + FW_MAX_CAMERAS] = {"state"};
+    int64_t one = 1, n_clocks = 1 + w->d.n_cameras;
+    bool ok = true;
+    for (int c = 0; c < w->d.n_cameras; c++) {
+        clocks[1 + c] = w->d.cameras[c].name;
+    }
+    for (int i = 0; i < STORE_MARKS && ok; i++) {
+        bool capture = store_marks[i].bit == FW_MARK_CAPTURE;
+        if ((w->d.marks & store_marks[i].bit) != 0) {
+            ok = feature_init(&w->features[w->n_features++], strdup(store_marks[i].key), store_marks[i].dtype, 1,
+                              capture ? &n_clocks : &one, capture ? clocks : NULL, capture ? (int)n_clocks : 0);
+        }
+    }
+    return ok;
+}
+
 static fw_status make_features(fw_writer *w, const fw_writer_desc *d, fw_err *err) {
     static const char *const hwc[] = {"height", "width", "channels"};
     static const char *const index[] = {"frame_index", "episode_index", "index", "task_index"};
     int64_t ns = d->n_state, na = d->n_action, one = 1;
-    fw_feature *f = w->features = calloc((size_t)d->n_cameras + 7, sizeof(fw_feature));
+    fw_feature *f = w->features = calloc((size_t)d->n_cameras + 11, sizeof(fw_feature));
     bool ok = f != NULL;
     ok = ok && feature_init(&f[F_STATE], strdup("observation.state"), "float32", 1, &ns, d->state_names, d->n_state);
     ok = ok && feature_init(&f[F_ACTION], strdup("action"), "float32", 1, &na, d->action_names, d->n_action);
@@ -96,6 +118,7 @@ static fw_status make_features(fw_writer *w, const fw_writer_desc *d, fw_err *er
     for (int i = 0; ok && i < 4; i++) {
         ok = feature_init(&f[w->n_features++], strdup(index[i]), "int64", 1, &one, NULL, 0);
     }
+    ok = ok && make_marks(w);
     return ok ? FW_OK : fw_fail(err, FW_NOMEM, "%s: features", w->dir);
 }
 
@@ -156,21 +179,64 @@ static fw_status check_desc(const char *dir, const fw_writer_desc *d, fw_err *er
 
 /* --- continuing a dataset --- */
 
-static int find_task(fw_writer *w, const char *text, fw_err *err) {
-    for (int i = 0; i < w->n_tasks; i++) {
-        if (strcmp(w->tasks[i], text) == 0) {
+/* Index of text among list [n], appended when new; -1 without memory. */
+static int intern(const char *dir, char ***list, int *n, const char *text, fw_err *err) {
+    for (int i = 0; i < *n; i++) {
+        if (strcmp((*list)[i], text) == 0) {
             return i;
         }
     }
-    char **more = realloc(w->tasks, (size_t)(w->n_tasks + 1) * sizeof(char *));
+    char **more = realloc(*list, (size_t)(*n + 1) * sizeof(char *));
     if (more != NULL) {
-        w->tasks = more;
-        if ((more[w->n_tasks] = strdup(text)) != NULL) {
-            return w->n_tasks++;
+        *list = more;
+        if ((more[*n] = strdup(text)) != NULL) {
+            return (*n)++;
         }
     }
-    fw_fail(err, FW_NOMEM, "%s: task", w->dir);
+    fw_fail(err, FW_NOMEM, "%s: task", dir);
     return -1;
+}
+
+static int find_task(fw_writer *w, const char *text, fw_err *err) {
+    return intern(w->dir, &w->tasks, &w->n_tasks, text, err);
+}
+
+static bool add_field(fw_writer *w, const char *name, fw_field_kind kind) {
+    fw_field *more = realloc(w->fields, (size_t)(w->n_fields + 1) * sizeof(*more));
+    if (more == NULL) {
+        return false;
+    }
+    w->fields = more;
+    more[w->n_fields] = (fw_field){.name = strdup(name), .kind = kind};
+    return more[w->n_fields].name != NULL && (w->n_fields++, true);
+}
+
+/* A new dataset's further fields are the declared ones; an old one's are those it has. */
+static fw_status declare_fields(fw_writer *w, const fw_writer_desc *d, const fw_dataset *old, fw_err *err) {
+    bool ok = true;
+    w->provenance = old == NULL || fw_table_find(&old->priv->fields, STORE_PROVENANCE "source") != NULL;
+    for (int i = 0; old == NULL && i < d->n_fields && ok; i++) {
+        if (strchr(d->fields[i].name, '/') != NULL || store_is_provenance(d->fields[i].name)) {
+            return fw_fail(err, FW_INVALID, "%s: writer: field '%s': the name is taken, or has a '/'", w->dir,
+                           d->fields[i].name);
+        }
+        ok = add_field(w, d->fields[i].name, d->fields[i].kind);
+    }
+    for (int i = 0; old != NULL && i < old->priv->fields.n_cols && ok; i++) {
+        const fw_column *c = &old->priv->fields.cols[i];
+        if (strncmp(c->name, STORE_PROVENANCE, strlen(STORE_PROVENANCE)) != 0 || c->depth != 0) {
+            return fw_fail(err, FW_UNSUPPORTED, "%s: its episodes have a column '%s' that this writer cannot continue",
+                           w->dir, c->name);
+        }
+        const char *name = c->name + strlen(STORE_PROVENANCE);
+        if (!store_is_provenance(name)) {
+            ok = add_field(w, name,
+                           c->type == FW_COL_STR                            ? FW_FIELD_TEXT
+                           : c->type == FW_COL_F64 || c->type == FW_COL_F32 ? FW_FIELD_REAL
+                                                                            : FW_FIELD_INT);
+        }
+    }
+    return ok ? FW_OK : fw_fail(err, FW_NOMEM, "%s: fields", w->dir);
 }
 
 static fw_status same_features(const fw_writer *w, const fw_dataset *ds, fw_err *err) {
@@ -275,15 +341,16 @@ static fw_status clean_up(fw_writer *w, fw_err *err) {
     return FW_OK;
 }
 
-static fw_status continue_dataset(fw_writer *w, const char *info_path, fw_err *err) {
-    fw_dataset *ds;
+static fw_status continue_dataset(fw_writer *w, fw_dataset *ds, const char *info_path, fw_err *err) {
     char **eps = NULL;
     size_t n_eps = 0;
-    FW_TRY(fw_dataset_open(w->dir, &ds, err));
     fw_status st = same_features(w, ds, err);
     for (int i = 0; i < ds->n_tasks && st == FW_OK; i++) {
         st = find_task(w, ds->tasks[i], err) == i ? FW_OK
                                                   : fw_fail(err, FW_FORMAT, "%s: task %d is there twice", w->dir, i);
+    }
+    for (int i = 0; i < ds->n_subtasks && st == FW_OK; i++) {
+        st = intern(w->dir, &w->subtasks, &w->n_subtasks, ds->subtasks[i], err) >= 0 ? FW_OK : FW_NOMEM;
     }
     st = st == FW_OK ? store_episode_files(w->dir, ds->n_episodes, &eps, &n_eps, err) : st;
     st = st == FW_OK ? load_totals(w, ds, eps, n_eps, err) : st;
@@ -307,7 +374,6 @@ static fw_status continue_dataset(fw_writer *w, const char *info_path, fw_err *e
         w->file = n >= w->file ? n + 1 : w->file;
     }
     fw_names_free(eps, n_eps);
-    fw_dataset_close(ds);
     return st == FW_OK ? clean_up(w, err) : st;
 }
 
@@ -355,6 +421,7 @@ static fw_status take_lock(fw_writer *w, fw_err *err) {
 fw_status fw_writer_open(const char *dir, const fw_writer_desc *desc, fw_writer **out, fw_err *err) {
     char info[STORE_PATH];
     fw_status st;
+    fw_dataset *old = NULL;
     *out = NULL;
     FW_TRY(check_desc(dir, desc, err));
     FW_TRY(fw_path_join(info, sizeof(info), dir, "meta/info.json", err));
@@ -373,16 +440,22 @@ fw_status fw_writer_open(const char *dir, const fw_writer_desc *desc, fw_writer 
     w->d.seal_every = desc->seal_every > 0 ? desc->seal_every : 50;
     w->d.data_mb = desc->data_mb > 0 ? desc->data_mb : 100;
     w->d.video_mb = desc->video_mb > 0 ? desc->video_mb : 200;
-    if ((st = take_lock(w, err)) != FW_OK || (st = make_features(w, desc, err)) != FW_OK ||
+    if ((st = take_lock(w, err)) != FW_OK || (there && (st = fw_dataset_open(dir, &old, err)) != FW_OK)) {
+        goto done;
+    }
+    w->d.marks = old != NULL ? old->marks : desc->marks;
+    if ((st = declare_fields(w, desc, old, err)) != FW_OK || (st = make_features(w, desc, err)) != FW_OK ||
         (st = make_info(w, err)) != FW_OK ||
         (st = store_total_init(&w->total, w->features, w->n_features, err)) != FW_OK) {
         goto done;
     }
-    st = there ? continue_dataset(w, info, err) : clean_up(w, err);
+    st = there ? continue_dataset(w, old, info, err) : clean_up(w, err);
 done:
+    fw_dataset_close(old);
     if (w != NULL) { /* the caller's text is not kept */
         w->d.robot_type = NULL;
         w->d.state_names = w->d.action_names = NULL;
+        w->d.fields = NULL;
         for (int c = 0; c < FW_MAX_CAMERAS; c++) {
             w->d.cameras[c].name = NULL;
         }
@@ -414,6 +487,14 @@ static void episode_columns(const fw_writer *w, fw_table *t) {
             fw_table_add_column(t, name, i < 2 ? FW_COL_I64 : FW_COL_F64, 0, 1);
         }
     }
+    if (w->provenance) {
+        store_provenance_columns(t);
+    }
+    for (int i = 0; i < w->n_fields; i++) {
+        static const fw_coltype type[] = {FW_COL_STR, FW_COL_F64, FW_COL_I64};
+        snprintf(name, sizeof(name), STORE_PROVENANCE "%s", w->fields[i].name);
+        fw_table_add_column(t, name, type[w->fields[i].kind], 0, 1);
+    }
     for (int i = 0; i < w->n_features; i++) {
         const fw_feature *f = &w->features[i];
         bool image = strcmp(f->dtype, "video") == 0, integer = strcmp(f->dtype, "int64") == 0;
@@ -442,8 +523,10 @@ static fw_status open_segment(fw_writer *w, fw_err *err) {
     for (int i = 0; i < w->n_features && w->rows.n_cols < w->n_features - w->d.n_cameras; i++) {
         const fw_feature *f = &w->features[i];
         if (strcmp(f->dtype, "video") != 0) {
-            fw_table_add_column(&w->rows, f->key, strcmp(f->dtype, "int64") == 0 ? FW_COL_I64 : FW_COL_F32, f->size > 1,
-                                f->size);
+            fw_coltype type = strcmp(f->dtype, "int64") == 0  ? FW_COL_I64
+                              : strcmp(f->dtype, "bool") == 0 ? FW_COL_BOOL
+                                                              : FW_COL_F32;
+            fw_table_add_column(&w->rows, f->key, type, f->size > 1, f->size);
         }
     }
     if (w->eps.n_cols == 0) {
@@ -478,6 +561,52 @@ static void drop_segment(fw_writer *w) {
     w->seg_episodes = w->seg_frames = 0;
 }
 
+/* What is given must have a column to go to, and be in range. */
+static fw_status check_marks(const fw_writer *w, const fw_writer_episode *ep, fw_err *err) {
+    const fw_marks *m = &ep->marks;
+    unsigned given = (m->intervention != NULL ? FW_MARK_INTERVENTION : 0u) |
+                     (m->advantage != NULL ? FW_MARK_ADVANTAGE : 0u) | (m->subtask != NULL ? FW_MARK_SUBTASK : 0u) |
+                     (m->capture_ns != NULL ? FW_MARK_CAPTURE : 0u);
+    for (int i = 0; i < STORE_MARKS; i++) {
+        if ((given & ~w->d.marks & store_marks[i].bit) != 0) {
+            return fw_fail(err, FW_INVALID, "%s: ep %lld: '%s' is given, the dataset has no such column", w->dir,
+                           (long long)w->episodes, store_marks[i].key);
+        }
+    }
+    if (ep->provenance != NULL && !w->provenance) {
+        return fw_fail(err, FW_INVALID, "%s: ep %lld: provenance is given, the dataset has no columns for it", w->dir,
+                       (long long)w->episodes);
+    }
+    for (int64_t i = 0; m->subtask != NULL && i < ep->length; i++) {
+        if (m->subtask[i] < -1 || m->subtask[i] >= m->n_subtasks) {
+            return fw_fail(err, FW_INVALID, "%s: ep %lld: frame %lld: subtask %lld, there are %d", w->dir,
+                           (long long)w->episodes, (long long)i, (long long)m->subtask[i], m->n_subtasks);
+        }
+        if (m->subtask[i] >= 0 && m->subtasks[m->subtask[i]] == NULL) {
+            return fw_fail(err, FW_INVALID, "%s: ep %lld: subtask %lld has no sentence", w->dir, (long long)w->episodes,
+                           (long long)m->subtask[i]);
+        }
+    }
+    for (int i = 0; i < w->n_fields; i++) {
+        const fw_field *f = ep->provenance != NULL ? store_field(ep->provenance, w->fields[i].name) : NULL;
+        if ((f == NULL && w->fields[i].kind == FW_FIELD_INT) || (f != NULL && f->kind != w->fields[i].kind)) {
+            return fw_fail(err, FW_INVALID, "%s: ep %lld: field '%s' is %s", w->dir, (long long)w->episodes,
+                           w->fields[i].name, f == NULL ? "not given" : "of another kind");
+        }
+    }
+    for (int i = 0; ep->provenance != NULL && i < ep->provenance->n_fields; i++) {
+        bool known = false;
+        for (int k = 0; k < w->n_fields; k++) {
+            known = known || strcmp(w->fields[k].name, ep->provenance->fields[i].name) == 0;
+        }
+        if (!known) {
+            return fw_fail(err, FW_INVALID, "%s: ep %lld: field '%s' is not a field of this dataset", w->dir,
+                           (long long)w->episodes, ep->provenance->fields[i].name);
+        }
+    }
+    return FW_OK;
+}
+
 static fw_status check_episode(const fw_writer *w, const fw_writer_episode *ep, fw_err *err) {
     if (ep->length < 1 || ep->length > 10000000 || ep->state == NULL || ep->action == NULL || ep->sentence == NULL ||
         ep->sentence[0] == 0) {
@@ -490,6 +619,7 @@ static fw_status check_episode(const fw_writer *w, const fw_writer_episode *ep, 
                            w->features[F_CAMERA + c].key);
         }
     }
+    FW_TRY(check_marks(w, ep, err));
     const float *v[2] = {ep->state, ep->action};
     for (int f = F_STATE; f <= F_ACTION; f++) {
         int64_t n = w->features[f].size;
@@ -499,6 +629,47 @@ static fw_status check_episode(const fw_writer *w, const fw_writer_episode *ep, 
                                w->dir, (long long)w->episodes, (long long)(i / n), w->features[f].key,
                                (long long)(i % n), w->features[f].names[i % n], (double)v[f][i]);
             }
+        }
+    }
+    return FW_OK;
+}
+
+/* Column of the mark among the rows' columns; -1: the dataset has none. */
+static int mark_column(const fw_writer *w, unsigned bit) {
+    int col = 7; /* state, action, and the five */
+    for (int i = 0; i < STORE_MARKS; i++) {
+        if (store_marks[i].bit == bit) {
+            return (w->d.marks & bit) != 0 ? col : -1;
+        }
+        col += (w->d.marks & store_marks[i].bit) != 0;
+    }
+    return -1;
+}
+
+static fw_status write_marks(fw_writer *w, const fw_writer_episode *ep, fw_err *err) {
+    const fw_marks *m = &ep->marks;
+    int hand = mark_column(w, FW_MARK_INTERVENTION), label = mark_column(w, FW_MARK_ADVANTAGE),
+        sub = mark_column(w, FW_MARK_SUBTASK), clock = mark_column(w, FW_MARK_CAPTURE);
+    int64_t zeros[1 + FW_MAX_CAMERAS] = {0}, n_clocks = 1 + w->d.n_cameras;
+    for (int64_t i = 0; i < ep->length; i++) {
+        int64_t on = m->intervention != NULL && m->intervention[i] != 0;
+        float advantage = m->advantage != NULL ? m->advantage[i] : NAN;
+        if (hand >= 0) {
+            fw_table_push_i64(&w->rows, hand, &on, 1);
+        }
+        if (label >= 0) {
+            fw_table_push_f32(&w->rows, label, &advantage, 1);
+        }
+        if (sub >= 0) {
+            const char *text = m->subtask != NULL && m->subtask[i] >= 0 ? m->subtasks[m->subtask[i]] : "";
+            int64_t at = intern(w->dir, &w->subtasks, &w->n_subtasks, text, err);
+            if (at < 0) {
+                return FW_NOMEM;
+            }
+            fw_table_push_i64(&w->rows, sub, &at, 1);
+        }
+        if (clock >= 0) {
+            fw_table_push_i64(&w->rows, clock, m->capture_ns != NULL ? m->capture_ns + i * n_clocks : zeros, n_clocks);
         }
     }
     return FW_OK;
@@ -517,6 +688,7 @@ static fw_status write_rows(fw_writer *w, const fw_writer_episode *ep, int64_t t
             fw_table_push_i64(t, 3 + k, &index[k], 1);
         }
     }
+    FW_TRY(write_marks(w, ep, err));
     t->rows = ep->length;
     return fw_table_writer_add(w->data, t, err);
 }
@@ -547,9 +719,8 @@ static fw_status push_stats(fw_writer *w, const fw_writer_episode *ep, int featu
         st = store_image_stats(image_of, &(image_source){w, ep, c}, ep->length, w->d.cameras[c].h, w->d.cameras[c].w,
                                &s, err);
         st = st == FW_OK ? store_total_push_image(total, &s, err) : st;
-    } else { /* this episode's values are the last ones pushed */
-        int64_t n = ep->length * f->size;
-        st = store_stats_of(total->v + total->n - n, ep->length, f->size, &s, err);
+    } else {
+        st = store_stats_column(fw_table_find(&w->rows, f->key), 0, ep->length, &s, err);
     }
     for (int k = 0; k < STORE_STATS && st == FW_OK; k++) {
         fw_table_push_f64(&w->eps, (*col)++, s.value + k * s.n, s.n);
@@ -559,6 +730,26 @@ static fw_status push_stats(fw_writer *w, const fw_writer_episode *ep, int featu
     }
     store_stats_clear(&s);
     return st;
+}
+
+static void push_provenance(fw_writer *w, const fw_provenance *given, int *col) {
+    fw_provenance unknown = FW_PROVENANCE_UNKNOWN;
+    const fw_provenance *p = given != NULL ? given : &unknown;
+    if (w->provenance) {
+        store_push_provenance(&w->eps, p, col);
+    }
+    for (int i = 0; i < w->n_fields; i++, ++*col) {
+        const fw_field *f = store_field(p, w->fields[i].name);
+        const char *text = f != NULL && f->text != NULL ? f->text : "";
+        double real = f != NULL ? f->real : (double)NAN;
+        if (w->fields[i].kind == FW_FIELD_TEXT) {
+            fw_table_push_str(&w->eps, *col, &text, 1);
+        } else if (w->fields[i].kind == FW_FIELD_REAL) {
+            fw_table_push_f64(&w->eps, *col, &real, 1);
+        } else {
+            fw_table_push_i64(&w->eps, *col, &f->i, 1); /* check_marks saw that it is there */
+        }
+    }
 }
 
 static fw_status push_episode(fw_writer *w, const fw_writer_episode *ep, fw_err *err) {
@@ -578,6 +769,7 @@ static fw_status push_episode(fw_writer *w, const fw_writer_episode *ep, fw_err 
         fw_table_push_f64(t, col++, &from, 1);
         fw_table_push_f64(t, col++, &to, 1);
     }
+    push_provenance(w, ep->provenance, &col);
     FW_TRY(store_total_push_rows(&w->total, w->dir, &w->rows, 0, w->rows.rows, err));
     for (int i = 0; i < w->n_features; i++) {
         FW_TRY(push_stats(w, ep, i, &col, err));
@@ -687,6 +879,9 @@ fw_status fw_writer_seal(fw_writer *w, fw_err *err) {
     FW_TRY(finish_staged(w, err));
     FW_TRY(move_staged(w, err));
     FW_TRY(store_write_tasks(w->dir, (const char *const *)w->tasks, w->n_tasks, err));
+    if ((w->d.marks & FW_MARK_SUBTASK) != 0) {
+        FW_TRY(store_write_subtasks(w->dir, (const char *const *)w->subtasks, w->n_subtasks, err));
+    }
     FW_TRY(store_write_stats(w->dir, &w->total, err));
     FW_TRY(store_write_info(w->dir, w->info, w->episodes, w->frames, w->n_tasks, err));
     w->broken = false;
@@ -745,6 +940,14 @@ void fw_writer_abort(fw_writer *w) {
     for (int i = 0; i < w->n_tasks; i++) {
         free(w->tasks[i]);
     }
+    for (int i = 0; i < w->n_subtasks; i++) {
+        free(w->subtasks[i]);
+    }
+    for (int i = 0; i < w->n_fields; i++) {
+        free((char *)(uintptr_t)w->fields[i].name);
+    }
+    free(w->fields);
+    free(w->subtasks);
     free(w->tasks);
     free(w->features);
     free(w->staging);

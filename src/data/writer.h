@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "data/dataset.h"
+#include "data/provenance.h"
 #include "data/video.h"
 #include "fw/status.h"
 
@@ -35,7 +36,10 @@ typedef struct fw_writer_desc {
     const char *const *action_names; /* [n_action] */
     int n_cameras;
     fw_writer_camera cameras[FW_MAX_CAMERAS];
-    fw_video_opts video;   /* zeroed: FW_VIDEO_OPTS_DATA */
+    fw_video_opts video; /* zeroed: FW_VIDEO_OPTS_DATA */
+    unsigned marks;      /* FW_MARK_*: columns of frames that a new dataset gets (provenance.h) */
+    int n_fields;        /* further episode fields that it gets: name and kind are used */
+    const fw_field *fields;
     int seal_every;        /* episodes a segment; 0: 50 */
     int data_mb, video_mb; /* size limits of a file; 0: 100 and 200 */
 } fw_writer_desc;
@@ -49,7 +53,9 @@ typedef struct fw_writer_episode {
     /* Frame t of camera c as [h,w,3], borrowed until the next call: for episodes that do not fit in memory. */
     fw_status (*image)(void *ctx, int c, int64_t t, const uint8_t **rgb, fw_err *err);
     void *image_ctx;
-    const char *sentence; /* not empty */
+    const char *sentence;            /* not empty */
+    const fw_provenance *provenance; /* NULL: unknown */
+    fw_marks marks;                  /* zeroed: unknown. FW_INVALID when the dataset has no such column */
 } fw_writer_episode;
 
 typedef struct fw_writer fw_writer; /* one process, one thread */

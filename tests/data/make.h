@@ -66,34 +66,51 @@ static inline fw_writer_desc mk_desc(void) {
                             .seal_every = 3};
 }
 
-/* Add episode `e` (its contents), wherever it comes to lie. */
-static inline fw_status mk_add(fw_writer *w, int64_t e, fw_err *err) {
+/* The contents of episode `e`; w may be changed before it is added. */
+typedef struct mk_episode {
+    fw_writer_episode w;
+    float *state, *action;
+    uint8_t *images[MK_CAMS];
+} mk_episode;
+static inline void mk_make(mk_episode *m, int64_t e) {
     int64_t n = mk_length(e);
-    float *s = calloc((size_t)n * MK_NS, sizeof(float)), *a = calloc((size_t)n * MK_NA, sizeof(float));
-    uint8_t *img[MK_CAMS];
-    CHECK(s != NULL && a != NULL);
+    m->state = calloc((size_t)n * MK_NS, sizeof(float));
+    m->action = calloc((size_t)n * MK_NA, sizeof(float));
+    CHECK(m->state != NULL && m->action != NULL);
     for (int c = 0; c < MK_CAMS; c++) {
-        CHECK((img[c] = malloc((size_t)n * MK_IMAGE)) != NULL);
+        CHECK((m->images[c] = malloc((size_t)n * MK_IMAGE)) != NULL);
     }
     for (int64_t t = 0; t < n; t++) {
         for (int d = 0; d < MK_NS; d++) {
-            s[t * MK_NS + d] = mk_state(e, t, d);
+            m->state[t * MK_NS + d] = mk_state(e, t, d);
         }
         for (int d = 0; d < MK_NA; d++) {
-            a[t * MK_NA + d] = mk_action(e, t, d);
+            m->action[t * MK_NA + d] = mk_action(e, t, d);
         }
         for (int c = 0; c < MK_CAMS; c++) {
-            mk_image(c, e, t, img[c] + t * MK_IMAGE);
+            mk_image(c, e, t, m->images[c] + t * MK_IMAGE);
         }
     }
-    fw_writer_episode ep = {
-        .length = n, .state = s, .action = a, .images = {img[0], img[1]}, .sentence = mk_sentence(e)};
-    fw_status st = fw_writer_add_episode(w, &ep, err);
+    m->w = (fw_writer_episode){.length = n,
+                               .state = m->state,
+                               .action = m->action,
+                               .images = {m->images[0], m->images[1]},
+                               .sentence = mk_sentence(e)};
+}
+static inline void mk_free(mk_episode *m) {
     for (int c = 0; c < MK_CAMS; c++) {
-        free(img[c]);
+        free(m->images[c]);
     }
-    free(s);
-    free(a);
+    free(m->state);
+    free(m->action);
+}
+
+/* Add episode `e` (its contents), wherever it comes to lie. */
+static inline fw_status mk_add(fw_writer *w, int64_t e, fw_err *err) {
+    mk_episode m;
+    mk_make(&m, e);
+    fw_status st = fw_writer_add_episode(w, &m.w, err);
+    mk_free(&m);
     return st;
 }
 
