@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "data/dataset_int.h"
+#include "data/summary_int.h"
 
 static int by_value(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
@@ -17,7 +18,7 @@ static double quantile(const double *v, int64_t n, double q) {
     return v[lo] + (at - (double)lo) * (v[hi] - v[lo]);
 }
 
-static fw_status stats_alloc(fw_column_stats *s, int64_t n, fw_err *err) {
+fw_status fw_column_stats_new(fw_column_stats *s, int64_t n, fw_err *err) {
     double **field[] = {&s->mean, &s->std, &s->min, &s->max, &s->q01, &s->q10, &s->q50, &s->q90, &s->q99, &s->bound};
     *s = (fw_column_stats){.n = n};
     for (size_t i = 0; i < sizeof(field) / sizeof(*field); i++) {
@@ -70,7 +71,7 @@ static fw_status compute(const float *f32, const double *f64, int64_t rows, int6
     if (v == NULL) {
         return fw_fail(err, FW_NOMEM, "statistics of %lld rows", (long long)rows);
     }
-    fw_status st = stats_alloc(out, n, err);
+    fw_status st = fw_column_stats_new(out, n, err);
     out->count = rows;
     for (int64_t d = 0; d < n && st == FW_OK; d++) {
         for (int64_t r = 0; r < rows; r++) {

@@ -60,8 +60,8 @@ int fw_summary_features(const fw_summary *s);
 const char *fw_summary_key(const fw_summary *s, int i);         /* borrowed, in the order they were added */
 int64_t fw_summary_count(const fw_summary *s, const char *key); /* rows (images: frames) so far; 0 when absent */
 bool fw_summary_is_image(const fw_summary *s, const char *key);
-bool fw_summary_equal(fw_summary *a,
-                      fw_summary *b); /* the same features with the same multisets, as far as summaries tell */
+/* The same features with the same multisets, as far as summaries tell. */
+bool fw_summary_equal(fw_summary *a, fw_summary *b);
 
 /* Statistics of `key`; out->bound says how far each quantile may be from the exact one (0: it is exact). Images: 3 channels,
  * 0..1. FW_INVALID: no such key. */
@@ -70,6 +70,8 @@ FW_NODISCARD fw_status fw_summary_get(fw_summary *s, const char *key, fw_column_
  * straddle parts are shared out, so counts need not be whole. */
 FW_NODISCARD fw_status fw_summary_histogram(fw_summary *s, const char *key, int64_t dim, double lo, double hi, int n,
                                             double *counts, fw_err *err);
+/* One feature's entry of meta/stats.json; `image`: numbers are nested as [[[r]],[[g]],[[b]]]. Owned. */
+json_t *fw_column_stats_json(const fw_column_stats *s, bool image);
 /* What meta/stats.json holds, features in the order they were added. Owned; NULL: out of memory. */
 json_t *fw_summary_json(fw_summary *s);
 
