@@ -28,11 +28,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (int i = 0; i < fw_summary_features(s); i++) {
         const char *key = fw_summary_key(s, i);
         if (fw_summary_get(s, key, &c, &err) == FW_OK) {
-            (void)fw_summary_histogram(s, key, 0, c.min[0], c.max[0], 8, counts, &err);
+            (void)!fw_summary_histogram(s, key, 0, c.min[0], c.max[0], 8, counts, &err);
             fw_column_stats_clear(&c);
         }
     }
-    (void)fw_summary_merge(s, s, &err);
+    (void)!fw_summary_merge(s, s, &err);
     fw_summary_free(s);
     return 0;
 }
