@@ -45,10 +45,13 @@ static fw_status read_meaning(const json_t *j, const char *where, fw_meaning *ou
 }
 
 static fw_status read_dim(const json_t *j, const char *where, fw_dim *d, fw_err *err) {
-    static const char *const known[] = {"name", "meaning", "min", "max", NULL};
+    static const char *const known[] = {"name", "meaning", "arm", "min", "max", NULL};
+    int64_t arm;
     FW_TRY(fw_json_only(j, where, known, err));
     FW_TRY(read_name(j, where, d->name, err));
     FW_TRY(read_meaning(j, where, &d->meaning, err));
+    FW_TRY(fw_json_i64_or(j, "arm", where, 0, 3, 0, &arm, err));
+    d->arm = (int)arm;
     FW_TRY(fw_json_f64(j, "min", where, &d->min, err));
     FW_TRY(fw_json_f64(j, "max", where, &d->max, err));
     if (!(d->min < d->max)) {
@@ -115,7 +118,7 @@ static fw_status read_cameras(const json_t *j, const char *where, fw_embodiment 
 }
 
 fw_status fw_embodiment_from_json(const json_t *j, const char *where, fw_embodiment *out, fw_err *err) {
-    static const char *const known[] = {"name", "rate_hz", "cameras", "state", "action", NULL};
+    static const char *const known[] = {"name", "rate_hz", "cameras", "state", "action", "model", NULL};
     fw_embodiment e;
     memset(&e, 0, sizeof(e));
     FW_TRY(fw_json_only(j, where, known, err));
@@ -134,8 +137,12 @@ fw_status fw_embodiment_from_json(const json_t *j, const char *where, fw_embodim
 static json_t *dims_to_json(const fw_dim *dim, int n) {
     json_t *list = json_array();
     for (int i = 0; i < n; i++) {
-        json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:f}", "name", dim[i].name, "meaning",
-                                              fw_meaning_name(dim[i].meaning), "min", dim[i].min, "max", dim[i].max));
+        json_t *one = json_pack("{s:s, s:s, s:f, s:f}", "name", dim[i].name, "meaning", fw_meaning_name(dim[i].meaning),
+                                "min", dim[i].min, "max", dim[i].max);
+        if (dim[i].arm != 0) {
+            json_object_set_new(one, "arm", json_integer(dim[i].arm));
+        }
+        json_array_append_new(list, one);
     }
     return list;
 }

@@ -6,7 +6,8 @@
 #include "fw/embodiment.h"
 
 /* Read
- * {"name","rate_hz","cameras":[{"name","width","height"}],"state":[{"name","meaning","min","max"}],"action":[...]}.
+ * {"name","rate_hz","cameras":[{"name","width","height"}],"state":[{"name","meaning","arm","min","max"}],"action":[...]}.
+ * "arm" is 0 when missing. "model" is the simulator's (sim/robot.h) and not looked at here.
  * Unknown keys, repeated names and min >= max are refused. `where` is for messages; out is untouched unless FW_OK. */
 FW_NODISCARD fw_status fw_embodiment_from_json(const json_t *j, const char *where, fw_embodiment *out, fw_err *err);
 /* The same form: owned, json_decref. NULL when out of memory. */

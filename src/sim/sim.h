@@ -39,7 +39,28 @@ typedef struct fw_obj_view {
 } fw_obj_view;
 
 /* Everything a judge or an expert may know. */
+#define FW_ARM_MAX 2
+
+typedef struct fw_arm_view {
+    double pos[3], yaw; /* measured: between the finger pads */
+    double opening;     /* measured, 0 closed .. 1 open */
+    double command;     /* gripper command, 0..1 */
+    double home[3];     /* where the hand rests */
+    double opening_m;   /* distance between the pads at opening 1 */
+} fw_arm_view;
+
+/* The region a robot works in, from its embodiment: settings scale to it. */
+typedef struct fw_reach {
+    double near_m, far_m; /* x of the work area */
+    double side_m;        /* |y| of the work area */
+    double opening_m;     /* widest thing between the fingers */
+    double carry_m;       /* height at which the hand carries things over others */
+} fw_reach;
+
 typedef struct fw_scene {
+    int n_arm;
+    fw_arm_view arm[FW_ARM_MAX];
+    double base[3]; /* a mobile robot's base: x, y (m), yaw (rad) */
     fw_obj_view obj[FW_N_OBJ];
     double ee_pos[3], ee_yaw; /* measured: between the finger pads */
     double opening;           /* measured, 0 closed .. 1 open (8 cm) */
