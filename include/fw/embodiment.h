@@ -39,8 +39,8 @@ typedef enum fw_meaning {
 typedef struct fw_dim {
     char name[FW_NAME_MAX];
     fw_meaning meaning;
-    int arm;         /* which arm it belongs to, 0.. (0 for a robot of one arm, and for its base) */
     double min, max; /* limits, in the meaning's unit */
+    int arm;         /* which arm it belongs to, 0.. (0 for a robot of one arm, and for its base) */
 } fw_dim;
 
 typedef struct fw_camera {

@@ -39,11 +39,11 @@ static inline fw_embodiment small_robot(void) {
     fw_embodiment e = {.name = "small", .rate_hz = 10.0, .n_camera = 2, .n_state = 3, .n_action = 2};
     e.camera[0] = (fw_camera){"front", 128, 128};
     e.camera[1] = (fw_camera){"wrist", 160, 120};
-    e.state[0] = (fw_dim){"x", FW_MEANING_EE_POS, -1.0, 1.0};
-    e.state[1] = (fw_dim){"y", FW_MEANING_EE_POS, -1.0, 1.0};
-    e.state[2] = (fw_dim){"grip", FW_MEANING_GRIPPER, 0.0, 1.0};
-    e.action[0] = (fw_dim){"dx", FW_MEANING_EE_DELTA_POS, -0.05, 0.05};
-    e.action[1] = (fw_dim){"grip", FW_MEANING_GRIPPER, 0.0, 1.0};
+    e.state[0] = (fw_dim){"x", FW_MEANING_EE_POS, -1.0, 1.0, 0};
+    e.state[1] = (fw_dim){"y", FW_MEANING_EE_POS, -1.0, 1.0, 0};
+    e.state[2] = (fw_dim){"grip", FW_MEANING_GRIPPER, 0.0, 1.0, 0};
+    e.action[0] = (fw_dim){"dx", FW_MEANING_EE_DELTA_POS, -0.05, 0.05, 0};
+    e.action[1] = (fw_dim){"grip", FW_MEANING_GRIPPER, 0.0, 1.0, 0};
     return e;
 }
 

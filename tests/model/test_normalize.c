@@ -44,8 +44,9 @@ static void a_joint_that_never_moved_does_not_explode(void) {
     fw_stats *s = some();
     fw_stat st;
     CHECK_OK(fw_stats_get(s, "action", 3, &st, &err), err);
-    fw_dim dims[3] = {
-        {"a", FW_MEANING_JOINT_POS, -9, 9}, {"b", FW_MEANING_JOINT_POS, -9, 9}, {"g", FW_MEANING_GRIPPER, 0, 1}};
+    fw_dim dims[3] = {{"a", FW_MEANING_JOINT_POS, -9, 9, 0},
+                      {"b", FW_MEANING_JOINT_POS, -9, 9, 0},
+                      {"g", FW_MEANING_GRIPPER, 0, 1, 0}};
     fw_norm nm;
     CHECK_OK(fw_norm_dims(&st, dims, 3, &nm, &err), err);
     const float x[3] = {1.0f, -1.999f, 1.0f}; /* a millirad of noise on a still joint */
