@@ -25,6 +25,7 @@
 #include "base/rng.h"
 #include "cli.h"
 #include "data/writer.h"
+#include "sim.h"
 #include "task/demo.h"
 
 enum { WORKERS_MAX = 64, ATTEMPTS_MAX = 20 };
@@ -463,7 +464,8 @@ static int sim_show(int argc, char **argv) {
 
 int cmd_sim(int argc, char **argv) {
     static const fw_verb verbs[] = {{"make", "demonstrations of a suite, as a dataset", sim_make},
-                                    {"show", "a picture of a scene, or a video of the expert in it", sim_show}};
+                                    {"show", "a picture of a scene, or a video of the expert in it", sim_show},
+                                    {"ranges", "what an episode may draw", sim_ranges}};
     return cli_dispatch("flywheel sim", "flywheel sim make --episodes 300 --seed 1 --out out/k3",
                         "the simulated kitchen", verbs, sizeof verbs / sizeof *verbs, argc, argv);
 }
