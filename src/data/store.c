@@ -392,6 +392,33 @@ fw_status store_file(const char *dir, const char *kind, int64_t file, char out[S
     return n < STORE_PATH ? FW_OK : fw_fail(err, FW_INVALID, "%s: path too long", dir);
 }
 
+static fw_status sync_folder(const char *folder, fw_err *err) {
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool bad = fd < 0 || (fsync(fd) != 0 && errno != EINVAL); /* some file systems cannot */
+    int why = errno;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return bad ? fw_fail(err, FW_IO, "%s: fsync: %s", folder, strerror(why)) : FW_OK;
+}
+
+fw_status store_mkdirs(const char *path, fw_err *err) {
+    char parent[STORE_PATH];
+    if (fw_path_is_dir(path)) {
+        return FW_OK;
+    }
+    snprintf(parent, sizeof(parent), "%s", path);
+    char *name = strrchr(parent, '/');
+    if (name == NULL) {
+        snprintf(parent, sizeof(parent), ".");
+    } else {
+        name[name == parent] = 0; /* "/out" lies in "/" */
+        FW_TRY(store_mkdirs(parent, err));
+    }
+    FW_TRY(fw_mkdirs(path, err));
+    return sync_folder(parent, err);
+}
+
 fw_status store_move(const char *from, const char *to, fw_err *err) {
     char folder[STORE_PATH];
     snprintf(folder, sizeof(folder), "%s", to);
@@ -401,16 +428,11 @@ fw_status store_move(const char *from, const char *to, fw_err *err) {
     } else {
         name[name == folder] = 0; /* "/out" lies in "/" */
     }
-    FW_TRY(fw_mkdirs(folder, err));
+    FW_TRY(store_mkdirs(folder, err));
     if (rename(from, to) != 0) {
         return fw_fail(err, FW_IO, "%s: rename to %s: %s", from, to, strerror(errno));
     }
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int bad = fd < 0 || fsync(fd) != 0, why = errno;
-    if (fd >= 0) {
-        close(fd);
-    }
-    return bad ? fw_fail(err, FW_IO, "%s: fsync: %s", folder, strerror(why)) : FW_OK;
+    return sync_folder(folder, err);
 }
 
 static fw_status add_path(char ***paths, size_t *n, const char *path, fw_err *err) {

@@ -85,7 +85,9 @@ char *store_huggingface(const fw_feature *features, int n);
 /* "data/chunk-000/file-007.parquet" and the like for file number `file` under dir. kind: "data", "meta/episodes" or a video's
  * key. */
 fw_status store_file(const char *dir, const char *kind, int64_t file, char out[STORE_PATH], fw_err *err);
-/* mkdir -p of its folder, rename, fsync of the folder. */
+/* mkdir -p, each new folder's name on the disk (fsync of the folder that holds it) before this returns. */
+fw_status store_mkdirs(const char *path, fw_err *err);
+/* store_mkdirs of its folder, rename, fsync of the folder. */
 fw_status store_move(const char *from, const char *to, fw_err *err);
 /* Episodes files that hold the dataset's `episodes` episodes, in order: paths owned (fw_names_free). FW_FORMAT when the last
  * one holds more than is counted. */

@@ -379,7 +379,7 @@ static fw_status continue_dataset(fw_writer *w, fw_dataset *ds, const char *info
 
 /* A folder without info.json may hold only what an unsealed first segment left. */
 static fw_status refuse_foreign(const char *dir, fw_err *err) {
-    static const char *const ours[] = {".staging", "data", "meta", "videos"};
+    static const char *const ours[] = {".staging", ".recorder", "data", "meta", "videos"};
     char **names;
     size_t n;
     FW_TRY(fw_list_dir(dir, &names, &n, err));
@@ -387,10 +387,10 @@ static fw_status refuse_foreign(const char *dir, fw_err *err) {
     bool staging = false;
     for (size_t i = 0; i < n; i++) {
         bool known = false;
-        for (size_t k = 0; k < 4; k++) {
+        for (size_t k = 0; k < 5; k++) {
             known = known || strcmp(names[i], ours[k]) == 0;
         }
-        staging = staging || strcmp(names[i], ".staging") == 0;
+        staging = staging || strcmp(names[i], ".staging") == 0 || strcmp(names[i], ".recorder") == 0;
         if (!known) {
             st = fw_fail(err, FW_INVALID, "%s: not empty and not a dataset (it has '%s')", dir, names[i]);
         }
@@ -404,7 +404,7 @@ static fw_status refuse_foreign(const char *dir, fw_err *err) {
 
 static fw_status take_lock(fw_writer *w, fw_err *err) {
     char path[STORE_PATH];
-    FW_TRY(fw_mkdirs(w->staging, err));
+    FW_TRY(store_mkdirs(w->staging, err));
     FW_TRY(fw_path_join(path, sizeof(path), w->staging, "lock", err));
     w->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (w->lock < 0) {
@@ -832,6 +832,23 @@ int64_t fw_writer_episodes(const fw_writer *w) {
 
 int64_t fw_writer_frames(const fw_writer *w) {
     return w->frames;
+}
+
+int64_t fw_writer_sealed(const fw_writer *w) {
+    return w->sealed_episodes;
+}
+
+unsigned fw_writer_marks(const fw_writer *w) {
+    return w->d.marks;
+}
+
+bool fw_writer_has_field(const fw_writer *w, const char *name) {
+    for (int i = 0; i < w->n_fields; i++) {
+        if (strcmp(w->fields[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* --- sealing --- */

@@ -36,7 +36,7 @@ typedef struct fw_writer_desc {
     const char *const *action_names; /* [n_action] */
     int n_cameras;
     fw_writer_camera cameras[FW_MAX_CAMERAS];
-    fw_video_opts video; /* zeroed: FW_VIDEO_OPTS_DATA */
+    fw_video_opts video; /* zeroed: FW_VIDEO_OPTS_DATA. Its texts are borrowed until the writer is closed */
     unsigned marks;      /* FW_MARK_*: columns of frames that a new dataset gets (provenance.h) */
     int n_fields;        /* further episode fields that it gets: name and kind are used */
     const fw_field *fields;
@@ -68,6 +68,9 @@ FW_NODISCARD fw_status fw_writer_add_episode(fw_writer *w, const fw_writer_episo
 FW_NODISCARD fw_status fw_writer_seal(fw_writer *w, fw_err *err);
 int64_t fw_writer_episodes(const fw_writer *w); /* sealed or not */
 int64_t fw_writer_frames(const fw_writer *w);
+int64_t fw_writer_sealed(const fw_writer *w);                   /* episodes that info.json counts */
+unsigned fw_writer_marks(const fw_writer *w);                   /* FW_MARK_*: what a dataset that was continued has */
+bool fw_writer_has_field(const fw_writer *w, const char *name); /* of episodes, beyond fw_provenance's members */
 /* Seal and free; frees w whatever the result. A dataset without episodes is an error. */
 FW_NODISCARD fw_status fw_writer_close(fw_writer *w, fw_err *err);
 void fw_writer_abort(fw_writer *w); /* drop what is not sealed; NULL is fine */

@@ -64,6 +64,22 @@ static void hardware_and_plain_rounds_agree_at_every_length(void) {
     unsetenv("FW_KERN");
 }
 
-FW_TEST_MAIN(T(sha256_gives_the_standards_examples), T(hardware_and_plain_rounds_agree_at_every_length),
+/* RFC 3720, B.4; and in two pieces at every cut. */
+static void crc32c_gives_the_standards_examples(void) {
+    uint8_t v[32] = {0};
+    CHECK(fw_crc32c(0, v, 32) == 0x8A9136AAu);
+    memset(v, 0xFF, sizeof(v));
+    CHECK(fw_crc32c(0, v, 32) == 0x62A8AB43u);
+    for (int i = 0; i < 32; i++) {
+        v[i] = (uint8_t)i;
+    }
+    CHECK(fw_crc32c(0, v, 32) == 0x46DD794Eu);
+    for (size_t n = 0; n <= 32; n++) {
+        CHECK(fw_crc32c(fw_crc32c(0, v, n), v + n, 32 - n) == 0x46DD794Eu);
+    }
+}
+
+FW_TEST_MAIN(T(crc32c_gives_the_standards_examples), T(sha256_gives_the_standards_examples),
+             T(hardware_and_plain_rounds_agree_at_every_length),
              T(a_file_hashes_like_its_bytes_at_every_length_around_a_block),
              T(a_missing_file_is_an_error_with_its_name))
