@@ -17,6 +17,7 @@
 #define FW_DATA_VERBS(X)                                                   \
   X(info,    "what a dataset holds")                                       \
   X(check,   "what is wrong with it")                                      \
+  X(stats,   "exact statistics and histograms")                            \
   X(merge,   "several datasets into one")
 /* clang-format on */
 

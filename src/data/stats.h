@@ -95,5 +95,8 @@ FW_NODISCARD fw_status fw_dataset_summarize(fw_dataset *ds, const fw_stats_opts 
  * bounds looked up in the data. One more pass in practice, four at most; memory does not grow with the dataset. */
 FW_NODISCARD fw_status fw_dataset_stats(fw_dataset *ds, const fw_stats_opts *opts, fw_summary *s, const char *key,
                                         fw_column_stats *out, fw_err *err);
+/* Put exact statistics of every feature of `s`, a summary of the whole dataset, into meta/stats.json (entries of other features stay),
+ * and s itself beside it. FW_UNSUPPORTED: v2.1, which has statistics by episode only; FW_AGAIN: somebody is writing it. */
+FW_NODISCARD fw_status fw_dataset_write_stats(fw_dataset *ds, fw_summary *s, fw_err *err);
 
 #endif /* FW_DATA_STATS_H */

@@ -6,9 +6,14 @@
  * into bins of their own, which are finer. It ends when the bins tell single values: bits of prefix are gained in
  * every pass, so after at most four, in practice after one.
  */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
+#include "base/file.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "data/dataset_int.h"
 #include "data/summary_int.h"
@@ -341,6 +346,56 @@ fw_status fw_dataset_stats(fw_dataset *ds, const fw_stats_opts *opts, fw_summary
     free(p.item);
     if (st != FW_OK) {
         fw_column_stats_clear(out);
+    }
+    return st;
+}
+
+/* --- writing --- */
+
+/* The lock that a writer of this dataset holds; -1 when there is none to take. */
+static fw_status take_lock(const fw_dataset *ds, int *lock, fw_err *err) {
+    char path[4096];
+    FW_TRY(fw_path_join(path, sizeof path, ds->dir, ".staging/lock", err));
+    *lock = open(path, O_RDWR | O_CLOEXEC);
+    if (*lock >= 0 && flock(*lock, LOCK_EX | LOCK_NB) != 0) {
+        close(*lock);
+        return fw_fail(err, FW_AGAIN, "%s: another process is writing this dataset", ds->dir);
+    }
+    return FW_OK;
+}
+
+static fw_status put_stats(fw_dataset *ds, fw_summary *s, json_t *all, fw_err *err) {
+    for (int i = 0; i < fw_summary_features(s); i++) {
+        fw_column_stats c;
+        const char *key = fw_summary_key(s, i);
+        FW_TRY(fw_dataset_stats(ds, &(fw_stats_opts){0}, s, key, &c, err));
+        json_object_set_new(all, key, fw_column_stats_json(&c, fw_summary_is_image(s, key)));
+        fw_column_stats_clear(&c);
+    }
+    return FW_OK;
+}
+
+fw_status fw_dataset_write_stats(fw_dataset *ds, fw_summary *s, fw_err *err) {
+    char stats[4096], summary[4096];
+    json_t *all = NULL;
+    int lock;
+    if (ds->version != 30) {
+        return fw_fail(err, FW_UNSUPPORTED, "%s: v2.1 has no statistics of the whole to write", ds->dir);
+    }
+    FW_TRY(fw_path_join(stats, sizeof stats, ds->dir, "meta/stats.json", err));
+    FW_TRY(fw_path_join(summary, sizeof summary, ds->dir, FW_SUMMARY_FILE, err));
+    FW_TRY(take_lock(ds, &lock, err));
+    fw_status st = FW_OK;
+    if (!fw_path_exists(stats) || fw_json_load(stats, &all, NULL) != FW_OK || !json_is_object(all)) {
+        json_decref(all); /* absent or broken: what was in it cannot be kept */
+        all = json_object();
+    }
+    st = put_stats(ds, s, all, err);
+    st = st == FW_OK ? fw_json_save(stats, all, 4, err) : st;
+    st = st == FW_OK ? fw_summary_save(s, summary, err) : st;
+    json_decref(all);
+    if (lock >= 0) {
+        close(lock);
     }
     return st;
 }

@@ -254,6 +254,42 @@ static void quantiles_of_a_dataset_are_exact_however_large(void) {
     free(u);
 }
 
+/* What is written is what `check` and a later reader find, and a summary that grows from there. */
+static void statistics_that_are_written_are_read_again(void) {
+    double *u = units(4000);
+    char path[600];
+    const char *dir = dataset_of(u, 4, 1000);
+    fw_dataset *ds;
+    fw_summary *s, *again;
+    fw_findings f;
+    json_t *j;
+    OK(fw_dataset_open(dir, &ds, err));
+    OK(fw_dataset_summarize(ds, &(fw_stats_opts){.feature = "action"}, &s, err));
+    OK(fw_path_join(path, sizeof path, dir, "meta/stats.json", err));
+    OK(fw_file_write_atomic(path, "{\"x\": 1, \"action\": {}}", 22, err));
+    OK(fw_dataset_check(dir, 0.0, &f, err));
+    CHECK(f.n > 0 && strcmp(f.item[0].kind, "stats") == 0);
+    fw_findings_clear(&f);
+    OK(fw_dataset_write_stats(ds, s, err));
+    OK(fw_json_load(path, &j, err));
+    CHECK(json_object_get(j, "x") != NULL &&
+          json_object_get(j, "observation.state") == NULL); /* others stay as they are */
+    json_decref(j);
+    fw_summary_free(s);
+    OK(fw_dataset_summarize(ds, &(fw_stats_opts){0}, &s, err));
+    OK(fw_dataset_write_stats(ds, s, err));
+    OK(fw_dataset_check(dir, 0.0, &f, err));
+    CHECK_INT(f.n, 0);
+    OK(fw_path_join(path, sizeof path, dir, FW_SUMMARY_FILE, err));
+    OK(fw_summary_load(path, &again, err));
+    CHECK(fw_summary_equal(s, again));
+    fw_summary_free(s), fw_summary_free(again);
+    fw_findings_clear(&f);
+    fw_dataset_close(ds);
+    OK(fw_remove_tree(dir, err));
+    free(u);
+}
+
 static void a_histogram_counts_every_value_once(void) {
     double *u = units(LARGE), counts[10], sum = 0.0;
     fw_summary *s = fresh();
@@ -275,4 +311,5 @@ static void a_histogram_counts_every_value_once(void) {
 
 FW_TEST_MAIN(T(statistics_are_those_of_numpy), T(pixels_are_counted_exactly), T(merging_is_associative_and_commutative),
              T(what_is_not_finite_is_refused_by_name_and_nothing_is_taken), T(a_damaged_file_is_refused),
-             T(quantiles_of_a_dataset_are_exact_however_large), T(a_histogram_counts_every_value_once))
+             T(quantiles_of_a_dataset_are_exact_however_large), T(statistics_that_are_written_are_read_again),
+             T(a_histogram_counts_every_value_once))
