@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "sim/sim.h"
 #include "task/demo.h"
+#include "task/setting_kitchen.h"
 
 enum { SUB_STEPS = 50, PX = 128 };
 
@@ -27,11 +28,14 @@ static void bench_sim(void) {
     fw_err err;
     fw_sim *s = NULL;
     double t = cpu_s();
-    must(fw_sim_open(fw_home(), &(fw_sim_opts){.render = true, .max_px = PX}, &s, &err), &err);
+    must(fw_sim_open(fw_home(), &setting_kitchen, "panda_kitchen", &(fw_sim_opts){.render = true, .max_px = PX}, &s,
+                     &err),
+         &err);
     printf("open                %8.2f s\n", cpu_s() - t);
     t = cpu_s();
     for (uint64_t i = 0; i < 20; i++) {
-        must(fw_sim_reset(s, i, &err), &err);
+        fw_seeds seeds = fw_seeds_all(i);
+        must(fw_sim_reset(s, &seeds, &err), &err);
     }
     printf("reset and settle    %8.1f ms\n", 1e3 * (cpu_s() - t) / 20);
     t = cpu_s();

@@ -144,40 +144,51 @@ typedef struct crew {
     int n;
 } crew;
 
-/* Worker i begins with slot first + i. */
-static fw_status hire(const make *m, int64_t first, crew *c, fw_err *err) {
-    for (int i = 0; i < (int)m->workers; i++) {
-        int fds[2];
-        if (pipe(fds) != 0) {
-            return fw_fail(err, FW_IO, "pipe: %s", strerror(errno));
+/* Worker i, in place of the one there was, begins with this slot. */
+static fw_status hire(const make *m, int64_t first, crew *c, int i, fw_err *err) {
+    int fds[2];
+    if (pipe(fds) != 0) {
+        return fw_fail(err, FW_IO, "pipe: %s", strerror(errno));
+    }
+    fflush(NULL);
+    pid_t parent = getpid(), pid = fork();
+    if (pid < 0) {
+        close(fds[0]);
+        close(fds[1]);
+        return fw_fail(err, FW_IO, "fork: %s", strerror(errno));
+    }
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGTERM); /* no worker outlives its parent */
+        if (getppid() != parent) {
+            _exit(1);
         }
-        fflush(NULL);
-        pid_t parent = getpid(), pid = fork();
-        if (pid < 0) {
-            close(fds[0]);
-            close(fds[1]);
-            return fw_fail(err, FW_IO, "fork: %s", strerror(errno));
-        }
-        if (pid == 0) {
-            prctl(PR_SET_PDEATHSIG, SIGTERM); /* no worker outlives its parent */
-            if (getppid() != parent) {
-                _exit(1);
-            }
-            for (int k = 0; k < c->n; k++) {
+        for (int k = 0; k < c->n; k++) {
+            if (c->fd[k] >= 0) {
                 close(c->fd[k]);
             }
-            close(fds[0]);
-            _exit(work(m, first + i, fds[1]));
         }
-        close(fds[1]);
-        c->pid[c->n] = pid;
-        c->fd[c->n++] = fds[0];
+        close(fds[0]);
+        _exit(work(m, first, fds[1]));
+    }
+    close(fds[1]);
+    c->pid[i] = pid;
+    c->fd[i] = fds[0];
+    c->n = i >= c->n ? i + 1 : c->n;
+    return FW_OK;
+}
+
+static fw_status hire_all(const make *m, int64_t first, crew *c, fw_err *err) {
+    for (int i = 0; i < (int)m->workers; i++) {
+        FW_TRY(hire(m, first + i, c, i, err));
     }
     return FW_OK;
 }
 
 static void dismiss(crew *c) {
     for (int i = 0; i < c->n; i++) {
+        if (c->fd[i] < 0) {
+            continue;
+        }
         close(c->fd[i]); /* a worker that still writes gets SIGPIPE */
         kill(c->pid[i], SIGTERM);
         waitpid(c->pid[i], NULL, 0);
@@ -186,6 +197,8 @@ static void dismiss(crew *c) {
 }
 
 /* --- the parent */
+enum { REHIRE_MAX = 3 }; /* workers that one slot may cost */
+
 static fw_status receive(int fd, int worker, int64_t slot, fw_demo *d, parcel *p, fw_err *err) {
     if (!read_all(fd, p, sizeof *p)) {
         return fw_fail(err, FW_CLOSED, "worker %d ended before slot %lld", worker, (long long)slot);
@@ -205,6 +218,29 @@ static fw_status receive(int fd, int worker, int64_t slot, fw_demo *d, parcel *p
         ok = read_all(fd, d->images[c], t * d->image_bytes[c]);
     }
     return ok ? FW_OK : fw_fail(err, FW_CLOSED, "worker %d ended inside slot %lld", worker, (long long)slot);
+}
+
+/* A worker that died (a fault in a library, the kernel short of memory) is replaced and its slot made again: the same slot gives the
+ * same episode. What a worker itself reports as an error is one. */
+static fw_status receive_surely(const make *m, crew *c, int worker, int64_t slot, fw_demo *d, parcel *p, fw_err *err) {
+    for (int lost = 0;; lost++) {
+        p->status = FW_OK;
+        fw_status st = receive(c->fd[worker], worker, slot, d, p, err);
+        if (st != FW_CLOSED || p->status != FW_OK) {
+            return st;
+        }
+        int how = 0;
+        close(c->fd[worker]);
+        kill(c->pid[worker], SIGKILL);
+        waitpid(c->pid[worker], &how, 0);
+        c->fd[worker] = -1;
+        if (lost == REHIRE_MAX) {
+            return st;
+        }
+        fw_warn("worker %d died in slot %lld (%s %d): another takes its place", worker, (long long)slot,
+                WIFSIGNALED(how) ? "signal" : "exit", WIFSIGNALED(how) ? WTERMSIG(how) : WEXITSTATUS(how));
+        FW_TRY(hire(m, slot, c, worker, err));
+    }
 }
 
 static fw_status open_writer(const make *m, const fw_embodiment *b, fw_writer **w, fw_err *err) {
@@ -259,12 +295,12 @@ static fw_status run_make(make *m, fw_writer *w, fw_demo *d, int n_task, fw_err 
     if (first >= m->episodes) {
         return FW_OK;
     }
-    fw_status st = hire(m, first, &c, err);
+    fw_status st = hire_all(m, first, &c, err);
     fw_progress_start(&progress, "episodes", (uint64_t)(m->episodes - first));
     for (int64_t slot = first; st == FW_OK && slot < m->episodes; slot++) {
         parcel p;
         int worker = (int)((slot - first) % m->workers);
-        st = receive(c.fd[worker], worker, slot, d, &p, err);
+        st = receive_surely(m, &c, worker, slot, d, &p, err);
         if (st != FW_OK) {
             break;
         }
@@ -352,9 +388,9 @@ static int sim_make(int argc, char **argv) {
     }
     fw_env_close(env);
     if (m.json) {
-        return cli_json(json_pack("{s:I, s:I, s:I, s:f, s:f, s:o, s:s}", "episodes", (json_int_t)m.attempts, "kept",
-                                  (json_int_t)kept, "frames", (json_int_t)frames, "per_hour", per_hour, "seconds",
-                                  seconds, "failed", failed, "out", m.out));
+        return cli_json(json_pack("{s:I, s:I, s:I, s:I, s:f, s:f, s:o, s:s}", "episodes", (json_int_t)kept, "attempts",
+                                  (json_int_t)m.attempts, "kept", (json_int_t)kept, "frames", (json_int_t)frames,
+                                  "per_hour", per_hour, "seconds", seconds, "failed", failed, "out", m.out));
     }
     json_decref(failed);
     printf("%s: %lld episodes, %lld frames; %lld attempts, %.0f episodes/hour\n", m.out, (long long)kept,
@@ -369,7 +405,7 @@ enum { SHOW_PX = 480, SHOW_BAR = 32 };
 static fw_status compose(fw_env *env, const char *text, uint8_t *rgb, uint8_t *tile, fw_err *err) {
     const fw_embodiment *b = fw_env_embodiment(env);
     memset(rgb, 24, (size_t)3 * 2 * SHOW_PX * (SHOW_PX + SHOW_BAR));
-    for (int c = 0; c < 2; c++) {
+    for (int c = 0; c < 2 && c < b->n_camera; c++) {
         FW_TRY(fw_env_picture(env, b->camera[c].name, SHOW_PX, SHOW_PX, tile, err));
         fw_draw_image(rgb, 2 * SHOW_PX, SHOW_PX + SHOW_BAR, c * SHOW_PX, SHOW_BAR, tile, SHOW_PX, SHOW_PX, 1);
     }
@@ -385,7 +421,7 @@ static fw_status film(fw_env *env, const char *out, const char *sentence, uint8_
     fw_status st = FW_OK;
     bool done = false;
     for (int after = 0; st == FW_OK && after < 5 && fw_env_steps(env) < fw_env_time_limit(env); after += done) {
-        float a[5];
+        float a[FW_DIM_MAX];
         char text[360];
         st = fw_expert_act(env, a, &done, err);
         snprintf(text, sizeof text, "%.200s   [%s]", sentence, fw_expert_phase(env));

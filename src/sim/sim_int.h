@@ -5,55 +5,61 @@
 #include <mujoco/mujoco.h>
 #include <setjmp.h>
 
-#include "base/rng.h"
+#include "sim/robot.h"
 #include "sim/sim.h"
+#include "sim/world.h"
 
-enum { N_ARM = 7, N_LIGHT = 2, N_COUNTER_LOOK = 6, MAX_OBJ_GEOM = 24 };
-
-#define CONTROL_DT_S  0.1
-#define SINK_X_M      0.48
-#define SINK_Y_M      0.36
-#define SINK_HALF_M   0.15
-#define SINK_DEPTH_M  0.08
-#define ARM_KP        4500.0 /* N m/rad, the first joint; the others by scale */
-#define ARM_KV_PER_KP 0.035  /* s: the servo's time constant, cancelled by feed-forward */
+enum { N_LIGHT = 2 };
 
 typedef struct fw_renderer fw_renderer;
 
+/* What one compiled model is made of; replaced as a whole when the home changes. */
+typedef struct fw_built {
+    mjModel *m;      /* owned */
+    mjModel *m0;     /* owned: as compiled, the source of every randomised field */
+    mjData *d;       /* owned */
+    mjData *ik;      /* owned: scratch of the inverse kinematics */
+    fw_renderer *r;  /* owned; NULL without rendering */
+    int *body_kind;  /* owned, [nbody]: an object's index, or KIND_... */
+    int *body_hinge; /* owned, [nbody]: the hinge that moves it, or -1 */
+} fw_built;
+
 struct fw_sim {
-    mjModel *m;     /* owned */
-    mjModel *m0;    /* owned: as compiled, the source of every randomised field */
-    mjData *d;      /* owned */
-    mjData *ik;     /* owned: scratch of the inverse kinematics */
-    fw_renderer *r; /* owned; NULL without rendering */
+    fw_built b;
+    mjModel *m;  /* = b.m, and so on */
+    mjModel *m0; /* its */
+    mjData *d;
+    fw_robot *robot; /* owned */
+    fw_world world;  /* names and sizes; its spec is gone */
+    const fw_setting *setting;
+    fw_sim_opts opts;
+    char home_dir[512], randomise[64];
+    uint64_t home;
     fw_scene scene;
+    fw_arm_start start[FW_ARM_MAX];
+    bool start_set[FW_ARM_MAX]; /* by the setting, for this episode */
     bool diverged;
-    int n_sub; /* physics steps a control step */
+    int n_sub;     /* physics steps a control step */
+    double *cloth; /* owned: vertices as doubles, [rows*cols,3]; NULL without */
 
-    /* ids in m */
-    int arm_q[N_ARM], arm_v[N_ARM], arm_u[N_ARM], finger_q[2], grip_u, tcp, counter, counter_mocap;
-    int obj_body[FW_N_OBJ], obj_q[FW_N_OBJ], obj_v[FW_N_OBJ];
-    int body_kind[256]; /* what a body is to the judge: KIND_... or an fw_obj */
-
-    /* the controller */
-    double q_cmd[N_ARM], pos_cmd[3], yaw_cmd, grip_cmd;
+    int obj_body[FW_OBJ_MAX], obj_q[FW_OBJ_MAX], obj_v[FW_OBJ_MAX];
+    int region_body[FW_REGION_MAX];
+    int hinge_jnt[FW_HINGE_MAX];
+    int flex;
 };
-enum { KIND_OTHER = 100, KIND_WORLD, KIND_HAND, KIND_FINGER1, KIND_FINGER2 };
+enum { KIND_WORLD = 1000, KIND_ROBOT = 2000 }; /* KIND_ROBOT + robot_part */
 
 /* world.c */
-FW_NODISCARD fw_status sim_build_model(const char *home, int max_px, mjModel **out, fw_err *err);
+FW_NODISCARD fw_status sim_build_model(fw_sim *s, mjModel **out, fw_err *err);
 /* mesh.c: merge the vertices of every mesh that fall into one cell; drawing only (collision keeps its hulls) */
 void sim_decimate(mjModel *m, double cell_m);
-/* control.c */
-extern const double sim_arm_home[N_ARM];
-void sim_tcp(const fw_sim *s, const mjData *d, double pos[3], double *yaw);
-double sim_ik(fw_sim *s, const double pos[3], double yaw, const double q0[N_ARM],
-              double q[N_ARM]); /* returns the error left */
-void sim_control_begin(fw_sim *s, const double pos[3], double yaw, double grip);
-void sim_control_target(fw_sim *s, const double a[5], double q_next[N_ARM]);
-void sim_control_apply(fw_sim *s, const double q_next[N_ARM], double u);
+/* observe.c */
+FW_NODISCARD fw_status sim_index(fw_sim *s, fw_err *err);
+void sim_observe(fw_sim *s);
 /* reset.c */
-void sim_draw(fw_sim *s, uint64_t seed, double hand_pos[3], double *hand_yaw);
+void sim_draw_dynamics(fw_sim *s, fw_rng *r);
+void sim_draw_lights(fw_sim *s, fw_rng *r);
+void sim_draw_cameras(fw_sim *s, fw_rng *r);
 /* render.c */
 FW_NODISCARD fw_status sim_renderer_new(mjModel *m, int max_px, fw_renderer **out, fw_err *err);
 void sim_renderer_free(fw_renderer *r);
@@ -61,6 +67,5 @@ FW_NODISCARD fw_status sim_renderer_draw(fw_renderer *r, const mjModel *m, mjDat
                                          uint8_t *rgb, fw_err *err);
 /* sim.c: run fn(ctx) so that a MuJoCo error becomes a status instead of the end of the process */
 FW_NODISCARD fw_status sim_guard(void (*fn)(void *ctx), void *ctx, const char *what, fw_err *err);
-void sim_observe_scene(fw_sim *s);
 
 #endif /* FW_SIM_SIM_INT_H */

@@ -18,7 +18,7 @@ typedef struct gust {
     double size;
     int hold, left, quiet;
     bool drop;
-    float offset[5];
+    float offset[FW_DIM_MAX];
 } gust;
 
 static void gust_draw(gust *g, const fw_embodiment *b) {
@@ -32,7 +32,7 @@ static void gust_draw(gust *g, const fw_embodiment *b) {
 }
 
 /* Disturb what will be executed. */
-static void gust_apply(gust *g, const fw_embodiment *b, float a[5]) {
+static void gust_apply(gust *g, const fw_embodiment *b, float *a) {
     if (g->left == 0 && g->quiet-- <= 0) {
         gust_draw(g, b);
     }
@@ -47,12 +47,23 @@ static void gust_apply(gust *g, const fw_embodiment *b, float a[5]) {
 /* Move the hand about before anybody watches. */
 static fw_status wander(fw_env *env, fw_rng *r, fw_err *err) {
     int n = (int)fw_rng_below(r, WANDER_MAX);
-    float a[5];
-    for (int k = 0; k < 3; k++) {
-        a[k] = (float)fw_rng_uniform(r, -0.025, 0.025);
+    const fw_embodiment *b = fw_env_embodiment(env);
+    float a[FW_DIM_MAX] = {0};
+    for (int k = 0; k < b->n_action; k++) {
+        switch (b->action[k].meaning) {
+        case FW_MEANING_EE_DELTA_POS:
+            a[k] = (float)(fw_rng_uniform(r, -0.5, 0.5) * b->action[k].max);
+            break;
+        case FW_MEANING_EE_DELTA_YAW:
+            a[k] = (float)(fw_rng_uniform(r, -1, 1) * b->action[k].max / 3);
+            break;
+        case FW_MEANING_GRIPPER:
+            a[k] = fw_rng_unit(r) < 0.3 ? 0 : (float)fw_rng_unit(r);
+            break;
+        default:
+            break;
+        }
     }
-    a[3] = (float)fw_rng_uniform(r, -0.1, 0.1);
-    a[4] = fw_rng_unit(r) < 0.3 ? 0 : (float)fw_rng_unit(r);
     for (int i = 0; i < n; i++) {
         FW_TRY(fw_env_step(env, a, err));
     }
@@ -65,7 +76,7 @@ fw_status fw_demo_new(const fw_env *env, fw_demo **out, fw_err *err) {
     if (d == NULL) {
         return fw_fail(err, FW_NOMEM, "demonstration");
     }
-    d->cap = fw_env_time_limit(env);
+    d->cap = fw_env_time_limit_max(env);
     d->n_state = b->n_state;
     d->n_action = b->n_action;
     d->n_camera = b->n_camera;
@@ -79,7 +90,7 @@ fw_status fw_demo_new(const fw_env *env, fw_demo **out, fw_err *err) {
     }
     if (!ok) {
         fw_demo_free(d);
-        return fw_fail(err, FW_NOMEM, "demonstration of %d frames", b->n_camera);
+        return fw_fail(err, FW_NOMEM, "demonstration of %d frames", fw_env_time_limit_max(env));
     }
     *out = d;
     return FW_OK;
@@ -98,7 +109,7 @@ void fw_demo_free(fw_demo *d) {
 }
 
 /* Keep what is seen now and the clean action for it. */
-static fw_status keep(fw_env *env, fw_demo *d, const float action[5], fw_err *err) {
+static fw_status keep(fw_env *env, fw_demo *d, const float *action, fw_err *err) {
     fw_obs obs;
     size_t t = (size_t)d->length;
     FW_TRY(fw_env_observe(env, &obs, err));
@@ -122,7 +133,7 @@ static fw_status run(fw_env *env, fw_demo *d, gust *g, fw_err *err) {
     fw_verdict v;
     int rested = 0;
     while (d->length < d->cap && fw_env_steps(env) < fw_env_time_limit(env)) {
-        float a[5];
+        float a[FW_DIM_MAX];
         bool done;
         FW_TRY(fw_expert_act(env, a, &done, err));
         FW_TRY(keep(env, d, a, err));
@@ -153,7 +164,12 @@ fw_status fw_demo_record(fw_env *env, int task, uint64_t seed, const fw_demo_opt
     d->length = 0;
     d->success = false;
     d->noisy = fw_rng_unit(&g.r) < opts->noisy_share;
-    FW_TRY(fw_env_reset(env, task, seed, err));
+    fw_status begun = fw_env_reset(env, task, seed, err);
+    if (begun == FW_CLOSED) { /* no such scene: an attempt that failed, not an error */
+        snprintf(d->reason, sizeof d->reason, "%.150s", err != NULL ? err->msg : "no such scene");
+        return FW_OK;
+    }
+    FW_TRY(begun);
     int n = fw_env_n_sentence(env, task, FW_SPLIT_TRAIN);
     snprintf(d->sentence, sizeof d->sentence, "%s",
              fw_env_sentence(env, task, FW_SPLIT_TRAIN, (int)fw_rng_below(&expert, (uint64_t)n)));

@@ -12,13 +12,13 @@
 
 #include "task/task_int.h"
 
-#define SPEED_M   0.03 /* a step, when far */
-#define GAIN      0.6  /* of the way a step, when near */
-#define HOVER_M   0.10 /* above the grasp, before descending */
-#define CARRY_Z_M 0.16 /* the hand's height over everything that stands on the counter */
-#define REST_Z_M  0.22
-#define YAW_RATE  0.15 /* rad a step */
-#define CLOSING   0.4  /* a command below this is a closed hand */
+#define SPEED_M  0.03    /* a step, when far */
+#define GAIN     0.6     /* of the way a step, when near */
+#define HOVER_M  0.10    /* above the grasp, before descending */
+#define REST_M   0.06    /* the resting hand, above the height at which things are carried */
+#define YAW_RATE 0.15    /* rad a step */
+#define YAW_LOW  (-1.27) /* a hand's half turn lies where the last joint has room: [-1.27, 1.87) */
+#define CLOSING  0.4     /* a command below this is a closed hand */
 
 static double clamp(double x, double lo, double hi) {
     return x < lo ? lo : x > hi ? hi : x;
@@ -28,89 +28,100 @@ static double dist_xy(const double a[3], const double b[3]) {
     return hypot(a[0] - b[0], a[1] - b[1]);
 }
 
-/* Towards target, at most `fast` a step, slowing down near it. */
-static void go(const fw_scene *s, const double target[3], double yaw, double fast_xy, double fast_z, float a[5]) {
-    double e[3] = {target[0] - s->ee_pos[0], target[1] - s->ee_pos[1], target[2] - s->ee_pos[2]};
+double expert_half_turn(double yaw) {
+    double t = fmod(yaw - YAW_LOW, M_PI);
+    return (t < 0 ? t + M_PI : t) + YAW_LOW;
+}
+
+void expert_go(const fw_arm_view *arm, const double target[3], double yaw, double fast_xy, double fast_z,
+               fw_hand_cmd *out) {
+    double e[3] = {target[0] - arm->pos[0], target[1] - arm->pos[1], target[2] - arm->pos[2]};
     double n = GAIN * hypot(e[0], e[1]), k = n > fast_xy ? GAIN * fast_xy / n : GAIN;
-    a[0] = (float)(k * e[0]);
-    a[1] = (float)(k * e[1]);
-    a[2] = (float)clamp(GAIN * e[2], -fast_z, fast_z);
-    a[3] = (float)clamp(GAIN * (yaw - s->ee_yaw), -YAW_RATE, YAW_RATE);
+    out->dpos[0] = k * e[0];
+    out->dpos[1] = k * e[1];
+    out->dpos[2] = clamp(GAIN * e[2], -fast_z, fast_z);
+    out->dyaw = clamp(GAIN * (yaw - arm->yaw), -YAW_RATE, YAW_RATE);
+}
+
+static void stay(fw_hand_cmd *out, double grip) {
+    *out = (fw_hand_cmd){.grip = grip};
 }
 
 /* Above it, then down a funnel: the nearer in the plane, the lower it may be. */
-static const char *reach(const fw_task *t, const fw_scene *s, float a[5]) {
-    pose4 g = t->grasp(s);
-    double off = dist_xy(g.pos, s->ee_pos), turn = fabs(g.yaw - s->ee_yaw), above = s->ee_pos[2] - g.pos[2];
+static const char *reach(const fw_pick *p, const fw_arm_view *arm, fw_hand_cmd *out) {
+    const pose4 *g = &p->grasp;
+    double off = dist_xy(g->pos, arm->pos), turn = fabs(g->yaw - arm->yaw), above = arm->pos[2] - g->pos[2];
     bool there = off < 0.007 && turn < 0.10 && fabs(above) < 0.005;
     bool nearly = off < 0.015 && turn < 0.2 && fabs(above) < 0.015;
-    bool empty = s->opening < 0.03; /* shut, and nothing in it: again */
-    if ((there && s->opening > t->open - 0.2) || (nearly && s->command < CLOSING && !empty)) {
-        a[0] = a[1] = a[2] = a[3] = a[4] = 0; /* still: a hand that moves while it closes drags the thing along */
+    bool empty = arm->opening < 0.03; /* shut, and nothing in it: again */
+    if ((there && arm->opening > p->open - 0.2) || (nearly && arm->command < CLOSING && !empty)) {
+        stay(out, 0); /* still: a hand that moves while it closes drags the thing along */
         return "close";
     }
     double slack = fmax(off - 0.006, 0.05 * (turn - 0.06));
-    double lift = clamp(4 * slack, 0, HOVER_M), target[3] = {g.pos[0], g.pos[1], g.pos[2] + lift};
-    a[4] = (float)t->open;
+    double lift = clamp(4 * slack, 0, HOVER_M), target[3] = {g->pos[0], g->pos[1], g->pos[2] + lift};
+    out->grip = p->open;
     if (above < lift - 0.03 && off > 0.03) { /* too low to travel: up first */
-        target[0] = s->ee_pos[0], target[1] = s->ee_pos[1];
-        go(s, target, s->ee_yaw, SPEED_M, SPEED_M, a);
+        target[0] = arm->pos[0], target[1] = arm->pos[1];
+        expert_go(arm, target, arm->yaw, SPEED_M, SPEED_M, out);
         return "rise";
     }
-    bool opening = s->opening < t->open - 0.2; /* do not come down on it with closed fingers */
+    bool opening = arm->opening < p->open - 0.2; /* do not come down on it with closed fingers */
     if (opening && above < 0.06) {
-        target[2] = fmax(target[2], g.pos[2] + 0.06);
+        target[2] = fmax(target[2], g->pos[2] + 0.06);
     }
-    go(s, target, g.yaw, SPEED_M, above < 0.05 ? 0.025 : SPEED_M, a);
+    expert_go(arm, target, g->yaw, SPEED_M, above < 0.05 ? 0.025 : SPEED_M, out);
     return lift > 0.5 * HOVER_M ? "approach" : "descend";
 }
 
-static const char *deliver(const fw_task *t, const fw_scene *s, float a[5]) {
-    double place[3], target[3];
-    t->place(s, place);
-    double off = dist_xy(place, s->ee_pos), z = s->ee_pos[2];
-    if (off < 0.02 && z < place[2] + 0.008) {
-        go(s, place, s->ee_yaw, 0.01, 0.01, a);
-        a[4] = 1;
+static const char *deliver(const fw_pick *p, const fw_arm_view *arm, double carry, fw_hand_cmd *out) {
+    double target[3], off = dist_xy(p->place, arm->pos), z = arm->pos[2];
+    double yaw = isnan(p->place_yaw) ? arm->yaw : p->place_yaw;
+    bool turned = fabs(yaw - arm->yaw) < 0.1;
+    if (off < 0.02 && z < p->place[2] + 0.008 && turned) {
+        expert_go(arm, p->place, yaw, 0.01, 0.01, out);
+        out->grip = 1;
         return "open";
     }
-    a[4] = 0;
-    double lift = clamp(4 * (off - 0.012), 0, 1), high = place[2] + lift * (CARRY_Z_M - place[2]);
+    out->grip = 0;
+    double lift = clamp(4 * (off - 0.012), turned ? 0 : 0.3, 1), high = p->place[2] + lift * (carry - p->place[2]);
     bool low = z < high - 0.03;
-    target[0] = low ? s->ee_pos[0] : place[0];
-    target[1] = low ? s->ee_pos[1] : place[1];
+    target[0] = low ? arm->pos[0] : p->place[0];
+    target[1] = low ? arm->pos[1] : p->place[1];
     if (off > 0.05) {
-        high = CARRY_Z_M;
-        double free = clamp((z - (CARRY_Z_M - 0.05)) / 0.04, 0, 1); /* start across while still rising */
-        target[0] = s->ee_pos[0] + free * (place[0] - s->ee_pos[0]);
-        target[1] = s->ee_pos[1] + free * (place[1] - s->ee_pos[1]);
+        high = carry;
+        double free = clamp((z - (carry - 0.05)) / 0.04, 0, 1); /* start across while still rising */
+        target[0] = arm->pos[0] + free * (p->place[0] - arm->pos[0]);
+        target[1] = arm->pos[1] + free * (p->place[1] - arm->pos[1]);
         low = free < 0.5;
     }
     target[2] = high;
-    go(s, target, s->ee_yaw, SPEED_M, SPEED_M, a);
+    expert_go(arm, target, low ? arm->yaw : yaw, SPEED_M, SPEED_M, out);
     return low ? "lift" : off > 0.03 ? "carry" : "lower";
 }
 
-static const char *leave(const fw_task *t, const fw_scene *s, float a[5], bool *done) {
-    double up[3] = {s->ee_pos[0], s->ee_pos[1], REST_Z_M};
-    bool clear = s->opening > 0.8 || !s->obj[t->obj].touches_hand;
-    a[0] = a[1] = a[2] = a[3] = 0;
+static const char *leave(const fw_obj_view *o, const fw_arm_view *arm, double rest_z, fw_hand_cmd *out, bool *done) {
+    double up[3] = {arm->pos[0], arm->pos[1], rest_z};
+    bool clear = arm->opening > 0.8 || !o->touches_hand;
+    stay(out, 1);
     if (clear) {
-        go(s, up, s->ee_yaw, SPEED_M, SPEED_M, a);
+        expert_go(arm, up, arm->yaw, SPEED_M, SPEED_M, out);
     }
-    a[4] = 1;
-    *done = clear && s->ee_pos[2] > REST_Z_M - 0.02;
+    *done = clear && arm->pos[2] > rest_z - 0.02;
     return *done ? "rest" : clear ? "leave" : "open";
 }
 
-void expert_action(const fw_task *t, const fw_scene *s, float action[5], bool *done, const char **phase) {
-    const fw_obj_view *o = &s->obj[t->obj];
-    *done = false;
-    if (t->placed(s) && !(o->touches_both && s->command < CLOSING)) {
-        *phase = leave(t, s, action, done);
-    } else if (o->touches_both && s->command < CLOSING) {
-        *phase = deliver(t, s, action);
+void expert_pick(const fw_scene *s, const fw_pick *p, fw_expert_out *out) {
+    const fw_obj_view *o = &s->obj[p->obj];
+    const fw_arm_view *arm = &s->arm[p->arm];
+    fw_hand_cmd *hand = &out->hand[p->arm];
+    double carry = p->carry_m > 0 ? p->carry_m : s->reach.carry_m;
+    bool held = (o->held_by & BIT(p->arm)) != 0 && arm->command < CLOSING;
+    if (p->placed && !held) {
+        out->phase = leave(o, arm, carry + REST_M, hand, &out->done);
+    } else if (held) {
+        out->phase = deliver(p, arm, carry, hand);
     } else {
-        *phase = reach(t, s, action);
+        out->phase = reach(p, arm, hand);
     }
 }

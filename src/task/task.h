@@ -1,18 +1,19 @@
 /*
- * task.h - an environment: a scene, a sentence, a judge and an expert, behind one handle.
+ * task.h - an environment: a room with a robot, a sentence, a judge and an expert, behind one handle.
  *
  *   fw_env *env;
  *   fw_env_open("kitchen3", &(fw_env_opts)FW_ENV_OPTS_DEFAULT, &env, &err);
- *   fw_env_reset(env, 0, seed, &err);                           // the scene depends on the seed only, never on the
- * task while (!fw_env_done(env)) { fw_env_observe(env, &obs, &err);                        // renders; obs.instruction
- * is the sentence fw_env_step(env, action, &err);                         // one control step (0.1 s)
+ *   fw_env_reset(env, 0, seed, &err);                // the scene depends on the seed and the task's setting only
+ *   while (!fw_env_done(env)) {
+ *       fw_env_observe(env, &obs, &err);             // renders; obs.instruction is the sentence
+ *       fw_env_step(env, action, &err);              // one control step
  *   }
  *   fw_env_judge(env, &verdict);
  *
- * A suite (suites/<name>.json) names tasks and their sentences. A task (src/task/task_<name>.c, one table entry) is
- * words it knows, a goal predicate and the parameters of its expert: a new task is a new file. The same seed gives the
- * same bits, in state and image, on one machine. An env is not thread-safe and owns an OpenGL context: one env, one
- * process.
+ * A suite (suites/<name>.json) names tasks, a robot, homes and ranges of randomisation. A task (src/task/task_<name>.c, one table
+ * entry) is a setting, words, a goal predicate and an expert: a new task is a new file. An episode is its suite, task, version and
+ * five seeds: the same ones give the same bits, in state and image, on one machine. An env is not thread-safe and owns OpenGL
+ * contexts: one env, one process.
  */
 #ifndef FW_TASK_TASK_H
 #define FW_TASK_TASK_H
@@ -24,8 +25,9 @@
 #include "fw/embodiment.h"
 #include "fw/policy.h"
 #include "fw/status.h"
+#include "sim/sim.h"
 
-#define FW_TASK_MAX 16
+#define FW_TASK_MAX 32
 
 typedef struct fw_env fw_env;
 
@@ -35,8 +37,11 @@ typedef enum fw_split {
 } fw_split; /* phrasings for training; phrasings never trained on */
 
 typedef struct fw_env_opts {
-    bool render;  /* false: fw_env_observe gives state only (image[i].rgb == NULL) and no OpenGL is touched */
-    int image_px; /* square images of this size instead of the embodiment's; 0 = the embodiment's */
+    bool render;            /* false: fw_env_observe gives state only (image[i].rgb == NULL) and no OpenGL is touched */
+    int image_px;           /* square images of this size instead of the embodiment's; 0 = the embodiment's */
+    const char *embodiment; /* another robot than the suite's; NULL = the suite's */
+    const char *randomise;  /* other ranges than the suite's (a held-out domain); NULL = the suite's */
+    uint64_t home_first, home_count; /* other homes than the suite's; count 0 = the suite's */
 } fw_env_opts;
 #define FW_ENV_OPTS_DEFAULT                                                                                            \
     { .render = true, .image_px = 0 }
@@ -62,12 +67,20 @@ int fw_env_n_task(const fw_env *e);                      /* 1..FW_TASK_MAX */
 const char *fw_env_task_name(const fw_env *e, int task); /* "plate_in_sink"; borrowed until close */
 int fw_env_task_find(const fw_env *e, const char *name); /* index, or -1 */
 int fw_env_n_sentence(const fw_env *e, int task, fw_split split);
-const char *fw_env_sentence(const fw_env *e, int task, fw_split split, int i); /* borrowed until close */
-int fw_env_time_limit(const fw_env *e);                                        /* control steps an episode may take */
+/* Borrowed until the next reset: words such as "the left mug" follow the scene. "" when this scene has no such case. */
+const char *fw_env_sentence(const fw_env *e, int task, fw_split split, int i);
+int fw_env_task_version(const fw_env *e, int task);
+bool fw_env_same_setting(const fw_env *e, int task_a, int task_b); /* both can be said, and judged, in one scene */
+/* Control steps an episode may take: the current task's; at most fw_env_time_limit_max. */
+int fw_env_time_limit(const fw_env *e);
+int fw_env_time_limit_max(const fw_env *e);
 
-/* Start an episode: the scene of `seed` (streams layout, visual, dynamics), judged by `task`, its first training
- * sentence. */
+/* Start an episode: the scene of these seeds, judged by `task`, its first training sentence. FW_CLOSED: this scene cannot be had
+ * (physics diverged while settling, or it offers no case of the task): take another seed. */
+FW_NODISCARD fw_status fw_env_reset_seeds(fw_env *e, int task, const fw_seeds *seeds, fw_err *err);
+/* The same with one number for all five. */
 FW_NODISCARD fw_status fw_env_reset(fw_env *e, int task, uint64_t seed, fw_err *err);
+uint64_t fw_env_home(const fw_env *e); /* the home of this episode; 0 the plain one */
 /* Say something else from now on (copied); the judge stays with the task of fw_env_reset. FW_INVALID over 255 bytes. */
 FW_NODISCARD fw_status fw_env_set_sentence(fw_env *e, const char *sentence, fw_err *err);
 
@@ -88,10 +101,13 @@ FW_NODISCARD fw_status fw_env_picture(fw_env *e, const char *camera, int w, int 
 /* The physics state (qpos then qvel, doubles) for logs. Returns the number of doubles; copies up to cap of them. */
 size_t fw_env_physics_state(const fw_env *e, double *out, size_t cap);
 
-/* --- the scripted expert of the current task: privileged state in, clean action out. It keeps no clock: the phase
- * follows from where things are, so it recovers from disturbances. *done: it has nothing left to do (rest pose
- * reached). */
-FW_NODISCARD fw_status fw_expert_act(fw_env *e, float action[5], bool *done, fw_err *err);
+/* Everything the next step depends on, as bytes, for forks: see fw_sim_save. Counters and sentence are not in it. */
+fw_sim *fw_env_sim(fw_env *e); /* the current task's; borrowed until close */
+
+/* --- the scripted expert of the current task: privileged state in, clean action [n_action] out, within the embodiment's limits. It
+ * keeps no clock: the phase follows from where things are, so it recovers from disturbances. *done: it has nothing left to do
+ * (rest pose reached). */
+FW_NODISCARD fw_status fw_expert_act(fw_env *e, float action[FW_DIM_MAX], bool *done, fw_err *err);
 const char *fw_expert_phase(const fw_env *e); /* "approach", ...: of the last fw_expert_act. Static. */
 
 #endif /* FW_TASK_TASK_H */

@@ -2,56 +2,79 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "task/setting_kitchen.h"
 #include "task/task_int.h"
 
-#define YAW_LOW (-1.27) /* the hand's half turn lies where the last joint has room: [-1.27, 1.87) */
-
-static pose4 grasp(const fw_scene *s) {
-    const fw_obj_view *b = &s->obj[FW_OBJ_BANANA];
-    double back = -0.004; /* the arc's weight is a little inside it */
-    double yaw = fmod(b->yaw - YAW_LOW, M_PI);
-    yaw = (yaw < 0 ? yaw + M_PI : yaw) + YAW_LOW;
-    return (pose4){{b->pos[0] - back * sin(b->yaw), b->pos[1] + back * cos(b->yaw), fmax(b->pos[2] + 0.002, 0.0175)},
-                   yaw};
-}
-
-/* The banana hangs where the fingers took it: aim with its middle, not with the hand's. */
-static void place(const fw_scene *s, double ee[3]) {
-    const double *plate = s->obj[FW_OBJ_PLATE].pos, *banana = s->obj[FW_OBJ_BANANA].pos;
-    ee[0] = plate[0] + s->ee_pos[0] - banana[0];
-    ee[1] = plate[1] + s->ee_pos[1] - banana[1];
-    ee[2] = plate[2] + 0.045;
-}
+static const char *const train[] = {
+    "put the banana on the plate",
+    "place the banana onto the plate",
+    "please put the banana on the plate",
+    "move the banana to the dish",
+    "drop the banana on the plate",
+    "take the banana and put it on the plate",
+    "could you put the banana on the dish",
+    "the banana goes onto the plate",
+    "set the banana down on the plate",
+    "carry the banana over to the plate",
+    "pick up the banana and place it on the dish",
+    "I want the banana on the plate",
+    "bring the fruit to the plate",
+    "serve the banana on the plate",
+    "the banana belongs on the plate",
+    "would you move the yellow fruit onto the plate please",
+    NULL,
+};
+static const char *const held[] = {
+    "kindly lay the banana on the plate",
+    "grab the banana and leave it on the dish",
+    "get the banana onto the plate for me",
+    "transfer the fruit to the plate",
+    NULL,
+};
 
 static bool on_plate(const fw_scene *s) {
-    const fw_obj_view *p = &s->obj[FW_OBJ_PLATE], *b = &s->obj[FW_OBJ_BANANA];
-    return hypot(b->pos[0] - p->pos[0], b->pos[1] - p->pos[1]) < 0.06 && b->touches[FW_OBJ_PLATE] &&
+    const fw_obj_view *p = &s->obj[KITCHEN_PLATE], *b = &s->obj[KITCHEN_BANANA];
+    return hypot(b->pos[0] - p->pos[0], b->pos[1] - p->pos[1]) < 0.06 && b->touches[KITCHEN_PLATE] &&
            !b->touches_world && p->up > 0.9;
 }
 
-static bool placed(const fw_scene *s) {
-    return on_plate(s);
+static bool goal(const fw_scene *s, const fw_meant *m, char reason[160]) {
+    (void)m;
+    if (!on_plate(s)) {
+        return goal_no(reason, "banana", "not on the plate");
+    }
+    const fw_obj_view *p = &s->obj[KITCHEN_PLATE];
+    if (p->pos[2] < -0.01 || hypot(p->pos[0] - p->start[0], p->pos[1] - p->start[1]) > 0.15) {
+        return goal_no(reason, "plate", "not where it was");
+    }
+    return goal_released(s, KITCHEN_BANANA, reason) && goal_released(s, KITCHEN_PLATE, reason);
 }
 
-static bool goal(const fw_scene *s, char reason[160]) {
-    if (!on_plate(s)) {
-        snprintf(reason, 160, "banana: not on the plate");
-        return false;
-    }
-    const fw_obj_view *p = &s->obj[FW_OBJ_PLATE];
-    if (p->pos[2] < -0.01 || hypot(p->pos[0] - p->start[0], p->pos[1] - p->start[1]) > 0.15) {
-        snprintf(reason, 160, "plate: not where it was");
-        return false;
-    }
-    return goal_released(s, FW_OBJ_BANANA, reason) && goal_released(s, FW_OBJ_PLATE, reason);
+/* The banana hangs where the fingers took it: aim with its middle, not with the hand's. */
+static void expert(const fw_scene *s, const fw_meant *m, fw_expert_out *out) {
+    (void)m;
+    const fw_obj_view *b = &s->obj[KITCHEN_BANANA];
+    const double *plate = s->obj[KITCHEN_PLATE].pos, *hand = s->arm[0].pos;
+    double back = -0.004; /* the arc's weight is a little inside it */
+    const fw_pick pick = {
+        .obj = KITCHEN_BANANA,
+        .open = 1,
+        .grasp = {{b->pos[0] - back * sin(b->yaw), b->pos[1] + back * cos(b->yaw), fmax(b->pos[2] + 0.002, 0.0175)},
+                  expert_half_turn(b->yaw)},
+        .place = {plate[0] + hand[0] - b->pos[0], plate[1] + hand[1] - b->pos[1], plate[2] + 0.045},
+        .place_yaw = NAN,
+        .placed = on_plate(s)};
+    expert_pick(s, &pick, out);
 }
 
 extern const fw_task task_banana_on_plate;
 const fw_task task_banana_on_plate = {.name = "banana_on_plate",
-                                      .named = BIT(FW_OBJ_BANANA) | BIT(FW_OBJ_PLATE),
+                                      .version = 1,
+                                      .setting = &setting_kitchen,
+                                      .time_s = 16,
+                                      .train = train,
+                                      .held = held,
+                                      .obj = KITCHEN_BANANA,
+                                      .named = BIT(KITCHEN_BANANA) | BIT(KITCHEN_PLATE),
                                       .goal = goal,
-                                      .obj = FW_OBJ_BANANA,
-                                      .open = 1,
-                                      .grasp = grasp,
-                                      .place = place,
-                                      .placed = placed};
+                                      .expert = expert};

@@ -1,38 +1,67 @@
 /* "put the mug in the sink": grasp across its body, the fingers clear of the handle. */
 #include <math.h>
 
+#include "task/setting_kitchen.h"
 #include "task/task_int.h"
 
 #define CLEAR_RAD 0.87 /* between the line of the fingers and the handle */
 
+static const char *const train[] = {
+    "put the mug in the sink",
+    "place the mug into the sink",
+    "please put the cup in the sink",
+    "move the mug to the sink",
+    "drop the cup in the sink",
+    "take the mug and put it in the sink",
+    "could you put the mug in the sink",
+    "the cup goes into the sink",
+    "set the mug down in the sink",
+    "carry the cup over to the sink",
+    "pick up the mug and place it in the sink",
+    "I want the cup in the sink",
+    "bring the coffee mug to the sink",
+    "clear the mug away into the sink",
+    "the dirty cup belongs in the sink",
+    "would you move the mug into the sink please",
+    NULL,
+};
+static const char *const held[] = {
+    "kindly deposit the mug in the sink",
+    "grab the cup and leave it in the sink",
+    "get the mug into the sink for me",
+    "transfer the coffee cup to the sink",
+    NULL,
+};
+
+static bool goal(const fw_scene *s, const fw_meant *m, char reason[160]) {
+    (void)m;
+    return goal_in_region(s, KITCHEN_MUG, KITCHEN_SINK, 0.0, reason) && goal_released(s, KITCHEN_MUG, reason);
+}
+
 /* Turn the hand from yaw 0 just as far as the handle demands. At yaw w the fingers stand on the line of angle w - pi/2. */
-static pose4 grasp(const fw_scene *s) {
-    const fw_obj_view *m = &s->obj[FW_OBJ_MUG];
-    double off = remainder(m->yaw + M_PI / 2, M_PI); /* handle against the finger line at yaw 0, in (-pi/2, pi/2] */
+static void expert(const fw_scene *s, const fw_meant *m, fw_expert_out *out) {
+    (void)m;
+    const fw_obj_view *mug = &s->obj[KITCHEN_MUG];
+    const double *sink = s->region[KITCHEN_SINK].pos;
+    double off = remainder(mug->yaw + M_PI / 2, M_PI); /* handle against the finger line at yaw 0, in (-pi/2, pi/2] */
     double yaw = fabs(off) < CLEAR_RAD ? off - copysign(CLEAR_RAD, off) : 0;
-    return (pose4){{m->pos[0], m->pos[1], m->pos[2] + 0.043}, yaw};
-}
-
-static void place(const fw_scene *s, double ee[3]) {
-    ee[0] = s->sink[0];
-    ee[1] = s->sink[1];
-    ee[2] = -0.028;
-}
-
-static bool placed(const fw_scene *s) {
-    return inside_sink(s, FW_OBJ_MUG, 0.0);
-}
-
-static bool goal(const fw_scene *s, char reason[160]) {
-    return goal_in_sink(s, FW_OBJ_MUG, 0.0, reason) && goal_released(s, FW_OBJ_MUG, reason);
+    const fw_pick pick = {.obj = KITCHEN_MUG,
+                          .open = 1,
+                          .grasp = {{mug->pos[0], mug->pos[1], mug->pos[2] + 0.043}, yaw},
+                          .place = {sink[0], sink[1], -0.028},
+                          .place_yaw = NAN,
+                          .placed = inside_region(s, KITCHEN_MUG, KITCHEN_SINK, 0.0)};
+    expert_pick(s, &pick, out);
 }
 
 extern const fw_task task_mug_in_sink;
 const fw_task task_mug_in_sink = {.name = "mug_in_sink",
-                                  .named = BIT(FW_OBJ_MUG),
+                                  .version = 1,
+                                  .setting = &setting_kitchen,
+                                  .time_s = 16,
+                                  .train = train,
+                                  .held = held,
+                                  .obj = KITCHEN_MUG,
+                                  .named = BIT(KITCHEN_MUG),
                                   .goal = goal,
-                                  .obj = FW_OBJ_MUG,
-                                  .open = 1,
-                                  .grasp = grasp,
-                                  .place = place,
-                                  .placed = placed};
+                                  .expert = expert};

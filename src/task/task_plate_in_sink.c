@@ -1,32 +1,62 @@
 /* "put the plate in the sink": pinch the rim on the side away from the sink, hang it into the sink, let go. */
+#include <math.h>
+
+#include "task/setting_kitchen.h"
 #include "task/task_int.h"
 
+static const char *const train[] = {
+    "put the plate in the sink",
+    "place the plate into the sink",
+    "please put the plate in the sink",
+    "move the dish to the sink",
+    "drop the plate in the sink",
+    "take the plate and put it in the sink",
+    "could you put the dish in the sink",
+    "the plate goes into the sink",
+    "set the plate down in the sink",
+    "carry the plate over to the sink",
+    "pick up the dish and place it in the sink",
+    "I want the plate in the sink",
+    "bring the white plate to the sink",
+    "clear the plate away into the sink",
+    "the dirty dish belongs in the sink",
+    "would you move the plate into the sink please",
+    NULL,
+};
+static const char *const held[] = {
+    "kindly deposit the plate in the sink",
+    "grab the dish and leave it in the sink",
+    "get the plate into the sink for me",
+    "transfer the plate to the sink",
+    NULL,
+};
+
+static bool goal(const fw_scene *s, const fw_meant *m, char reason[160]) {
+    (void)m;
+    return goal_in_region(s, KITCHEN_PLATE, KITCHEN_SINK, 0.05, reason) && goal_released(s, KITCHEN_PLATE, reason);
+}
+
 /* The rim at -y: the fingers open along y at yaw 0, one inside and one outside, whatever the plate's own yaw. */
-static pose4 grasp(const fw_scene *s) {
-    const double *p = s->obj[FW_OBJ_PLATE].pos;
-    return (pose4){{p[0], p[1] - FW_PLATE_RIM_M, p[2] + 0.019}, 0};
-}
-
-static void place(const fw_scene *s, double ee[3]) {
-    ee[0] = s->sink[0];
-    ee[1] = s->sink[1] + 0.01 - FW_PLATE_RIM_M;
-    ee[2] = -0.02;
-}
-
-static bool placed(const fw_scene *s) {
-    return inside_sink(s, FW_OBJ_PLATE, 0.05);
-}
-
-static bool goal(const fw_scene *s, char reason[160]) {
-    return goal_in_sink(s, FW_OBJ_PLATE, 0.05, reason) && goal_released(s, FW_OBJ_PLATE, reason);
+static void expert(const fw_scene *s, const fw_meant *m, fw_expert_out *out) {
+    (void)m;
+    const double *p = s->obj[KITCHEN_PLATE].pos, *sink = s->region[KITCHEN_SINK].pos;
+    const fw_pick pick = {.obj = KITCHEN_PLATE,
+                          .open = 0.45,
+                          .grasp = {{p[0], p[1] - FW_PLATE_RIM_M, p[2] + 0.019}, 0},
+                          .place = {sink[0], sink[1] + 0.01 - FW_PLATE_RIM_M, -0.02},
+                          .place_yaw = NAN,
+                          .placed = inside_region(s, KITCHEN_PLATE, KITCHEN_SINK, 0.05)};
+    expert_pick(s, &pick, out);
 }
 
 extern const fw_task task_plate_in_sink;
 const fw_task task_plate_in_sink = {.name = "plate_in_sink",
-                                    .named = BIT(FW_OBJ_PLATE),
+                                    .version = 1,
+                                    .setting = &setting_kitchen,
+                                    .time_s = 16,
+                                    .train = train,
+                                    .held = held,
+                                    .obj = KITCHEN_PLATE,
+                                    .named = BIT(KITCHEN_PLATE),
                                     .goal = goal,
-                                    .obj = FW_OBJ_PLATE,
-                                    .open = 0.45,
-                                    .grasp = grasp,
-                                    .place = place,
-                                    .placed = placed};
+                                    .expert = expert};

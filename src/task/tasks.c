@@ -4,7 +4,12 @@
 
 #include "task/task_int.h"
 
-#define TASKS(X) X(task_plate_in_sink) X(task_mug_in_sink) X(task_banana_on_plate)
+/* clang-format off */
+#define TASKS(X)           \
+  X(task_plate_in_sink)    \
+  X(task_mug_in_sink)      \
+  X(task_banana_on_plate)
+/* clang-format on */
 
 #define X(t) extern const fw_task t;
 TASKS(X)
@@ -23,6 +28,10 @@ const fw_task *task_find(const char *name) {
         }
     }
     return NULL;
+}
+
+const fw_task *task_at(int i) {
+    return i >= 0 && (size_t)i < sizeof table / sizeof *table ? table[i] : NULL;
 }
 
 void task_names(char *out, size_t cap) {

@@ -11,7 +11,7 @@ static inline int expert_successes(fw_env *env, int task, uint64_t seed0, int n)
     int ok = 0;
     for (int i = 0; i < n; i++) {
         fw_verdict v;
-        float a[5];
+        float a[FW_DIM_MAX];
         bool done = false;
         if (fw_env_reset(env, task, seed0 + (uint64_t)i, &err) != FW_OK) {
             FW_FAILED("%s", err.msg);

@@ -1,0 +1,11 @@
+/* setting_kitchen.h - the plain kitchen of the first suite: a counter with a sink; plate, mug, bowl, banana. */
+#ifndef FW_TASK_SETTING_KITCHEN_H
+#define FW_TASK_SETTING_KITCHEN_H
+
+#include "sim/sim.h"
+
+enum { KITCHEN_PLATE, KITCHEN_MUG, KITCHEN_BOWL, KITCHEN_BANANA, KITCHEN_N_OBJ };
+enum { KITCHEN_SINK };
+extern const fw_setting setting_kitchen;
+
+#endif /* FW_TASK_SETTING_KITCHEN_H */
