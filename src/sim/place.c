@@ -65,7 +65,8 @@ void fw_sim_start(fw_sim *s, int arm, const double pos[3], double yaw, double op
 enum { STATE = mjSTATE_INTEGRATION };
 
 size_t fw_sim_state_size(const fw_sim *s) {
-    return (size_t)mj_stateSize(s->m, STATE) * sizeof(mjtNum) + robot_memory_size(s->robot) + sizeof s->scene;
+    return (size_t)mj_stateSize(s->m, STATE) * sizeof(mjtNum) + robot_memory_size(s->robot) + sizeof s->scene +
+           rz_memory_size(s->rz);
 }
 
 void fw_sim_save(const fw_sim *s, void *state) {
@@ -74,6 +75,7 @@ void fw_sim_save(const fw_sim *s, void *state) {
     mj_getState(s->m, s->d, (mjtNum *)state, STATE);
     memcpy(p + n, &s->scene, sizeof s->scene);
     robot_save(s->robot, p + n + sizeof s->scene);
+    rz_save(s->rz, p + n + sizeof s->scene + robot_memory_size(s->robot));
 }
 
 void fw_sim_restore(fw_sim *s, const void *state) {
@@ -82,6 +84,7 @@ void fw_sim_restore(fw_sim *s, const void *state) {
     mj_setState(s->m, s->d, (const mjtNum *)state, STATE);
     memcpy(&s->scene, p + n, sizeof s->scene);
     robot_restore(s->robot, p + n + sizeof s->scene);
+    rz_restore(s->rz, p + n + sizeof s->scene + robot_memory_size(s->robot));
     mj_forward(s->m, s->d);
     s->diverged = false;
     sim_observe(s);

@@ -126,15 +126,43 @@ static void draw(void *ctx) {
     mjr_readPixels(a->r->rows, NULL, view, &a->r->gl);
 }
 
+typedef struct upload_args {
+    fw_renderer *r;
+    const mjModel *m;
+    uint64_t stale;
+} upload_args;
+
+static void upload(void *ctx) {
+    upload_args *a = ctx;
+    for (int t = 0; t < a->m->ntex && t < 64; t++) {
+        if ((a->stale >> t) & 1) {
+            mjr_uploadTexture(a->m, &a->r->gl, t);
+        }
+    }
+}
+
+static fw_status make_current(fw_renderer *r, fw_err *err) {
+    if (eglGetCurrentContext() != r->context &&
+        !eglMakeCurrent(r->display, EGL_NO_SURFACE, EGL_NO_SURFACE, r->context)) {
+        return fw_fail(err, FW_IO, "EGL: the context cannot be made current");
+    }
+    return FW_OK;
+}
+
+fw_status sim_renderer_textures(fw_renderer *r, const mjModel *m, uint64_t stale, fw_err *err) {
+    if (stale == 0) {
+        return FW_OK;
+    }
+    FW_TRY(make_current(r, err));
+    return sim_guard(upload, &(upload_args){r, m, stale}, "uploading textures", err);
+}
+
 fw_status sim_renderer_draw(fw_renderer *r, const mjModel *m, mjData *d, int cam, int w, int h, uint8_t *rgb,
                             fw_err *err) {
     if (w < 1 || h < 1 || w > r->max_px || h > r->max_px) {
         return fw_fail(err, FW_INVALID, "picture of %dx%d, wanted at most %dx%d", w, h, r->max_px, r->max_px);
     }
-    if (eglGetCurrentContext() != r->context &&
-        !eglMakeCurrent(r->display, EGL_NO_SURFACE, EGL_NO_SURFACE, r->context)) {
-        return fw_fail(err, FW_IO, "EGL: the context cannot be made current");
-    }
+    FW_TRY(make_current(r, err));
     FW_TRY(sim_guard(draw, &(draw_args){r, m, d, cam, w, h}, "rendering", err));
     size_t row = 3 * (size_t)w;
     for (int y = 0; y < h; y++) {

@@ -47,12 +47,14 @@ typedef struct build_args {
 
 static void free_built(fw_built *b) {
     sim_renderer_free(b->r);
+    mj_deleteData(b->eye);
     mj_deleteData(b->ik);
     mj_deleteData(b->d);
     mj_deleteModel(b->m0);
     mj_deleteModel(b->m);
     free(b->body_kind);
     free(b->body_hinge);
+    free(b->is_robot);
     memset(b, 0, sizeof *b);
 }
 
@@ -66,9 +68,24 @@ static void build(void *ctx) {
     a->out->m0 = mj_copyModel(NULL, a->out->m);
     a->out->d = mj_makeData(a->out->m);
     a->out->ik = mj_makeData(a->out->m);
-    if (a->out->m0 == NULL || a->out->d == NULL || a->out->ik == NULL) {
+    a->out->eye = a->s->opts.render ? mj_makeData(a->out->m) : NULL;
+    bool eye = a->out->eye != NULL || !a->s->opts.render;
+    if (a->out->m0 == NULL || a->out->d == NULL || a->out->ik == NULL || !eye) {
         a->st = fw_fail(a->err, FW_NOMEM, "simulator");
     }
+}
+
+/* Tell the draws what of the model is what. */
+static fw_status bind_draws(fw_sim *s, fw_err *err) {
+    s->b.is_robot = calloc((size_t)s->m->nbody, sizeof *s->b.is_robot);
+    if (s->b.is_robot == NULL) {
+        return fw_fail(err, FW_NOMEM, "simulator");
+    }
+    for (int b = 0; b < s->m->nbody; b++) {
+        s->b.is_robot[b] = s->b.body_kind[b] >= KIND_ROBOT;
+    }
+    rz_parts parts = {.n_obj = s->world.n_obj, .obj_body = s->obj_body, .body_is_robot = s->b.is_robot};
+    return rz_bind(s->rz, s->m, &parts, err);
 }
 
 /* Compile the room of this home in place of the one that stands. */
@@ -86,6 +103,9 @@ static fw_status move_to(fw_sim *s, uint64_t home, fw_err *err) {
     }
     if (st == FW_OK) {
         st = sim_index(s, err);
+    }
+    if (st == FW_OK) {
+        st = bind_draws(s, err);
     }
     if (st == FW_OK && s->opts.render) {
         st = sim_renderer_new(s->m, s->opts.max_px, &s->b.r, err);
@@ -122,12 +142,14 @@ fw_status fw_sim_open(const char *home_dir, const fw_setting *setting, const cha
     }
     s->setting = setting;
     s->opts = *opts;
-    s->opts.randomise = s->randomise;
-    snprintf(s->randomise, sizeof s->randomise, "%s", opts->randomise != NULL ? opts->randomise : "default");
+    s->opts.randomise = NULL; /* rz has read it */
     snprintf(s->home_dir, sizeof s->home_dir, "%s", home_dir);
     load_args load = {s, embodiment, FW_OK, err};
     fw_status st = sim_guard(load_robot, &load, "loading the robot", err);
     st = st != FW_OK ? st : load.st;
+    if (st == FW_OK) {
+        st = rz_open(home_dir, opts->randomise, &s->rz, err);
+    }
     if (st == FW_OK) {
         st = move_to(s, opts->home_count > 0 ? opts->home_first : 0, err);
     }
@@ -145,6 +167,7 @@ void fw_sim_close(fw_sim *s) {
     }
     free_built(&s->b);
     robot_free(s->robot);
+    rz_free(s->rz);
     free(s->cloth);
     free(s);
 }
@@ -164,8 +187,15 @@ uint64_t fw_sim_home(const fw_sim *s) {
 bool fw_sim_diverged(const fw_sim *s) {
     return s->diverged;
 }
+int64_t fw_sim_frame(const fw_sim *s) {
+    return llround(s->scene.t_s * robot_embodiment(s->robot)->rate_hz);
+}
+bool fw_sim_held_out(const fw_sim *s) {
+    return rz_ranges(s->rz)->held_out;
+}
 void fw_sim_state(const fw_sim *s, float *state) {
     robot_state(s->robot, s->m, s->d, state);
+    rz_state(s->rz, robot_embodiment(s->robot), fw_sim_frame(s), state);
 }
 
 /* --- time */
@@ -185,8 +215,11 @@ static void step(void *ctx) {
     robot_plan(s->robot, s->m, s->d, s->b.ik, a->action);
     for (int i = 0; i < s->n_sub && finite_state(s->d); i++) {
         robot_apply(s->robot, s->m, s->d, (double)(i + 1) / s->n_sub);
+        rz_eye(s->rz, s->m, s->d, i, s->n_sub);
+        rz_drive(s->rz, s->d);
         mj_step(s->m, s->d);
     }
+    rz_eye(s->rz, s->m, s->d, s->n_sub, s->n_sub);
     robot_finish(s->robot);
     mj_forward(s->m, s->d); /* so that poses and contacts belong to the new state */
 }
@@ -245,18 +278,19 @@ static void reset(void *ctx) {
     const fw_seeds *seeds = a->seeds;
     fw_rng layout = fw_rng_stream(seeds->layout, "layout"), visual = fw_rng_stream(seeds->visual, "visual"),
            dynamics = fw_rng_stream(seeds->dynamics, "dynamics");
-    sim_draw_dynamics(s, &dynamics);
+    rz_dynamics(s->rz, s->m, s->m0, &dynamics, seeds->dynamics);
+    mj_setConst(s->m, s->d);
     mj_resetData(s->m, s->d);
     memset(s->start_set, 0, sizeof s->start_set);
     if (s->setting->arrange != NULL) {
         s->setting->arrange(s, &layout);
     }
     draw_starts(s, &layout);
+    rz_clear(s->rz, s->m, s->m0);
     if (s->setting->paint != NULL) {
         s->setting->paint(s, &visual);
     }
-    sim_draw_lights(s, &visual);
-    sim_draw_cameras(s, &visual);
+    rz_visual(s->rz, s->m, s->m0, &visual, seeds->visual);
     robot_start(s->robot, s->m, s->d, s->b.ik, s->start);
     robot_apply(s->robot, s->m, s->d, 1);
     double settle_s = s->setting->settle_s > 0 ? s->setting->settle_s : 0.3;
@@ -302,13 +336,34 @@ fw_status fw_sim_reset(fw_sim *s, const fw_seeds *seeds, fw_err *err) {
     }
     sim_observe(s);
     note_starts(s);
+    rz_begin(s->rz, s->m, s->d, &s->scene);
     if (s->setting->tick != NULL) {
         s->setting->tick(s, &s->scene);
     }
     return FW_OK;
 }
 
-fw_status fw_sim_render(fw_sim *s, const char *camera, int w, int h, uint8_t *rgb, fw_err *err) {
+/* --- pictures: always of a view, so that a live one and one from a log are drawn by the same code */
+int fw_sim_view_size(const fw_sim *s) {
+    return rz_view_size(s->rz, s->m);
+}
+
+void fw_sim_view(fw_sim *s, double *view) {
+    memcpy(view, rz_view(s->rz, s->m, s->d), (size_t)fw_sim_view_size(s) * sizeof *view);
+}
+
+typedef struct put_args {
+    fw_sim *s;
+    const double *view;
+} put_args;
+
+static void put(void *ctx) {
+    put_args *a = ctx;
+    rz_view_put(a->s->rz, a->s->m, a->s->b.eye, a->view);
+}
+
+fw_status fw_sim_render_view(fw_sim *s, const double *view, int64_t frame, const char *camera, int w, int h,
+                             uint8_t *rgb, fw_err *err) {
     if (s->b.r == NULL) {
         return fw_fail(err, FW_INVALID, "a picture of a simulator that was opened without rendering");
     }
@@ -318,5 +373,15 @@ fw_status fw_sim_render(fw_sim *s, const char *camera, int w, int h, uint8_t *rg
         return fw_fail(err, FW_INVALID, "no camera '%s'; %s has %d, the first is %s", camera, e->name, e->n_camera,
                        e->n_camera > 0 ? e->camera[0].name : "missing");
     }
-    return sim_renderer_draw(s->b.r, s->m, s->d, cam, w, h, rgb, err);
+    FW_TRY(sim_guard(put, &(put_args){s, view}, "drawing a view", err));
+    FW_TRY(sim_renderer_textures(s->b.r, s->m, rz_stale_textures(s->rz), err));
+    FW_TRY(sim_renderer_draw(s->b.r, s->m, s->b.eye, cam, w, h, rgb, err));
+    return rz_picture(s->rz, camera, frame, w, h, rgb, err);
+}
+
+fw_status fw_sim_render(fw_sim *s, const char *camera, int w, int h, uint8_t *rgb, fw_err *err) {
+    if (s->m == NULL) {
+        return fw_fail(err, FW_INVALID, "a picture before the first reset");
+    }
+    return fw_sim_render_view(s, rz_view(s->rz, s->m, s->d), fw_sim_frame(s), camera, w, h, rgb, err);
 }

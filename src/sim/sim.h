@@ -163,6 +163,17 @@ void fw_sim_state(const fw_sim *s, float *state);
 /* rgb [h,w,3] caller's memory, top row first. camera: a name of the embodiment's. */
 FW_NODISCARD fw_status fw_sim_render(fw_sim *s, const char *camera, int w, int h, uint8_t *rgb, fw_err *err);
 
+int64_t fw_sim_frame(const fw_sim *s); /* control steps since the episode began */
+bool fw_sim_held_out(const fw_sim *s); /* its ranges are a held-out domain: never for training data */
+
+/* --- views: what the cameras see, as numbers, to be drawn again later with another size, camera or look */
+int fw_sim_view_size(const fw_sim *s); /* doubles; constant for one home */
+void fw_sim_view(fw_sim *s, double *view);
+/* Draw a view of the same setting, robot and home with the look of the last reset. frame: fw_sim_frame when it was taken (the
+ * sensor's noise depends on it). With the same look and size: the same bytes as fw_sim_render gave then. */
+FW_NODISCARD fw_status fw_sim_render_view(fw_sim *s, const double *view, int64_t frame, const char *camera, int w,
+                                          int h, uint8_t *rgb, fw_err *err);
+
 /* --- for settings and tests: between reset's draws and settling, or as a disturbance */
 /* Put an object somewhere, upright (up > 0) or upside down, at rest. Settle with fw_sim_step. */
 void fw_sim_place(fw_sim *s, int obj, const double pos[3], double yaw, bool upright);

@@ -5,11 +5,10 @@
 #include <mujoco/mujoco.h>
 #include <setjmp.h>
 
+#include "sim/randomise.h"
 #include "sim/robot.h"
 #include "sim/sim.h"
 #include "sim/world.h"
-
-enum { N_LIGHT = 2 };
 
 typedef struct fw_renderer fw_renderer;
 
@@ -19,9 +18,11 @@ typedef struct fw_built {
     mjModel *m0;     /* owned: as compiled, the source of every randomised field */
     mjData *d;       /* owned */
     mjData *ik;      /* owned: scratch of the inverse kinematics */
+    mjData *eye;     /* owned: what is drawn; NULL without rendering */
     fw_renderer *r;  /* owned; NULL without rendering */
     int *body_kind;  /* owned, [nbody]: an object's index, or KIND_... */
     int *body_hinge; /* owned, [nbody]: the hinge that moves it, or -1 */
+    bool *is_robot;  /* owned, [nbody] */
 } fw_built;
 
 struct fw_sim {
@@ -30,10 +31,11 @@ struct fw_sim {
     mjModel *m0; /* its */
     mjData *d;
     fw_robot *robot; /* owned */
+    fw_rz *rz;       /* owned: what episodes draw */
     fw_world world;  /* names and sizes; its spec is gone */
     const fw_setting *setting;
     fw_sim_opts opts;
-    char home_dir[512], randomise[64];
+    char home_dir[512];
     uint64_t home;
     fw_scene scene;
     fw_arm_start start[FW_ARM_MAX];
@@ -56,15 +58,13 @@ void sim_decimate(mjModel *m, double cell_m);
 /* observe.c */
 FW_NODISCARD fw_status sim_index(fw_sim *s, fw_err *err);
 void sim_observe(fw_sim *s);
-/* reset.c */
-void sim_draw_dynamics(fw_sim *s, fw_rng *r);
-void sim_draw_lights(fw_sim *s, fw_rng *r);
-void sim_draw_cameras(fw_sim *s, fw_rng *r);
 /* render.c */
 FW_NODISCARD fw_status sim_renderer_new(mjModel *m, int max_px, fw_renderer **out, fw_err *err);
 void sim_renderer_free(fw_renderer *r);
 FW_NODISCARD fw_status sim_renderer_draw(fw_renderer *r, const mjModel *m, mjData *d, int cam, int w, int h,
                                          uint8_t *rgb, fw_err *err);
+/* Upload texture t again where bit t is set. */
+FW_NODISCARD fw_status sim_renderer_textures(fw_renderer *r, const mjModel *m, uint64_t stale, fw_err *err);
 /* sim.c: run fn(ctx) so that a MuJoCo error becomes a status instead of the end of the process */
 FW_NODISCARD fw_status sim_guard(void (*fn)(void *ctx), void *ctx, const char *what, fw_err *err);
 

@@ -113,7 +113,7 @@ static void add_sky(mjSpec *s) {
 }
 
 static void add_lights(mjsBody *world) {
-    for (int i = 0; i < N_LIGHT; i++) {
+    for (int i = 0; i < RZ_LIGHTS; i++) {
         mjsLight *l = mjs_addLight(world, NULL);
         l->castshadow = 0;
         l->type = mjLIGHT_DIRECTIONAL;
@@ -177,6 +177,7 @@ fw_status sim_build_model(fw_sim *s, mjModel **out, fw_err *err) {
         st = robot_attach(s->robot, spec, err);
     }
     if (st == FW_OK) {
+        rz_build(s->rz, spec);
         *out = mj_compile(spec, NULL);
         if (*out == NULL) {
             st = fw_fail(err, FW_FORMAT, "compiling %s, home %llu, with %s: %.200s", s->setting->name,
