@@ -164,6 +164,15 @@ int fw_part_counter(fw_world *w) {
     return fw_world_add_region(w, "sink", "counter", FW_V3(sx, sy, -dp), 0, FW_V3(h, h, dp / 2));
 }
 
+int fw_part_table(fw_world *w) {
+    add_looks(w->spec);
+    mjsBody *b = fw_mocap_body(w, "counter", FW_V3(0, 0, 0), 0);
+    mjsGeom *g = fw_geom(b, mjGEOM_BOX, FW_V3(0.29, 0, -0.02), FW_V3(0.57, 0.68, 0.02), (fw_rgb){0.9f, 0.9f, 0.9f});
+    mjs_setName(g->element, "top0");
+    mjs_setString(g->material, "counter0");
+    return fw_world_add_region(w, "table", "counter", FW_V3(0.45, 0, 0), 0, FW_V3(0.25, 0.45, 0.2));
+}
+
 void fw_hsv(double h, double s, double v, float out[3]) {
     for (int i = 0; i < 3; i++) {
         double k = fmod(6 * h + (i == 0 ? 5 : i == 1 ? 3 : 1), 6);

@@ -17,10 +17,55 @@ int fw_part_bowl(fw_world *w, const char *name);
 int fw_part_banana(fw_world *w, const char *name);
 /* A counter with a sink; body "counter", region "sink" (its index is returned). */
 int fw_part_counter(fw_world *w);
+/* A work surface without a sink; body "counter", region "table" (its index is returned). */
+int fw_part_table(fw_world *w);
 /* The counter's look, its steel and the floor, from the visual stream. */
 void fw_part_counter_paint(fw_sim *s, fw_rng *visual);
 
 /* Hue, saturation, value in [0,1] to r, g, b. */
 void fw_hsv(double h, double s, double v, float out[3]);
+
+/* --- Furniture stands on a body of its own name, which fw_sim_shift moves; pos, yaw (m, rad) is where it is built. Things that are
+ * pinched are taken across their y axis at `mid`, unless it says otherwise; they are smaller for a smaller hand. An unknown
+ * kind gives -1 and adds nothing. */
+
+/* part_tableware.c */
+#define FW_COFFEE_HANDLE_M                                                                                             \
+    0.078 /* from the coffee mug's axis to the middle of its handle, along +x (for a hand of 8 cm) */
+int fw_part_cutlery(fw_world *w, const char *name, const char *kind); /* "fork", "knife", "spoon"; head towards +x */
+/* Taken by its handle, fingers along its y; geom "<name>_coffee" is hidden until shown. */
+int fw_part_coffee_mug(fw_world *w, const char *name);
+/* Regions "<name>_plate" (returned), "_fork", "_knife", "_spoon", "_mug"; the diner sits at -x and has the fork at the left, +y. */
+int fw_part_place_mat(fw_world *w, const char *name, const double pos[3], double yaw);
+int fw_part_cutting_board(fw_world *w, const char *name, const double pos[3], double yaw); /* its region */
+
+/* part_food.c: "tomato", "cucumber", "lettuce", "pepper", "carrot", "onion", "egg", "lemon", "mushroom", "cheese", "celery" */
+int fw_part_food(fw_world *w, const char *name, const char *kind);
+
+/* part_rubbish.c: "paper", "can", "carton", "peel" */
+int fw_part_rubbish(fw_world *w, const char *name, const char *kind);
+int fw_part_bin(fw_world *w, const char *name, const double pos[3], double yaw); /* its region */
+
+/* part_toys.c: "cube", "car", "duck", "matchbox", "tape", "bottle" */
+int fw_part_toy(fw_world *w, const char *name, const char *kind);
+
+/* part_drawer.c: a cabinet whose drawer opens towards its +x. The hinge (returned) is "<name>_slide", its grip the bar's middle; region
+ * `name` is the drawer's inside. pos: middle of the front's underside. */
+#define FW_DRAWER_STROKE_M 0.15
+int fw_part_drawer(fw_world *w, const char *name, const double pos[3], double yaw);
+
+/* part_coffee.c: pos: middle of the tray. The hinge (returned) is "<name>_button", pressed at more than FW_BUTTON_PRESSED_M; region
+ * `name`: where a mug's origin must be to be filled; geom "<name>_stream" is hidden until shown. */
+#define FW_BUTTON_PRESSED_M 0.005
+int fw_part_coffee_machine(fw_world *w, const char *name, const double pos[3], double yaw);
+int fw_part_coaster(fw_world *w, const char *name, const double pos[3]); /* its region; only seen */
+
+/* part_clean.c */
+#define FW_SPONGE_X_M   0.045 /* half its length and width, for a hand of 8 cm */
+#define FW_SPONGE_Y_M   0.028
+#define FW_SPILL_STEP_M 0.028 /* between stains */
+int fw_part_sponge(fw_world *w, const char *name);
+/* rows (along x) times cols (along y) stains, geoms "<name>_<row * cols + col>", only seen; its region spans them. */
+int fw_part_spill(fw_world *w, const char *name, const double pos[3], int rows, int cols);
 
 #endif /* FW_SIM_PARTS_H */

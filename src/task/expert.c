@@ -48,25 +48,24 @@ static void stay(fw_hand_cmd *out, double grip) {
 }
 
 /* Above it, then down a funnel: the nearer in the plane, the lower it may be. */
-static const char *reach(const fw_pick *p, const fw_arm_view *arm, fw_hand_cmd *out) {
-    const pose4 *g = &p->grasp;
+const char *expert_reach(const pose4 *g, double open, const fw_arm_view *arm, fw_hand_cmd *out) {
     double off = dist_xy(g->pos, arm->pos), turn = fabs(g->yaw - arm->yaw), above = arm->pos[2] - g->pos[2];
     bool there = off < 0.007 && turn < 0.10 && fabs(above) < 0.005;
     bool nearly = off < 0.015 && turn < 0.2 && fabs(above) < 0.015;
     bool empty = arm->opening < 0.03; /* shut, and nothing in it: again */
-    if ((there && arm->opening > p->open - 0.2) || (nearly && arm->command < CLOSING && !empty)) {
+    if ((there && arm->opening > open - 0.2) || (nearly && arm->command < CLOSING && !empty)) {
         stay(out, 0); /* still: a hand that moves while it closes drags the thing along */
         return "close";
     }
     double slack = fmax(off - 0.006, 0.05 * (turn - 0.06));
     double lift = clamp(4 * slack, 0, HOVER_M), target[3] = {g->pos[0], g->pos[1], g->pos[2] + lift};
-    out->grip = p->open;
+    out->grip = open;
     if (above < lift - 0.03 && off > 0.03) { /* too low to travel: up first */
         target[0] = arm->pos[0], target[1] = arm->pos[1];
         expert_go(arm, target, arm->yaw, SPEED_M, SPEED_M, out);
         return "rise";
     }
-    bool opening = arm->opening < p->open - 0.2; /* do not come down on it with closed fingers */
+    bool opening = arm->opening < open - 0.2; /* do not come down on it with closed fingers */
     if (opening && above < 0.06) {
         target[2] = fmax(target[2], g->pos[2] + 0.06);
     }
@@ -122,6 +121,6 @@ void expert_pick(const fw_scene *s, const fw_pick *p, fw_expert_out *out) {
     } else if (held) {
         out->phase = deliver(p, arm, carry, hand);
     } else {
-        out->phase = reach(p, arm, hand);
+        out->phase = expert_reach(&p->grasp, p->open, arm, hand);
     }
 }

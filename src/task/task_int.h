@@ -85,6 +85,8 @@ typedef struct fw_pick {
     double carry_m;   /* height over everything; 0: the robot's own */
 } fw_pick;
 void expert_pick(const fw_scene *s, const fw_pick *p, fw_expert_out *out);
+/* Come down on a grasp from above with the gripper at `open`, and close there. Returns the phase, static. */
+const char *expert_reach(const pose4 *grasp, double open, const fw_arm_view *arm, fw_hand_cmd *out);
 /* Towards a pose, at most `fast` m a step, slowing down near it. */
 void expert_go(const fw_arm_view *a, const double target[3], double yaw, double fast_xy, double fast_z,
                fw_hand_cmd *out);

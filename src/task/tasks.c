@@ -8,7 +8,10 @@
 #define TASKS(X)           \
   X(task_plate_in_sink)    \
   X(task_mug_in_sink)      \
-  X(task_banana_on_plate)
+  X(task_banana_on_plate)  \
+  X(task_put_in_drawer)    \
+  X(task_wipe_spill)       \
+  X(task_make_coffee)
 /* clang-format on */
 
 #define X(t) extern const fw_task t;

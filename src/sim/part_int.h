@@ -1,0 +1,40 @@
+/* part_int.h - what the part_*.c files share: sizes that fit the hand that will take them, colours, turned geoms. */
+#ifndef FW_SIM_PART_INT_H
+#define FW_SIM_PART_INT_H
+
+#include <math.h>
+
+#include "sim/parts.h"
+#include "sim/world.h"
+
+/* Everything that is pinched is made for a hand that opens 8 cm, and smaller in proportion for a smaller hand. */
+static inline double part_fit(const fw_world *w) {
+    double opening = w->reach.opening_m > 0 ? w->reach.opening_m : 0.08;
+    return fmin(1, opening / 0.08);
+}
+
+/* A geom that is only seen. */
+static inline mjsGeom *part_paint(mjsGeom *g) {
+    g->contype = g->conaffinity = 0;
+    g->mass = 0;
+    g->density = 0;
+    return g;
+}
+
+/* Turn a geom by an angle (rad) about an axis, after what turned it before. */
+static inline mjsGeom *part_turn(mjsGeom *g, double x, double y, double z, double angle) {
+    double q[4], was[4];
+    mju_copy4(was, g->quat);
+    mju_axisAngle2Quat(q, FW_V3(x, y, z), angle);
+    mju_mulQuat(g->quat, q, was);
+    return g;
+}
+
+/* A round thing's geom: it rolls, but not for ever. */
+static inline mjsGeom *part_rolls(mjsGeom *g) {
+    g->condim = 6;
+    g->friction[1] = 0.01, g->friction[2] = 0.003;
+    return g;
+}
+
+#endif /* FW_SIM_PART_INT_H */
