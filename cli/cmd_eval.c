@@ -172,6 +172,8 @@ int cmd_eval(int argc, char **argv) {
                    "--suite: episodes a task (20); --data: episodes A to B - 1 (all)"),
         FW_ARG_STR("task", &c.task, "NAME", "--suite: only this task"),
         FW_ARG_INT("seed", &seed, 0, 9007199254740991, "S", "--suite: names the scenes, the same for every policy"),
+        FW_ARG_STR("domain", &c.domain, "NAME",
+                   "--suite: draw scenes from these ranges instead of the suite's: held_visual, held_physics"),
         FW_ARG_BOOL("held-out-phrasings", &c.held_out_phrasings, "--suite: sentences that are in no training data"),
         FW_ARG_BOOL("swap", &c.swap, "--suite: say the sentence of another task; rate = the original goal was reached"),
         FW_ARG_STR("videos", &c.videos, "DIR", "--suite: films of failures"),

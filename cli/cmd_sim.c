@@ -31,7 +31,7 @@
 enum { WORKERS_MAX = 64, ATTEMPTS_MAX = 20 };
 
 typedef struct make {
-    const char *suite, *out;
+    const char *suite, *out, *randomise; /* randomise NULL: the suite's */
     int64_t episodes, seed, workers;
     double noise, noisy_share;
     bool json, resume;
@@ -120,7 +120,7 @@ static int work(const make *m, int64_t first, int fd) {
     fw_demo *d = NULL;
     int failed = 0;
     bool ok = true;
-    fw_status st = fw_env_open(m->suite, NULL, &env, &err);
+    fw_status st = fw_env_open(m->suite, &(fw_env_opts){.render = true, .randomise = m->randomise}, &env, &err);
     if (st == FW_OK) {
         st = fw_demo_new(env, &d, &err);
     }
@@ -333,6 +333,7 @@ static int sim_make(int argc, char **argv) {
         FW_ARG_STR("out", &m.out, "DIR", "the dataset (required)"),
         FW_ARG_F64("noise", &m.noise, 0, 1, "X", "largest offset on the executed command, as a share of its range"),
         FW_ARG_F64("noisy-share", &m.noisy_share, 0, 1, "X", "share of the episodes that are disturbed"),
+        FW_ARG_STR("randomise", &m.randomise, "NAME", "what episodes draw: flywheel sim ranges NAME; the suite's"),
         FW_ARG_BOOL("resume", &m.resume, "continue the dataset in DIR"),
         FW_ARG_BOOL("json", &m.json, "one JSON object on stdout"),
     };
@@ -359,7 +360,13 @@ static int sim_make(int argc, char **argv) {
         return cli_fail(&err);
     }
     /* without rendering: the parent needs only names and sizes, and OpenGL must not be forked */
-    fw_status st = fw_env_open(m.suite, &(fw_env_opts){.render = false}, &env, &err);
+    fw_status st = fw_env_open(m.suite, &(fw_env_opts){.render = false, .randomise = m.randomise}, &env, &err);
+    if (st == FW_OK && fw_sim_held_out(fw_env_sim(env))) {
+        st = fw_fail(&err, FW_INVALID,
+                     "--randomise %s: a held-out domain is never drawn in training data (flywheel eval "
+                     "--domain measures on it)",
+                     m.randomise != NULL ? m.randomise : "of the suite");
+    }
     st = st != FW_OK ? st : fw_demo_new(env, &d, &err);
     st = st != FW_OK ? st : open_writer(&m, fw_env_embodiment(env), &w, &err);
     int64_t had = w != NULL ? fw_writer_episodes(w) : 0;
@@ -444,12 +451,14 @@ static bool ends_with(const char *s, const char *end) {
 
 static int sim_show(int argc, char **argv) {
     const char *suite = "kitchen3", *task = NULL, *out = NULL;
+    fw_env_opts opts = FW_ENV_OPTS_DEFAULT;
     int64_t seed = 1;
     bool json = false;
     const fw_arg args[] = {
         FW_ARG_STR("suite", &suite, "NAME", "which tasks"),
         FW_ARG_STR("task", &task, "NAME", "which one; the suite's first otherwise"),
         FW_ARG_INT("seed", &seed, 0, 1ll << 53, "S", "the scene"),
+        FW_ARG_STR("randomise", &opts.randomise, "NAME", "what the scene draws: flywheel sim ranges NAME; the suite's"),
         FW_ARG_STR("out", &out, "FILE", ".png: the scene; .mp4: the expert at work (required)"),
         FW_ARG_BOOL("json", &json, "one JSON object on stdout"),
     };
@@ -471,7 +480,7 @@ static int sim_show(int argc, char **argv) {
     uint8_t *rgb = malloc((size_t)3 * 2 * SHOW_PX * (SHOW_PX + SHOW_BAR)),
             *tile = malloc((size_t)3 * SHOW_PX * SHOW_PX);
     fw_status st =
-        rgb != NULL && tile != NULL ? fw_env_open(suite, NULL, &env, &err) : fw_fail(&err, FW_NOMEM, "pictures");
+        rgb != NULL && tile != NULL ? fw_env_open(suite, &opts, &env, &err) : fw_fail(&err, FW_NOMEM, "pictures");
     int t = st == FW_OK && task != NULL ? fw_env_task_find(env, task) : 0;
     if (st == FW_OK && t < 0) {
         st = fw_fail(&err, FW_INVALID, "suite %s has no task '%s'; its first is %s", suite, task,

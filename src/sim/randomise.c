@@ -331,17 +331,25 @@ static bool is_thing(const fw_rz *z, int body) {
     return false;
 }
 
-static void draw_colours(const fw_rz *z, mjModel *m, fw_rng *r) {
-    for (int b = 0; b < m->nbody; b++) {
-        fw_range_id id = z->parts.body_is_robot[b] ? FW_RANGE_COLOUR_ROBOT
-                         : is_thing(z, b)          ? FW_RANGE_COLOUR_OBJECT
-                                                   : FW_RANGE_COLOUR_ROOM;
+static void tint(mjModel *m, int body, const double gain[3]) {
+    for (int g = m->body_geomadr[body]; g < m->body_geomadr[body] + m->body_geomnum[body]; g++) {
         for (int k = 0; k < 3; k++) {
-            float gain = (float)draw(z, id, r);
-            for (int g = m->body_geomadr[b]; g < m->body_geomadr[b] + m->body_geomnum[b]; g++) {
-                m->geom_rgba[4 * g + k] = fminf(1, m->geom_rgba[4 * g + k] * gain);
-            }
+            m->geom_rgba[4 * g + k] = fminf(1, m->geom_rgba[4 * g + k] * (float)gain[k]);
         }
+    }
+}
+
+/* A robot is of one make; things and furniture have each their own tint. */
+static void draw_colours(const fw_rz *z, mjModel *m, fw_rng *r) {
+    double robot[3], own[3];
+    for (int k = 0; k < 3; k++) {
+        robot[k] = draw(z, FW_RANGE_COLOUR_ROBOT, r);
+    }
+    for (int b = 0; b < m->nbody; b++) {
+        for (int k = 0; k < 3; k++) {
+            own[k] = draw(z, is_thing(z, b) ? FW_RANGE_COLOUR_OBJECT : FW_RANGE_COLOUR_ROOM, r);
+        }
+        tint(m, b, z->parts.body_is_robot[b] ? robot : own);
     }
 }
 

@@ -40,7 +40,7 @@
   X(CAM_ZOOM,         "camera.zoom",             "x",   0.5, 2,  "", "field of view")                                               \
   X(COLOUR_OBJECT,    "colour.object",           "x",   0, 2,    "", "each channel of each thing, after its own colour was drawn")  \
   X(COLOUR_ROOM,      "colour.room",             "x",   0, 2,    "", "each channel of each piece of furniture")                     \
-  X(COLOUR_ROBOT,     "colour.robot",            "x",   0, 2,    "", "each channel of the robot")                                   \
+  X(COLOUR_ROBOT,     "colour.robot",            "x",   0, 2,    "", "each channel of the whole robot")                                   \
   X(TEXTURE_REDRAW,   "texture.redraw",          "p",   0, 1,    "", "a surface's texture is drawn anew")                           \
   X(TEXTURE_KIND,     "texture.kind",            "1",   0, 0,    "plain wood granite tiles marble checker stripes gradient weave cells zigzag dots", \
                                                                        "as what")                                                    \

@@ -103,7 +103,7 @@ static void held_out_domains_lie_outside_the_training_ranges(void) {
                                             FW_RANGE_LIGHT_AMBIENT,  FW_RANGE_CAM_SCENE_SHIFT, FW_RANGE_CAM_SCENE_TURN,
                                             FW_RANGE_CAM_HAND_SHIFT, FW_RANGE_CAM_ZOOM,        FW_RANGE_TEXTURE_KIND,
                                             FW_RANGE_DISTRACTORS,    FW_RANGE_FX_BLUR,         FW_RANGE_FX_WHITE,
-                                            FW_RANGE_FX_GAMMA,       FW_RANGE_FX_NOISE};
+                                            FW_RANGE_FX_GAMMA,       FW_RANGE_FX_EXPOSURE,     FW_RANGE_FX_NOISE};
     static const fw_range_id of_physics[] = {FW_RANGE_MASS,           FW_RANGE_FRICTION,     FW_RANGE_JOINT_DAMPING,
                                              FW_RANGE_JOINT_FRICTION, FW_RANGE_MOTOR_GAIN,   FW_RANGE_BACKLASH,
                                              FW_RANGE_ACTION_DELAY,   FW_RANGE_IMAGE_DELAY,  FW_RANGE_NOISE_ANGLE,
