@@ -9,6 +9,7 @@
 #include "data/parquet.h"
 
 #include <arrow/array.h>
+#include <arrow/builder.h>
 #include <arrow/c/bridge.h>
 #include <arrow/io/file.h>
 #include <arrow/io/memory.h>
@@ -35,6 +36,9 @@ struct fw_pq_reader {
     std::unique_ptr<arrow::CappedMemoryPool> pool;
     std::unique_ptr<parquet::arrow::FileReader> file;
     std::map<std::string, std::string> meta;
+    int groups[2] = {0, 0}; /* row groups [first, last) that `part` holds, which begin at row part_row */
+    int64_t part_row = 0;
+    std::shared_ptr<arrow::Table> part;
 };
 
 struct fw_pq_writer {
@@ -210,36 +214,42 @@ extern "C" fw_status fw_pq_stream(fw_pq_reader *r, const int *columns, int n, in
     });
 }
 
+namespace {
+
+fw_status open_writer(const char *path, const std::shared_ptr<arrow::Schema> &schema, const fw_kv *kv, int n_kv,
+                      fw_pq_writer **out, fw_err *err) {
+    auto w = std::make_unique<fw_pq_writer>();
+    w->path = path;
+    auto meta = std::make_shared<arrow::KeyValueMetadata>();
+    for (int i = 0; i < n_kv; i++) {
+        meta->Append(kv[i].key, kv[i].value);
+    }
+    w->schema = n_kv > 0 ? schema->WithMetadata(meta) : schema->RemoveMetadata();
+    auto sink = arrow::io::FileOutputStream::Open(path);
+    if (!sink.ok()) {
+        return fail(err, FW_IO, path, sink.status().message());
+    }
+    w->sink = *sink;
+    auto props = parquet::WriterProperties::Builder().compression(parquet::Compression::SNAPPY)->build();
+    auto arrow_props = parquet::ArrowWriterProperties::Builder().store_schema()->build();
+    auto file = parquet::arrow::FileWriter::Open(*w->schema, arrow::default_memory_pool(), w->sink, props, arrow_props);
+    if (!file.ok()) {
+        return fail(err, path, file.status());
+    }
+    w->file = std::move(*file);
+    *out = w.release();
+    return FW_OK;
+}
+
+}  // namespace
+
 extern "C" fw_status fw_pq_writer_open(const char *path, struct ArrowSchema *schema, const fw_kv *kv, int n_kv,
                                        fw_pq_writer **out, fw_err *err) {
     *out = nullptr;
     return guarded(path, err, [&] {
-        auto w = std::make_unique<fw_pq_writer>();
-        w->path = path;
         auto imported = arrow::ImportSchema(schema);
-        if (!imported.ok()) {
-            return fail(err, FW_INVALID, path, imported.status().message());
-        }
-        auto meta = std::make_shared<arrow::KeyValueMetadata>();
-        for (int i = 0; i < n_kv; i++) {
-            meta->Append(kv[i].key, kv[i].value);
-        }
-        w->schema = n_kv > 0 ? (*imported)->WithMetadata(meta) : *imported;
-        auto sink = arrow::io::FileOutputStream::Open(path);
-        if (!sink.ok()) {
-            return fail(err, FW_IO, path, sink.status().message());
-        }
-        w->sink = *sink;
-        auto props = parquet::WriterProperties::Builder().compression(parquet::Compression::SNAPPY)->build();
-        auto arrow_props = parquet::ArrowWriterProperties::Builder().store_schema()->build();
-        auto file =
-            parquet::arrow::FileWriter::Open(*w->schema, arrow::default_memory_pool(), w->sink, props, arrow_props);
-        if (!file.ok()) {
-            return fail(err, path, file.status());
-        }
-        w->file = std::move(*file);
-        *out = w.release();
-        return FW_OK;
+        return imported.ok() ? open_writer(path, *imported, kv, n_kv, out, err)
+                             : fail(err, FW_INVALID, path, imported.status().message());
     });
 }
 
@@ -279,5 +289,114 @@ extern "C" void fw_pq_writer_abort(fw_pq_writer *w) {
     (void)guarded("", nullptr, [&] {
         delete w; /* the FileWriter's destructor may try to write a footer: harmless, the caller removes the file */
         return FW_OK;
+    });
+}
+
+/* --- rows as they are --- */
+
+namespace {
+
+/* The row groups that hold rows [a, b), read once and kept: episodes of a group ask one after the other. */
+arrow::Status load_groups(fw_pq_reader *r, int64_t a, int64_t b) {
+    auto meta = r->file->parquet_reader()->metadata();
+    std::vector<int> groups;
+    int64_t row = 0, first = 0;
+    for (int g = 0; g < meta->num_row_groups(); g++) {
+        int64_t next = row + meta->RowGroup(g)->num_rows();
+        if (next > a && row < b) {
+            first = groups.empty() ? row : first;
+            groups.push_back(g);
+        }
+        row = next;
+    }
+    if (a < 0 || b < a || b > row || groups.empty()) {
+        return arrow::Status::Invalid("wanted rows ", a, "..", b, ", the file has ", row);
+    }
+    if (r->part != nullptr && r->groups[0] <= groups.front() && groups.back() < r->groups[1]) {
+        return arrow::Status::OK();
+    }
+    r->part = nullptr;
+    ARROW_ASSIGN_OR_RAISE(r->part, r->file->ReadRowGroups(groups));
+    ARROW_RETURN_NOT_OK(r->part->Validate());
+    r->groups[0] = groups.front();
+    r->groups[1] = groups.back() + 1;
+    r->part_row = first;
+    return arrow::Status::OK();
+}
+
+/* n values as an array of a number type. */
+arrow::Result<std::shared_ptr<arrow::Array>> number_array(const std::shared_ptr<arrow::DataType> &type,
+                                                          const fw_pq_column &c, int64_t n) {
+    auto set = [&](auto builder, auto zero) -> arrow::Result<std::shared_ptr<arrow::Array>> {
+        ARROW_RETURN_NOT_OK(builder.Reserve(n));
+        for (int64_t i = 0; i < n; i++) {
+            builder.UnsafeAppend(
+                static_cast<decltype(zero)>(c.i64 != nullptr ? static_cast<double>(c.i64[i]) : c.f64[i]));
+        }
+        return builder.Finish();
+    };
+    switch (type->id()) {
+    case arrow::Type::INT64: {
+        arrow::Int64Builder b;
+        ARROW_RETURN_NOT_OK(b.Reserve(n));
+        for (int64_t i = 0; i < n; i++) {
+            b.UnsafeAppend(c.i64 != nullptr ? c.i64[i] : static_cast<int64_t>(c.f64[i]));
+        }
+        return b.Finish();
+    }
+    case arrow::Type::INT32:
+        return set(arrow::Int32Builder(), int32_t{0});
+    case arrow::Type::FLOAT:
+        return set(arrow::FloatBuilder(), float{0});
+    case arrow::Type::DOUBLE:
+        return set(arrow::DoubleBuilder(), double{0});
+    default:
+        return arrow::Status::NotImplemented("column '", c.name, "' is of type ", type->ToString());
+    }
+}
+
+arrow::Status add_rows(fw_pq_writer *w, fw_pq_reader *r, int64_t a, int64_t b, const fw_pq_column *other, int n) {
+    ARROW_RETURN_NOT_OK(load_groups(r, a, b));
+    auto t = r->part->Slice(a - r->part_row, b - a);
+    for (int i = 0; i < n; i++) {
+        int at = t->schema()->GetFieldIndex(other[i].name);
+        if (at < 0) {
+            return arrow::Status::Invalid("wanted a column '", other[i].name, "'");
+        }
+        ARROW_ASSIGN_OR_RAISE(auto values, number_array(t->field(at)->type(), other[i], b - a));
+        ARROW_ASSIGN_OR_RAISE(t, t->SetColumn(at, t->field(at), std::make_shared<arrow::ChunkedArray>(values)));
+    }
+    ARROW_ASSIGN_OR_RAISE(t, t->CombineChunks());
+    t = t->ReplaceSchemaMetadata(w->schema->metadata());
+    return w->file->WriteTable(*t, b - a > 0 ? b - a : 1);
+}
+
+}  // namespace
+
+extern "C" fw_status fw_pq_writer_open_like(const char *path, fw_pq_reader *r, const fw_kv *kv, int n_kv,
+                                            fw_pq_writer **out, fw_err *err) {
+    *out = nullptr;
+    return guarded(path, err, [&] {
+        std::shared_ptr<arrow::Schema> schema;
+        arrow::Status s = r->file->GetSchema(&schema);
+        return s.ok() ? open_writer(path, schema, kv, n_kv, out, err) : fail(err, r->where, s);
+    });
+}
+
+extern "C" bool fw_pq_writer_fits(const fw_pq_writer *w, fw_pq_reader *r) {
+    bool fits = false;
+    (void)guarded(r->where, nullptr, [&] {
+        std::shared_ptr<arrow::Schema> schema;
+        fits = r->file->GetSchema(&schema).ok() && w->schema->Equals(*schema, /*check_metadata=*/false);
+        return FW_OK;
+    });
+    return fits;
+}
+
+extern "C" fw_status fw_pq_writer_add_rows(fw_pq_writer *w, fw_pq_reader *r, int64_t a, int64_t b,
+                                           const fw_pq_column *other, int n, fw_err *err) {
+    return guarded(r->where, err, [&] {
+        arrow::Status s = add_rows(w, r, a, b, other, n);
+        return s.ok() ? FW_OK : fail(err, r->where, s);
     });
 }

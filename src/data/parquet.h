@@ -10,6 +10,7 @@
 #define FW_DATA_PARQUET_H
 
 #include <arrow/c/abi.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -56,6 +57,22 @@ int64_t fw_pq_writer_bytes(const fw_pq_writer *w);
 FW_NODISCARD fw_status fw_pq_writer_close(fw_pq_writer *w, fw_err *err);
 /* Close and free without a footer: the file is no Parquet file, remove it. NULL is fine. */
 void fw_pq_writer_abort(fw_pq_writer *w);
+
+/* --- rows as they are, of any type --- */
+/* Create `path` with the columns of r. kv [n_kv] replaces the file's metadata. */
+FW_NODISCARD fw_status fw_pq_writer_open_like(const char *path, fw_pq_reader *r, const fw_kv *kv, int n_kv,
+                                              fw_pq_writer **out, fw_err *err);
+/* Whether r has the same columns, of the same types. */
+bool fw_pq_writer_fits(const fw_pq_writer *w, fw_pq_reader *r);
+/* A number column that gets other values: i64 or f64 (the other NULL) [rows], converted to the column's type. */
+typedef struct fw_pq_column {
+    const char *name;
+    const int64_t *i64;
+    const double *f64;
+} fw_pq_column;
+/* Rows [a, b) of r as one row group, with columns `other` [n] replaced (values of row a first); they must be in r. */
+FW_NODISCARD fw_status fw_pq_writer_add_rows(fw_pq_writer *w, fw_pq_reader *r, int64_t a, int64_t b,
+                                             const fw_pq_column *other, int n, fw_err *err);
 
 #ifdef __cplusplus
 }

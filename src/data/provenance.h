@@ -5,7 +5,7 @@
  *   of a frame    columns of the data files, declared in info.json `features`:
  *                 intervention   bool [1]          a person's hand is on it
  *                 advantage      float32 [1]       label of a learner; NaN: not labelled
- *                 subtask_index  int64 [1]         row of meta/subtasks.parquet (LeRobot's own convention); its sentence may be ""
+ *                 subtask_index  int64 [1]         row of meta/subtasks.parquet (as LeRobot 0.5 had it), whose sentence may be ""
  *                 capture_ns     int64 [1+cameras] real time of the state and of each camera's frame, ns since 1970 UTC; 0: not known
  *   of an episode columns "provenance/<name>" of meta/episodes (v2.1: keys of meta/episodes.jsonl): the members of fw_provenance,
  *                 and any further ones that the writer declares (a simulator's task, version and seeds).

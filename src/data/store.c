@@ -131,7 +131,7 @@ fw_status store_total_init(store_total *t, const fw_feature *features, int n, fw
         return fw_fail(err, FW_NOMEM, "statistics");
     }
     for (int i = 0; i < n; i++) {
-        bool image = strcmp(features[i].dtype, "video") == 0;
+        bool image = strcmp(features[i].dtype, "video") == 0 || strcmp(features[i].dtype, "image") == 0;
         if (strcmp(features[i].dtype, "string") != 0 && strcmp(features[i].dtype, "language") != 0) {
             t->item[t->n++] = (store_total_feature){.f = &features[i], .image = image};
         }
@@ -280,13 +280,13 @@ static json_t *stat_json(const double *v, int64_t n, bool image) {
     return a;
 }
 
-static json_t *stats_json(const store_stats *s, bool image) {
+json_t *store_stats_json(const store_stats *s, bool image, bool quantiles) {
     json_t *j = json_object();
     for (int k = 0; k <= STAT_STD; k++) {
         json_object_set_new(j, store_stat_names[k], stat_json(s->value + k * s->n, s->n, image));
     }
     json_object_set_new(j, "count", json_pack("[I]", (json_int_t)s->count));
-    for (int k = STAT_Q01; k < STORE_STATS; k++) {
+    for (int k = STAT_Q01; k < STORE_STATS && quantiles; k++) {
         json_object_set_new(j, store_stat_names[k], stat_json(s->value + k * s->n, s->n, image));
     }
     return j;
@@ -304,7 +304,7 @@ fw_status store_write_stats(const char *dir, const store_total *t, fw_err *err) 
         }
         st = f->image ? join_images(f, &s, err) : store_stats_of(f->v, f->n / f->f->size, f->f->size, &s, err);
         if (st == FW_OK) {
-            json_object_set_new(all, f->f->key, stats_json(&s, f->image));
+            json_object_set_new(all, f->f->key, store_stats_json(&s, f->image, true));
         }
         store_stats_clear(&s);
     }
@@ -371,7 +371,23 @@ char *store_huggingface(const fw_feature *features, int n) {
             continue;
         }
         json_t *value = json_pack("{s:s, s:s}", "dtype", f->dtype, "_type", "Value");
-        if (f->size > 1) { /* LeRobot stores shape [1] as a plain number */
+        if (strcmp(f->dtype, "language") == 0) { /* lists of structs: LeRobot takes them from info.json */
+            json_decref(value);
+            continue;
+        }
+        if (strcmp(f->dtype, "image") == 0) {
+            json_decref(value);
+            value = json_pack("{s:s}", "_type", "Image");
+        } else if (f->n_shape > 1) {
+            char type[16];
+            json_t *shape = json_array();
+            for (int d = 0; d < f->n_shape; d++) {
+                json_array_append_new(shape, json_integer(f->shape[d]));
+            }
+            snprintf(type, sizeof(type), "Array%dD", f->n_shape);
+            json_decref(value);
+            value = json_pack("{s:o, s:s, s:s}", "shape", shape, "dtype", f->dtype, "_type", type);
+        } else if (f->size > 1) { /* LeRobot stores shape [1] as a plain number */
             value = json_pack("{s:o, s:I, s:s}", "feature", value, "length", (json_int_t)f->size, "_type", "List");
         }
         json_object_set_new(all, f->key, value);

@@ -54,6 +54,8 @@ fw_status store_total_push_rows(store_total *t, const char *where, const fw_tabl
                                 fw_err *err);
 /* The image statistics that rows of an episodes table hold; episodes without them are skipped. */
 fw_status store_total_push_episodes(store_total *t, const fw_table *episodes, int64_t rows, fw_err *err);
+/* As LeRobot writes them: [v...], and [[[r]],[[g]],[[b]]] for images. */
+json_t *store_stats_json(const store_stats *s, bool image, bool quantiles);
 /* meta/stats.json */
 fw_status store_write_stats(const char *dir, const store_total *t, fw_err *err);
 

@@ -63,4 +63,19 @@ int64_t fw_video_writer_bytes(const fw_video_writer *v);
 FW_NODISCARD fw_status fw_video_writer_close(fw_video_writer *v, fw_err *err);
 void fw_video_writer_abort(fw_video_writer *v); /* NULL is fine; leaves a broken file to remove */
 
+/* --- copying encoded frames --- */
+typedef struct fw_video_copier fw_video_copier;
+/* Create (truncate) an .mp4 whose stream is of the kind of the file `like`. */
+FW_NODISCARD fw_status fw_video_copier_open(const char *path, const char *like, fw_video_copier **out, fw_err *err);
+/* Whether frames of `from` can follow: the same codec, its parameters, size and pixel format. */
+FW_NODISCARD fw_status fw_video_copier_fits(fw_video_copier *c, const char *from, bool *fits, fw_err *err);
+/* Append the n frames of `from` that are shown from from_s on, byte for byte, the first of which must be a key frame
+ * (FW_UNSUPPORTED). They lie at [*start_s, *end_s) of the new file; distances between their times are kept. */
+FW_NODISCARD fw_status fw_video_copier_add(fw_video_copier *c, const char *from, double from_s, int64_t n,
+                                           double *start_s, double *end_s, fw_err *err);
+int64_t fw_video_copier_bytes(const fw_video_copier *c);
+/* Write the index, fsync, close; frees c whatever the result. */
+FW_NODISCARD fw_status fw_video_copier_close(fw_video_copier *c, fw_err *err);
+void fw_video_copier_abort(fw_video_copier *c); /* NULL is fine; leaves a broken file to remove */
+
 #endif /* FW_DATA_VIDEO_H */

@@ -1,0 +1,73 @@
+/* copy_int.h - what copy.c (the copy), copy_in.c (its sources) and copy_out.c (its files) share. */
+#ifndef FW_DATA_COPY_INT_H
+#define FW_DATA_COPY_INT_H
+
+#include "data/copy.h"
+#include "data/dataset_int.h"
+#include "data/store_int.h"
+#include "data/video.h"
+
+/* What is known of an episode's statistics of a feature, worst first. */
+typedef enum stat_level {
+    STAT_NONE,
+    STAT_BASIC /* min max mean std count */,
+    STAT_FULL /* quantiles too */
+} stat_level;
+
+/* --- copy_in.c --- */
+typedef struct copy_source {
+    fw_dataset *ds;
+    int64_t *episodes; /* owned [n] positions */
+    int64_t n;
+    bool whole;           /* all of them */
+    int64_t *task_map;    /* [ds->n_tasks] new index; -1: not used so far */
+    int64_t *subtask_map; /* [ds->n_subtasks] */
+    int file;             /* the data file that is open; -1: none */
+    fw_pq_reader *reader;
+    fw_table rows;   /* its number columns that are features */
+    fw_table *eps;   /* v3.0: [n_eps] episodes files, whole */
+    int64_t *eps_at; /* [n_eps + 1] first episode of each */
+    size_t n_eps;
+    json_t **stats; /* v2.1: [n_episodes] "stats" of a line of episodes_stats.jsonl, or NULL */
+} copy_source;
+
+fw_status copy_source_open(const fw_copy_source *from, copy_source *s, fw_err *err);
+void copy_source_clear(copy_source *s);
+/* Make the rows of the data file of episode e available: s->reader and s->rows. */
+fw_status copy_source_rows(copy_source *s, int64_t e, fw_err *err);
+bool copy_is_visual(const fw_feature *f); /* video or image */
+bool copy_is_number(const fw_feature *f);
+/* The statistics that the source has of feature f over episode e; STAT_NONE: *out is empty. Visual: a value a channel. */
+fw_status copy_source_stats(const copy_source *s, int64_t e, const fw_feature *f, stat_level *level, store_stats *out,
+                            fw_err *err);
+
+/* --- copy_out.c --- */
+typedef struct copy_place {
+    int64_t data; /* file number */
+    int64_t video[FW_MAX_CAMERAS];
+    double from_s[FW_MAX_CAMERAS], to_s[FW_MAX_CAMERAS];
+} copy_place;
+
+typedef struct copy_out {
+    const char *dir; /* where it is built */
+    int version;
+    int data_mb, video_mb;
+    const fw_dataset *as; /* the first source */
+    char *huggingface;
+    /* the open files */
+    int64_t data_file, video_file[FW_MAX_CAMERAS]; /* numbers of the next ones (v2.1: the episode) */
+    fw_pq_writer *data;
+    char data_path[STORE_PATH];
+    fw_video_copier *video[FW_MAX_CAMERAS];
+} copy_out;
+
+/* Close what is open when the next episode (its rows in reader r, its frames in `files`) must not or cannot go there. */
+fw_status copy_out_prepare(copy_out *o, fw_pq_reader *r, const char *const *files, bool *closed, fw_err *err);
+/* The rows and frames of episode k of the copy: e of s. */
+fw_status copy_out_episode(copy_out *o, copy_source *s, int64_t e, int64_t k, const fw_pq_column *other, int n_other,
+                           copy_place *place, fw_err *err);
+/* Complete the open files and put them on disk. */
+fw_status copy_out_close(copy_out *o, fw_err *err);
+void copy_out_abort(copy_out *o);
+
+#endif /* FW_DATA_COPY_INT_H */
