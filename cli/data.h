@@ -18,7 +18,10 @@
   X(info,    "what a dataset holds")                                       \
   X(check,   "what is wrong with it")                                      \
   X(stats,   "exact statistics and histograms")                            \
-  X(merge,   "several datasets into one")
+  X(convert, "v2.1 to v3.0 and back")                                      \
+  X(merge,   "several datasets into one")                                  \
+  X(split,   "one dataset in parts")                                       \
+  X(filter,  "the episodes that an expression chooses")
 /* clang-format on */
 
 #define X(name, help) int data_##name(int argc, char **argv);

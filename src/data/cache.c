@@ -216,6 +216,16 @@ fw_status fw_cache_path(const char *kind, const char *key, char *out, size_t cap
     return n > 0 && (size_t)n < cap ? FW_OK : fw_fail(err, FW_INVALID, "cache path of '%s' is too long", kind);
 }
 
+/* Name, size and time of each file. */
+static void print_files(FILE *f, const fw_dataset *ds, char *const *files, int n) {
+    for (int i = 0; i < n; i++) {
+        struct stat st = {0};
+        (void)stat(files[i], &st);
+        fprintf(f, "%s %lld %lld.%09ld\n", fw_dataset_rel(ds, files[i]), (long long)st.st_size,
+                (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+    }
+}
+
 fw_status fw_dataset_identity(const fw_dataset *ds, char out[65], fw_err *err) {
     char path[PATH_BYTES], *info;
     size_t n, info_size;
@@ -228,12 +238,8 @@ fw_status fw_dataset_identity(const fw_dataset *ds, char out[65], fw_err *err) {
         return fw_fail(err, FW_NOMEM, "%s", ds->dir);
     }
     fwrite(info, 1, info_size, f);
-    for (int i = 0; i < ds->n_video_files; i++) {
-        struct stat st = {0};
-        (void)stat(ds->video_files[i], &st);
-        fprintf(f, "%s %lld %lld.%09ld\n", fw_dataset_rel(ds, ds->video_files[i]), (long long)st.st_size,
-                (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
-    }
+    print_files(f, ds, ds->video_files, ds->n_video_files);
+    print_files(f, ds, ds->data_files, ds->n_data_files);
     for (int64_t e = 0; e < ds->n_episodes; e++) {
         fprintf(f, "%lld\n", (long long)ds->episodes[e].length);
     }

@@ -39,7 +39,7 @@ FW_NODISCARD fw_status fw_blob_seal(fw_blob *b, fw_err *err);
 /* $XDG_CACHE_HOME/flywheel/<kind>/<first 16 digits of the SHA-256 of key>.blob (or ~/.cache, or $TMPDIR without a
  * home). */
 FW_NODISCARD fw_status fw_cache_path(const char *kind, const char *key, char *out, size_t cap, fw_err *err);
-/* What a dataset holds, as a key: changes when info.json changes or a video file is replaced. 64 digits and NUL. */
+/* What a dataset holds, as a key: changes when info.json changes, or a file of rows or frames is replaced. 64 digits and NUL. */
 FW_NODISCARD fw_status fw_dataset_identity(const fw_dataset *ds, char out[65], fw_err *err);
 
 typedef struct fw_frames fw_frames;
