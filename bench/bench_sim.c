@@ -62,7 +62,8 @@ static void bench_demos(void) {
     must(fw_demo_new(env, &d, &err), &err);
     double t = cpu_s();
     for (int i = 0; i < N; i++) {
-        must(fw_demo_record(env, i % fw_env_n_task(env), 7000 + (uint64_t)i, NULL, d, &err), &err);
+        fw_seeds seeds = fw_seeds_all(7000 + (uint64_t)i);
+        must(fw_demo_record(env, i % fw_env_n_task(env), &seeds, NULL, d, &err), &err);
         ok += d->success;
         frames += d->length;
     }

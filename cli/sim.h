@@ -2,6 +2,15 @@
 #ifndef FW_CLI_SIM_H
 #define FW_CLI_SIM_H
 
+#include "task/task.h"
+
+/* --embodiment, --randomise, --homes (each may be NULL) to options of an environment; the texts stay borrowed. FW_INVALID is a
+ * usage error. */
+FW_NODISCARD fw_status sim_env_opts(const char *embodiment, const char *randomise, const char *homes, fw_env_opts *out,
+                                    fw_err *err);
+
+int sim_make(int argc, char **argv);   /* sim_make.c */
+int sim_show(int argc, char **argv);   /* sim_show.c */
 int sim_ranges(int argc, char **argv); /* sim_ranges.c */
 
 #endif /* FW_CLI_SIM_H */

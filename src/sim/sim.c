@@ -181,6 +181,15 @@ const fw_embodiment *fw_sim_embodiment(const fw_sim *s) {
 const fw_reach *fw_sim_reach(const fw_sim *s) {
     return robot_reach(s->robot);
 }
+uint64_t fw_sim_home_of(const fw_sim_opts *opts, uint64_t layout_seed) {
+    fw_rng r = fw_rng_stream(layout_seed, "home");
+    return opts->home_count > 0 ? opts->home_first + fw_rng_below(&r, opts->home_count) : 0;
+}
+const char *fw_sim_version(void) {
+    static char text[32];
+    snprintf(text, sizeof text, "mujoco %s", mj_versionString());
+    return text;
+}
 uint64_t fw_sim_home(const fw_sim *s) {
     return s->home;
 }
@@ -316,11 +325,7 @@ static void note_starts(fw_sim *s) {
 }
 
 fw_status fw_sim_reset(fw_sim *s, const fw_seeds *seeds, fw_err *err) {
-    uint64_t home = 0;
-    if (s->opts.home_count > 0) {
-        fw_rng r = fw_rng_stream(seeds->layout, "home");
-        home = s->opts.home_first + fw_rng_below(&r, s->opts.home_count);
-    }
+    uint64_t home = fw_sim_home_of(&s->opts, seeds->layout);
     if (s->m == NULL || home != s->home) {
         FW_TRY(move_to(s, home, err));
     }

@@ -133,6 +133,9 @@ typedef struct fw_setting {
     double settle_s; /* how long things settle before an episode begins; 0 = 0.3 */
 } fw_setting;
 
+/* Homes from this number on are new ones: for testing, never in training data. 0 is the plain home of every setting. */
+#define FW_HOME_NEW 1000000
+
 typedef struct fw_sim_opts {
     bool render;
     int max_px;            /* largest picture side that will be asked for */
@@ -156,6 +159,8 @@ bool fw_sim_diverged(const fw_sim *s);
 /* Borrowed, valid until close; its values change with every step, reset and placement. */
 const fw_scene *fw_sim_scene(const fw_sim *s);
 const fw_embodiment *fw_sim_embodiment(const fw_sim *s);
+const char *fw_sim_version(void); /* of the physics: "mujoco 4.0.1"; static */
+uint64_t fw_sim_home_of(const fw_sim_opts *opts, uint64_t layout_seed);
 uint64_t fw_sim_home(const fw_sim *s); /* number of the home that is compiled now */
 /* state [n_state], in the embodiment's units, as its dims mean. */
 void fw_sim_state(const fw_sim *s, float *state);

@@ -153,23 +153,26 @@ static fw_status run(fw_env *env, fw_demo *d, gust *g, fw_err *err) {
     return FW_OK;
 }
 
-fw_status fw_demo_record(fw_env *env, int task, uint64_t seed, const fw_demo_opts *opts, fw_demo *d, fw_err *err) {
+fw_status fw_demo_record(fw_env *env, int task, const fw_seeds *seeds, const fw_demo_opts *opts, fw_demo *d,
+                         fw_err *err) {
     static const fw_demo_opts defaults = FW_DEMO_OPTS_DEFAULT;
     opts = opts != NULL ? opts : &defaults;
-    fw_rng expert = fw_rng_stream(seed, "expert");
-    gust g = {.r = fw_rng_stream(seed, "noise"), .size = opts->noise, .hold = opts->hold_steps};
+    fw_rng expert = fw_rng_stream(seeds->expert, "expert");
+    gust g = {.r = fw_rng_stream(seeds->noise, "noise"), .size = opts->noise, .hold = opts->hold_steps};
     g.quiet = (int)fw_rng_below(&g.r, QUIET_MAX);
     d->task = task;
-    d->seed = seed;
+    d->seeds = *seeds;
+    d->version = fw_env_task_version(env, task);
     d->length = 0;
     d->success = false;
     d->noisy = fw_rng_unit(&g.r) < opts->noisy_share;
-    fw_status begun = fw_env_reset(env, task, seed, err);
+    fw_status begun = fw_env_reset_seeds(env, task, seeds, err);
     if (begun == FW_CLOSED) { /* no such scene: an attempt that failed, not an error */
         snprintf(d->reason, sizeof d->reason, "%.150s", err != NULL ? err->msg : "no such scene");
         return FW_OK;
     }
     FW_TRY(begun);
+    d->home = fw_env_home(env);
     int n = fw_env_n_sentence(env, task, FW_SPLIT_TRAIN);
     snprintf(d->sentence, sizeof d->sentence, "%s",
              fw_env_sentence(env, task, FW_SPLIT_TRAIN, (int)fw_rng_below(&expert, (uint64_t)n)));

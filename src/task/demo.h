@@ -21,8 +21,10 @@ typedef struct fw_demo_opts {
 
 typedef struct fw_demo {
     int task, length; /* frames */
-    uint64_t seed;    /* of the scene */
-    bool success;     /* settled and judged at the end */
+    fw_seeds seeds;   /* of everything drawn */
+    int version;      /* of the task */
+    uint64_t home;
+    bool success; /* settled and judged at the end */
     bool noisy;
     char reason[160]; /* why not */
     char sentence[256];
@@ -36,9 +38,9 @@ typedef struct fw_demo {
 /* Room for the longest episode of env. *out owned: fw_demo_free. */
 FW_NODISCARD fw_status fw_demo_new(const fw_env *env, fw_demo **out, fw_err *err);
 void fw_demo_free(fw_demo *d); /* NULL is fine */
-/* One episode of `task` in the scene of `seed`, with a sentence drawn from the training phrasings. A failed attempt is FW_OK with
+/* One episode of `task` from these seeds, with a sentence drawn from the training phrasings. A failed attempt is FW_OK with
  * success false. opts NULL = defaults. */
-FW_NODISCARD fw_status fw_demo_record(fw_env *env, int task, uint64_t seed, const fw_demo_opts *opts, fw_demo *d,
-                                      fw_err *err);
+FW_NODISCARD fw_status fw_demo_record(fw_env *env, int task, const fw_seeds *seeds, const fw_demo_opts *opts,
+                                      fw_demo *d, fw_err *err);
 
 #endif /* FW_TASK_DEMO_H */

@@ -261,6 +261,12 @@ int fw_env_time_limit_max(const fw_env *e) {
 uint64_t fw_env_home(const fw_env *e) {
     return fw_sim_home(e->room[e->task[e->current].room]);
 }
+uint64_t fw_env_home_of(const fw_env *e, uint64_t layout_seed) {
+    return fw_sim_home_of(&e->sim_opts, layout_seed);
+}
+const char *fw_env_ranges(const fw_env *e) {
+    return e->randomise;
+}
 fw_sim *fw_env_sim(fw_env *e) {
     return e->room[e->task[e->current].room];
 }

@@ -80,7 +80,9 @@ int fw_env_time_limit_max(const fw_env *e);
 FW_NODISCARD fw_status fw_env_reset_seeds(fw_env *e, int task, const fw_seeds *seeds, fw_err *err);
 /* The same with one number for all five. */
 FW_NODISCARD fw_status fw_env_reset(fw_env *e, int task, uint64_t seed, fw_err *err);
-uint64_t fw_env_home(const fw_env *e); /* the home of this episode; 0 the plain one */
+uint64_t fw_env_home(const fw_env *e);                          /* the home of this episode; 0 the plain one */
+uint64_t fw_env_home_of(const fw_env *e, uint64_t layout_seed); /* the one that a layout seed would have */
+const char *fw_env_ranges(const fw_env *e);                     /* name of the ranges of randomisation; until close */
 /* Say something else from now on (copied); the judge stays with the task of fw_env_reset. FW_INVALID over 255 bytes. */
 FW_NODISCARD fw_status fw_env_set_sentence(fw_env *e, const char *sentence, fw_err *err);
 

@@ -1,4 +1,5 @@
 /* ctest: timeout=300 */
+#include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -71,6 +72,53 @@ static void result_does_not_depend_on_workers_or_interruption(void) {
     CHECK_INT(fw_remove_tree(root, &err), FW_OK);
 }
 
+/* One child of this process, or 0. */
+static pid_t a_child(pid_t of) {
+    char path[64];
+    int child = 0;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)of, (int)of);
+    FILE *f = fopen(path, "r");
+    if (f != NULL) {
+        child = fscanf(f, "%d", &child) == 1 ? child : 0;
+        fclose(f);
+    }
+    return child;
+}
+
+/* Two workers are killed -9 under way: others take their places, and the dataset is the one that nobody disturbed. */
+static void worker_that_dies_is_replaced_and_its_slot_made_again(void) {
+    fw_err err;
+    start();
+    CHECK_INT(make_demos("quiet", "--episodes 5 --workers 2"), 0);
+    char dir[320], log[320];
+    snprintf(dir, sizeof dir, "%s", in_root("killed"));
+    snprintf(log, sizeof log, "%s", in_root("log"));
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (freopen(log, "w", stderr) == NULL) {
+            _exit(9);
+        }
+        execl(FW_BIN, FW_BIN, "sim", "make", "--seed", "5", "--episodes", "5", "--workers", "2", "--out", dir, NULL);
+        _exit(9);
+    }
+    pid_t killed = 0;
+    for (int kills = 0, i = 0; kills < 2 && i < 4000; i++) {
+        pid_t child = a_child(pid);
+        if (child > 0 && child != killed) {
+            usleep(300000); /* it is at work */
+            kills += kill(child, SIGKILL) == 0;
+            killed = child;
+        }
+        usleep(5000);
+    }
+    int how = 0;
+    CHECK(waitpid(pid, &how, 0) == pid && WIFEXITED(how));
+    CHECK_INT(WEXITSTATUS(how), 0);
+    CHECK(log_says("died in slot"));
+    same_files("quiet/meta/stats.json", "killed/meta/stats.json");
+    CHECK_INT(fw_remove_tree(root, &err), FW_OK);
+}
+
 static void what_would_overwrite_or_mix_is_refused(void) {
     fw_err err;
     start();
@@ -138,5 +186,6 @@ static void show_makes_pictures_and_videos(void) {
     CHECK_INT(fw_remove_tree(root, &err), FW_OK);
 }
 
-FW_TEST_MAIN(T(result_does_not_depend_on_workers_or_interruption), T(what_would_overwrite_or_mix_is_refused),
+FW_TEST_MAIN(T(result_does_not_depend_on_workers_or_interruption),
+             T(worker_that_dies_is_replaced_and_its_slot_made_again), T(what_would_overwrite_or_mix_is_refused),
              T(bad_suites_are_refused_in_one_line), T(show_makes_pictures_and_videos))

@@ -114,8 +114,9 @@ static void demonstrations_repeat_and_their_labels_are_clean(void) {
     int ok = 0;
     bool seen_noise = false;
     for (uint64_t seed = 40; seed < 46; seed++) {
-        must(fw_demo_record(env, (int)(seed % 3), seed, &noisy, a, &err), &err);
-        must(fw_demo_record(env, (int)(seed % 3), seed, &noisy, b, &err), &err);
+        fw_seeds seeds = fw_seeds_all(seed);
+        must(fw_demo_record(env, (int)(seed % 3), &seeds, &noisy, a, &err), &err);
+        must(fw_demo_record(env, (int)(seed % 3), &seeds, &noisy, b, &err), &err);
         CHECK(a->noisy && a->length == b->length && a->length > 10 && strcmp(a->sentence, b->sentence) == 0);
         CHECK(memcmp(a->action, b->action, (size_t)a->length * 5 * sizeof(float)) == 0);
         CHECK(memcmp(a->state, b->state, (size_t)a->length * 6 * sizeof(float)) == 0);

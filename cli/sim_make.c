@@ -1,0 +1,484 @@
+/*
+ * sim_make.c - `flywheel sim make`: demonstrations of a suite into a dataset.
+ *
+ * DESIGN. Slot k of the dataset is task k mod n_task; its scene is drawn from (seed, k, attempt), attempts counted up
+ * until one succeeds; HOME_BLOCK slots in a row share a home. Worker w (a forked process with its own physics and OpenGL) makes
+ * slots k = w mod W and sends each through a pipe; the parent takes slots in order and encodes them. So the dataset depends on the
+ * seed only, not on W; a run that was stopped continues with the first slot that is missing; a worker that dies is replaced and
+ * its slot made again.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/args.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/rng.h"
+#include "cli.h"
+#include "data/writer.h"
+#include "sim.h"
+#include "task/demo.h"
+
+enum { WORKERS_MAX = 64, ATTEMPTS_MAX = 20, HOME_BLOCK = 32 };
+
+typedef struct make {
+    const char *suite, *out, *embodiment, *randomise, *homes;
+    fw_env_opts env; /* from these */
+    int64_t episodes, seed, workers;
+    double noise, noisy_share;
+    bool json, resume;
+    int64_t attempts, failed[FW_TASK_MAX];
+} make;
+
+/* What precedes an episode in the pipe. */
+typedef struct parcel {
+    int64_t slot;
+    int32_t length, task, attempts; /* attempts: failed ones before this */
+    int32_t status;                 /* fw_status; not FW_OK: message follows in `sentence`, and nothing after */
+    int32_t version, noisy;
+    uint64_t home;
+    fw_seeds seeds;
+    char sentence[256];
+} parcel;
+
+static bool write_all(int fd, const void *data, size_t n) {
+    const char *p = data;
+    while (n > 0) {
+        ssize_t k = write(fd, p, n);
+        if (k < 0 && errno == EINTR) {
+            continue;
+        }
+        if (k <= 0) {
+            return false;
+        }
+        p += k;
+        n -= (size_t)k;
+    }
+    return true;
+}
+
+static bool read_all(int fd, void *data, size_t n) {
+    char *p = data;
+    while (n > 0) {
+        ssize_t k = read(fd, p, n);
+        if (k < 0 && errno == EINTR) {
+            continue;
+        }
+        if (k <= 0) {
+            return false;
+        }
+        p += k;
+        n -= (size_t)k;
+    }
+    return true;
+}
+
+/* --- the worker */
+static uint64_t slot_seed(int64_t seed, int64_t slot, int attempt) {
+    char name[64];
+    snprintf(name, sizeof name, "demo %lld attempt %d", (long long)slot, attempt);
+    fw_rng r = fw_rng_stream((uint64_t)seed, name);
+    return fw_rng_u64(&r);
+}
+
+/* A compiled room is kept while the home stays: slots next to each other share one. The layout seed is drawn until it belongs to it. */
+static uint64_t layout_seed(const make *m, const fw_env *env, int64_t slot, uint64_t seed) {
+    char name[64];
+    snprintf(name, sizeof name, "home block %lld", (long long)(slot / HOME_BLOCK));
+    fw_rng wanted = fw_rng_stream((uint64_t)m->seed, name), r = {seed};
+    uint64_t home = fw_env_home_of(env, fw_rng_u64(&wanted)), layout = seed;
+    while (fw_env_home_of(env, layout) != home) {
+        layout = fw_rng_u64(&r);
+    }
+    return layout;
+}
+
+static fw_status make_slot(const make *m, fw_env *env, int64_t slot, fw_demo *d, int *failed, fw_err *err) {
+    fw_demo_opts opts = FW_DEMO_OPTS_DEFAULT;
+    int task = (int)(slot % fw_env_n_task(env));
+    opts.noise = m->noise;
+    opts.noisy_share = m->noisy_share;
+    for (*failed = 0; *failed < ATTEMPTS_MAX; ++*failed) {
+        fw_seeds seeds = fw_seeds_all(slot_seed(m->seed, slot, *failed));
+        seeds.layout = layout_seed(m, env, slot, seeds.layout);
+        FW_TRY(fw_demo_record(env, task, &seeds, &opts, d, err));
+        if (d->success) {
+            return FW_OK;
+        }
+        fw_debug("slot %lld attempt %d: %s", (long long)slot, *failed, d->reason);
+    }
+    return fw_fail(err, FW_CLOSED, "slot %lld: %s failed %d times in a row, last: %s", (long long)slot,
+                   fw_env_task_name(env, task), ATTEMPTS_MAX, d->reason);
+}
+
+static bool send_demo(int fd, const fw_demo *d, int64_t slot, int failed) {
+    parcel p = {.slot = slot, .length = d->length, .task = d->task, .attempts = failed};
+    p.version = d->version, p.noisy = d->noisy, p.home = d->home, p.seeds = d->seeds;
+    size_t t = (size_t)d->length;
+    memcpy(p.sentence, d->sentence, sizeof p.sentence);
+    bool ok = write_all(fd, &p, sizeof p) && write_all(fd, d->state, t * (size_t)d->n_state * sizeof *d->state) &&
+              write_all(fd, d->action, t * (size_t)d->n_action * sizeof *d->action);
+    for (int c = 0; ok && c < d->n_camera; c++) {
+        ok = write_all(fd, d->images[c], t * d->image_bytes[c]);
+    }
+    return ok;
+}
+
+static int work(const make *m, int64_t first, int fd) {
+    fw_err err = {FW_OK, ""};
+    fw_env *env = NULL;
+    fw_demo *d = NULL;
+    int failed = 0;
+    bool ok = true;
+    fw_status st = fw_env_open(m->suite, &m->env, &env, &err);
+    if (st == FW_OK) {
+        st = fw_demo_new(env, &d, &err);
+    }
+    for (int64_t slot = first; st == FW_OK && ok && slot < m->episodes; slot += m->workers) {
+        st = make_slot(m, env, slot, d, &failed, &err);
+        ok = st != FW_OK || send_demo(fd, d, slot, failed);
+    }
+    if (st != FW_OK) {
+        parcel p = {.status = st};
+        snprintf(p.sentence, sizeof p.sentence, "%s", err.msg);
+        write_all(fd, &p, sizeof p);
+    }
+    fw_demo_free(d);
+    fw_env_close(env);
+    return st == FW_OK ? 0 : 1;
+}
+
+typedef struct crew {
+    pid_t pid[WORKERS_MAX];
+    int fd[WORKERS_MAX];
+    int n;
+} crew;
+
+/* Worker i, in place of the one there was, begins with this slot. */
+static fw_status hire(const make *m, int64_t first, crew *c, int i, fw_err *err) {
+    int fds[2];
+    if (pipe(fds) != 0) {
+        return fw_fail(err, FW_IO, "pipe: %s", strerror(errno));
+    }
+    fflush(NULL);
+    pid_t parent = getpid(), pid = fork();
+    if (pid < 0) {
+        close(fds[0]);
+        close(fds[1]);
+        return fw_fail(err, FW_IO, "fork: %s", strerror(errno));
+    }
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGTERM); /* no worker outlives its parent */
+        if (getppid() != parent) {
+            _exit(1);
+        }
+        for (int k = 0; k < c->n; k++) {
+            if (c->fd[k] >= 0) {
+                close(c->fd[k]);
+            }
+        }
+        close(fds[0]);
+        _exit(work(m, first, fds[1]));
+    }
+    close(fds[1]);
+    c->pid[i] = pid;
+    c->fd[i] = fds[0];
+    c->n = i >= c->n ? i + 1 : c->n;
+    return FW_OK;
+}
+
+static fw_status hire_all(const make *m, int64_t first, crew *c, fw_err *err) {
+    for (int i = 0; i < (int)m->workers; i++) {
+        FW_TRY(hire(m, first + i, c, i, err));
+    }
+    return FW_OK;
+}
+
+static void dismiss(crew *c) {
+    for (int i = 0; i < c->n; i++) {
+        if (c->fd[i] < 0) {
+            continue;
+        }
+        close(c->fd[i]); /* a worker that still writes gets SIGPIPE */
+        kill(c->pid[i], SIGTERM);
+        waitpid(c->pid[i], NULL, 0);
+    }
+    c->n = 0;
+}
+
+/* --- the parent */
+enum { REHIRE_MAX = 3 }; /* workers that one slot may cost */
+
+static fw_status receive(int fd, int worker, int64_t slot, fw_demo *d, parcel *p, fw_err *err) {
+    if (!read_all(fd, p, sizeof *p)) {
+        return fw_fail(err, FW_CLOSED, "worker %d ended before slot %lld", worker, (long long)slot);
+    }
+    p->sentence[sizeof p->sentence - 1] = 0;
+    if (p->status != FW_OK) {
+        return fw_fail(err, (fw_status)p->status, "worker %d: %s", worker, p->sentence);
+    }
+    if (p->slot != slot || p->length < 1 || p->length > d->cap) {
+        return fw_fail(err, FW_FORMAT, "worker %d: wanted slot %lld of 1..%d frames, found slot %lld of %d", worker,
+                       (long long)slot, d->cap, (long long)p->slot, p->length);
+    }
+    size_t t = (size_t)p->length;
+    bool ok = read_all(fd, d->state, t * (size_t)d->n_state * sizeof *d->state) &&
+              read_all(fd, d->action, t * (size_t)d->n_action * sizeof *d->action);
+    for (int c = 0; ok && c < d->n_camera; c++) {
+        ok = read_all(fd, d->images[c], t * d->image_bytes[c]);
+    }
+    return ok ? FW_OK : fw_fail(err, FW_CLOSED, "worker %d ended inside slot %lld", worker, (long long)slot);
+}
+
+/* A worker that died (a fault in a library, the kernel short of memory) is replaced and its slot made again: the same slot gives the
+ * same episode. What a worker itself reports as an error is one. */
+static fw_status receive_surely(const make *m, crew *c, int worker, int64_t slot, fw_demo *d, parcel *p, fw_err *err) {
+    for (int lost = 0;; lost++) {
+        p->status = FW_OK;
+        fw_status st = receive(c->fd[worker], worker, slot, d, p, err);
+        if (st != FW_CLOSED || p->status != FW_OK) {
+            return st;
+        }
+        int how = 0;
+        close(c->fd[worker]);
+        kill(c->pid[worker], SIGKILL);
+        waitpid(c->pid[worker], &how, 0);
+        c->fd[worker] = -1;
+        if (lost == REHIRE_MAX) {
+            return st;
+        }
+        fw_warn("worker %d died in slot %lld (%s %d): another takes its place", worker, (long long)slot,
+                WIFSIGNALED(how) ? "signal" : "exit", WIFSIGNALED(how) ? WTERMSIG(how) : WEXITSTATUS(how));
+        FW_TRY(hire(m, slot, c, worker, err));
+    }
+}
+
+/* What makes an episode again: suite, task, version, ranges and five seeds (data/provenance.h). */
+enum { N_FIELDS = 12 };
+
+static void name_fields(const make *m, const fw_env *env, const parcel *p, fw_field f[N_FIELDS], char ranges[64]) {
+    snprintf(ranges, 64, "%s", fw_env_ranges(env));
+    const fw_field list[N_FIELDS] = {
+        {.name = "suite", .kind = FW_FIELD_TEXT, .text = m->suite},
+        {.name = "task", .kind = FW_FIELD_TEXT, .text = fw_env_task_name(env, p->task)},
+        {.name = "task_version", .kind = FW_FIELD_INT, .i = p->version},
+        {.name = "randomise", .kind = FW_FIELD_TEXT, .text = ranges},
+        {.name = "home_number", .kind = FW_FIELD_INT, .i = (int64_t)p->home},
+        {.name = "seed_layout", .kind = FW_FIELD_INT, .i = (int64_t)p->seeds.layout},
+        {.name = "seed_visual", .kind = FW_FIELD_INT, .i = (int64_t)p->seeds.visual},
+        {.name = "seed_dynamics", .kind = FW_FIELD_INT, .i = (int64_t)p->seeds.dynamics},
+        {.name = "seed_expert", .kind = FW_FIELD_INT, .i = (int64_t)p->seeds.expert},
+        {.name = "seed_noise", .kind = FW_FIELD_INT, .i = (int64_t)p->seeds.noise},
+        {.name = "noise", .kind = FW_FIELD_REAL, .real = p->noisy ? m->noise : 0},
+        {.name = "physics", .kind = FW_FIELD_TEXT, .text = fw_sim_version()},
+    };
+    memcpy(f, list, sizeof list);
+}
+
+static fw_status open_writer(const make *m, const fw_env *env, fw_writer **w, fw_err *err) {
+    const fw_embodiment *b = fw_env_embodiment(env);
+    fw_field fields[N_FIELDS];
+    char ranges[64];
+    name_fields(m, env, &(parcel){0}, fields, ranges);
+    const char *state[FW_DIM_MAX], *action[FW_DIM_MAX];
+    fw_writer_desc desc = {.fps = (int)b->rate_hz,
+                           .robot_type = b->name,
+                           .n_state = b->n_state,
+                           .n_action = b->n_action,
+                           .state_names = state,
+                           .action_names = action,
+                           .n_cameras = b->n_camera,
+                           .n_fields = N_FIELDS,
+                           .fields = fields};
+    for (int i = 0; i < b->n_state; i++) {
+        state[i] = b->state[i].name;
+    }
+    for (int i = 0; i < b->n_action; i++) {
+        action[i] = b->action[i].name;
+    }
+    for (int c = 0; c < b->n_camera; c++) {
+        desc.cameras[c] = (fw_writer_camera){b->camera[c].name, b->camera[c].height, b->camera[c].width};
+    }
+    return fw_writer_open(m->out, &desc, w, err);
+}
+
+/* How the dataset was made, beside it: a resumed run must continue the same one. */
+static fw_status check_recipe(const make *m, fw_err *err) {
+    char dir[3000], path[3100];
+    FW_TRY(fw_path_join(dir, sizeof dir, m->out, "meta", err));
+    FW_TRY(fw_path_join(path, sizeof path, dir, "sim_make.json", err));
+    json_t *now = json_pack("{s:s, s:I, s:f, s:f, s:s?, s:s?, s:s?}", "suite", m->suite, "seed", (json_int_t)m->seed,
+                            "noise", m->noise, "noisy_share", m->noisy_share, "embodiment", m->embodiment, "randomise",
+                            m->randomise, "homes", m->homes);
+    fw_status st = FW_OK;
+    json_t *old = NULL;
+    if (fw_path_exists(path)) {
+        st = fw_json_load(path, &old, err);
+        if (st == FW_OK && !json_equal(old, now)) {
+            st = fw_fail(err, FW_INVALID,
+                         "%s: made with other values of suite, seed, noise, robot, randomise or homes; --resume must "
+                         "repeat them",
+                         path);
+        }
+    } else {
+        st = fw_mkdirs(dir, err);
+        st = st != FW_OK ? st : fw_json_save(path, now, 2, err);
+    }
+    json_decref(old);
+    json_decref(now);
+    return st;
+}
+
+static fw_status add(const make *m, const fw_env *env, fw_writer *w, const fw_demo *d, const parcel *p, fw_err *err) {
+    fw_field fields[N_FIELDS];
+    char ranges[64], home[64];
+    name_fields(m, env, p, fields, ranges);
+    snprintf(home, sizeof home, "sim-%llu", (unsigned long long)p->home);
+    fw_provenance prov = FW_PROVENANCE_UNKNOWN;
+    prov.source = FW_SOURCE_EXPERT;
+    prov.control_mode = "ee_delta";
+    prov.consent = "train+share";
+    prov.home = home;
+    prov.quality = prov.speed = prov.success = 1;
+    prov.n_fields = N_FIELDS;
+    prov.fields = fields;
+    fw_writer_episode ep = {
+        .length = p->length, .state = d->state, .action = d->action, .sentence = p->sentence, .provenance = &prov};
+    for (int k = 0; k < d->n_camera; k++) {
+        ep.images[k] = d->images[k];
+    }
+    return fw_writer_add_episode(w, &ep, err);
+}
+
+static fw_status run_make(make *m, const fw_env *env, fw_writer *w, fw_demo *d, fw_err *err) {
+    int64_t first = fw_writer_episodes(w);
+    crew c = {.n = 0};
+    fw_progress progress;
+    if (first >= m->episodes) {
+        return FW_OK;
+    }
+    fw_status st = hire_all(m, first, &c, err);
+    fw_progress_start(&progress, "episodes", (uint64_t)(m->episodes - first));
+    for (int64_t slot = first; st == FW_OK && slot < m->episodes; slot++) {
+        parcel p;
+        int worker = (int)((slot - first) % m->workers);
+        st = receive_surely(m, &c, worker, slot, d, &p, err);
+        if (st != FW_OK) {
+            break;
+        }
+        st = add(m, env, w, d, &p, err);
+        m->attempts += p.attempts + 1;
+        m->failed[p.task % fw_env_n_task(env)] += p.attempts;
+        fw_progress_update(&progress, (uint64_t)(slot - first + 1), "%lld attempts", (long long)m->attempts);
+    }
+    fw_progress_end(&progress);
+    dismiss(&c);
+    return st;
+}
+
+int sim_make(int argc, char **argv) {
+    make m = {.suite = "kitchen3",
+              .episodes = 150,
+              .seed = 1,
+              .workers = sysconf(_SC_NPROCESSORS_ONLN),
+              .noise = 0.4,
+              .noisy_share = 0.6};
+    const fw_arg args[] = {
+        FW_ARG_STR("suite", &m.suite, "NAME", "which tasks"),
+        FW_ARG_STR("embodiment", &m.embodiment, "NAME", "another robot than the suite's"),
+        FW_ARG_STR("randomise", &m.randomise, "NAME", "what episodes draw: flywheel sim ranges NAME; the suite's"),
+        FW_ARG_STR("homes", &m.homes, "A:N", "N homes from number A on, instead of the suite's"),
+        FW_ARG_INT("episodes", &m.episodes, 1, 10000000, "N", "demonstrations in the dataset, tasks in turn"),
+        FW_ARG_INT("seed", &m.seed, 0, 1ll << 53, "S", "everything is drawn from it"),
+        FW_ARG_INT("workers", &m.workers, 1, WORKERS_MAX, "W", "processes; the result does not depend on it"),
+        FW_ARG_STR("out", &m.out, "DIR", "the dataset (required)"),
+        FW_ARG_F64("noise", &m.noise, 0, 1, "X", "largest offset on the executed command, as a share of its range"),
+        FW_ARG_F64("noisy-share", &m.noisy_share, 0, 1, "X", "share of the episodes that are disturbed"),
+        FW_ARG_BOOL("resume", &m.resume, "continue the dataset in DIR"),
+        FW_ARG_BOOL("json", &m.json, "one JSON object on stdout"),
+    };
+    const fw_usage usage = {.verb = "sim make",
+                            .example = "flywheel sim make --suite kitchen3 --episodes 300 --seed 1 --out out/k3",
+                            .what = "Make demonstrations of a suite: scripted experts, disturbed on purpose; only "
+                                    "verified successes are kept."};
+    int n_paths, code = fw_args_parse(&usage, args, sizeof args / sizeof *args, argc, argv, &n_paths);
+    if (code != FW_ARGS_GO) {
+        return code;
+    }
+    if (m.out == NULL) {
+        fprintf(stderr, "flywheel sim make: --out DIR is required\n");
+        return 2;
+    }
+    fw_err err = {FW_OK, ""};
+    fw_env *env = NULL;
+    fw_demo *d = NULL;
+    fw_writer *w = NULL;
+    if (sim_env_opts(m.embodiment, m.randomise, m.homes, &m.env, &err) != FW_OK) {
+        cli_fail(&err);
+        return 2;
+    }
+    fw_env_opts blind = m.env;
+    blind.render = false;
+    double began = fw_now_s();
+    signal(SIGPIPE, SIG_IGN);
+    if (fw_path_exists(m.out) && !m.resume) {
+        fw_fail(&err, FW_INVALID, "%s is already there; --resume continues it", m.out);
+        return cli_fail(&err);
+    }
+    /* without rendering: the parent needs only names and sizes, and OpenGL must not be forked */
+    fw_status st = fw_env_open(m.suite, &blind, &env, &err);
+    if (st == FW_OK && fw_sim_held_out(fw_env_sim(env))) {
+        st = fw_fail(&err, FW_INVALID,
+                     "--randomise %s: a held-out domain is never drawn in training data (flywheel eval "
+                     "--domain measures on it)",
+                     m.randomise != NULL ? m.randomise : "of the suite");
+    }
+    if (st == FW_OK && m.env.home_first + m.env.home_count > FW_HOME_NEW) {
+        st = fw_fail(&err, FW_INVALID, "--homes %s: homes from %d on are for testing, never for training data", m.homes,
+                     FW_HOME_NEW);
+    }
+    st = st != FW_OK ? st : fw_demo_new(env, &d, &err);
+    st = st != FW_OK ? st : open_writer(&m, env, &w, &err);
+    int64_t had = w != NULL ? fw_writer_episodes(w) : 0;
+    st = st != FW_OK ? st : check_recipe(&m, &err);
+    st = st != FW_OK ? st : run_make(&m, env, w, d, &err);
+    int64_t kept = w != NULL ? fw_writer_episodes(w) : 0, frames = w != NULL ? fw_writer_frames(w) : 0;
+    if (st == FW_OK) {
+        st = fw_writer_close(w, &err);
+    } else if (w != NULL) {
+        fw_err close_err = {FW_OK, ""};
+        if (kept > had && fw_writer_close(w, &close_err) == FW_OK) {
+            fw_warn("%s: %lld episodes are safe; --resume continues", m.out, (long long)kept);
+        } else if (kept <= had) {
+            fw_writer_abort(w);
+        }
+    }
+    fw_demo_free(d);
+    if (st != FW_OK) {
+        fw_env_close(env);
+        return cli_fail(&err);
+    }
+    double seconds = fw_now_s() - began, per_hour = seconds > 0 ? 3600.0 * (double)(kept - had) / seconds : 0;
+    json_t *failed = json_object();
+    for (int i = 0; i < fw_env_n_task(env); i++) {
+        json_object_set_new(failed, fw_env_task_name(env, i), json_integer(m.failed[i]));
+    }
+    fw_env_close(env);
+    if (m.json) {
+        return cli_json(json_pack("{s:I, s:I, s:I, s:I, s:f, s:f, s:o, s:s}", "episodes", (json_int_t)kept, "attempts",
+                                  (json_int_t)m.attempts, "kept", (json_int_t)kept, "frames", (json_int_t)frames,
+                                  "per_hour", per_hour, "seconds", seconds, "failed", failed, "out", m.out));
+    }
+    json_decref(failed);
+    printf("%s: %lld episodes, %lld frames; %lld attempts, %.0f episodes/hour\n", m.out, (long long)kept,
+           (long long)frames, (long long)m.attempts, per_hour);
+    return 0;
+}
