@@ -68,4 +68,7 @@ int fw_part_sponge(fw_world *w, const char *name);
 /* rows (along x) times cols (along y) stains, geoms "<name>_<row * cols + col>", only seen; its region spans them. */
 int fw_part_spill(fw_world *w, const char *name, const double pos[3], int rows, int cols);
 
+/* part_tray.c: a rim of 1.6 cm; its region. */
+int fw_part_tray(fw_world *w, const char *name, const double pos[3], double yaw);
+
 #endif /* FW_SIM_PARTS_H */

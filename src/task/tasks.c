@@ -9,6 +9,7 @@
   X(task_plate_in_sink)    \
   X(task_mug_in_sink)      \
   X(task_banana_on_plate)  \
+  X(task_block_on_tray)    \
   X(task_put_in_drawer)    \
   X(task_wipe_spill)       \
   X(task_make_coffee)
