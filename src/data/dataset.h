@@ -113,6 +113,8 @@ fw_provenance fw_dataset_provenance(const fw_dataset *ds, int64_t ep);
  * has none, or it is of the other kind. *text borrowed from ds. */
 bool fw_dataset_field_text(const fw_dataset *ds, int64_t ep, const char *name, const char **text);
 bool fw_dataset_field_number(const fw_dataset *ds, int64_t ep, const char *name, double *number);
+/* The same for integers, all 64 bits of them (a seed does not fit a double). */
+bool fw_dataset_field_int(const fw_dataset *ds, int64_t ep, const char *name, int64_t *number);
 
 /* The marks of one episode's frames. */
 typedef struct fw_episode_marks {

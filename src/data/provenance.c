@@ -108,6 +108,13 @@ bool fw_dataset_field_number(const fw_dataset *ds, int64_t ep, const char *name,
     return is;
 }
 
+bool fw_dataset_field_int(const fw_dataset *ds, int64_t ep, const char *name, int64_t *number) {
+    const fw_column *c = field_column(ds, name);
+    bool is = c != NULL && c->type == FW_COL_I64;
+    *number = is ? fw_column_i64(c, ep) : 0;
+    return is;
+}
+
 fw_provenance fw_dataset_provenance(const fw_dataset *ds, int64_t ep) {
     fw_provenance p = FW_PROVENANCE_UNKNOWN;
     const char *source;
