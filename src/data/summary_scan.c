@@ -117,8 +117,12 @@ static fw_status scan_rows(fw_dataset *ds, const fw_stats_opts *o, rows_fn visit
     scan s = {.ds = ds, .opts = o, .visit = visit, .ctx = ctx};
     fw_table t = {0};
     int file = -1;
+    bool any = false;
+    for (int i = 0; i < ds->n_features; i++) {
+        any = any || (is_vector(&ds->features[i]) && is_wanted(o, &ds->features[i]));
+    }
     fw_status st = check_episodes(ds, o, err);
-    for (int64_t i = 0; i < n_episodes(ds, o) && st == FW_OK; i++) {
+    for (int64_t i = 0; i < n_episodes(ds, o) && st == FW_OK && any; i++) {
         int64_t ep = o->episodes != NULL ? o->episodes[i] : i;
         int want = ds->episodes[ep].data_file;
         if (want != file) {
