@@ -171,10 +171,14 @@ fw_sample fw_sampler_next(fw_sampler *s) {
 }
 
 void fw_sampler_seek(fw_sampler *s, int64_t draws) {
-    s->draws = 0;
-    for (int i = 0; i < s->n; i++) {
+    if (s->n == 1) {
+        s->draws = s->src[0].drawn = draws;
+        return;
+    }
+    for (int i = 0; i < s->n && draws < s->draws; i++) {
         s->src[i].drawn = 0;
     }
+    s->draws = draws < s->draws ? 0 : s->draws;
     while (s->draws < draws) {
         (void)next_source(s);
     }

@@ -37,6 +37,7 @@ void fw_sampler_free(fw_sampler *s);
 int64_t fw_sampler_frames(const fw_sampler *s); /* frames in all sources */
 fw_sample fw_sampler_next(fw_sampler *s);
 int64_t fw_sampler_tell(const fw_sampler *s); /* draws so far */
+/* O(1) with one source; with more O(distance) forward, O(draws) back. */
 void fw_sampler_seek(fw_sampler *s, int64_t draws);
 
 /* The chunk at frame t of action [length, n_action]: out [horizon, n_action], mask [horizon] 1.0 inside the episode.
