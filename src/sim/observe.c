@@ -120,7 +120,8 @@ static void observe_contacts(fw_sim *s) {
             int a = s->b.body_kind[body[k]], b = s->b.body_kind[body[1 - k]], hinge = s->b.body_hinge[body[k]];
             if (a < FW_OBJ_MAX) {
                 note_touch(s, a, b, fingers);
-            } else if (hinge >= 0 && b >= KIND_ROBOT && (b - KIND_ROBOT) % ROBOT_PARTS != ROBOT_REST) {
+            }
+            if (hinge >= 0 && b >= KIND_ROBOT && (b - KIND_ROBOT) % ROBOT_PARTS != ROBOT_REST) {
                 s->scene.hinge[hinge].touches_hand = true;
             }
         }

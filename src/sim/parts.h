@@ -71,4 +71,32 @@ int fw_part_spill(fw_world *w, const char *name, const double pos[3], int rows, 
 /* part_tray.c: a rim of 1.6 cm; its region. */
 int fw_part_tray(fw_world *w, const char *name, const double pos[3], double yaw);
 
+/* part_cloth.c: cloth on a table (fw_scene.cloth), for two-armed robots. A shirt is not a rectangle: its rows is the number of its
+ * vertices and its cols 1; fw_part_shirt_vertex numbers them: row 0 the hem, col 0 its right sleeve; -1 where there is no cloth. */
+#define FW_SHIRT_ROWS      12
+#define FW_SHIRT_COLS      15
+#define FW_CLOTH_AUX_READY 0 /* fw_scene.aux[0..1] are the grips' memory */
+void fw_part_towel(fw_world *w);
+void fw_part_shirt(fw_world *w);
+int fw_part_shirt_vertex(int row, int col);
+/* For arrange: spread it at an offset from where it was built, with bumps of up to rumple_m. */
+void fw_part_cloth_lay(fw_sim *s, double dx, double dy, double yaw, double rumple_m, fw_rng *r);
+/* Its mass and friction, from the dynamics stream. */
+void fw_part_cloth_vary(fw_sim *s, fw_rng *r);
+void fw_part_cloth_paint(fw_sim *s, const float rgb[3]);
+/* For tick: fingers catch and let go of vertices; fills scene->cloth.gripped. */
+void fw_part_cloth_tick(fw_sim *s, fw_scene *scene);
+
+/* part_worktop.c: a bare worktop, a plane at z = 0 (cloth on a box costs three times as much); and its look, from the visual stream. */
+void fw_part_worktop(fw_world *w);
+void fw_part_worktop_paint(fw_sim *s, fw_rng *visual);
+
+/* part_carton.c: object "carton"; hinges wall_0 (its -x side), wall_1 (+x), wall_2 (-y), wall_3 (+y): 0 flat on the table, pi/2 upright;
+ * flap_0, flap_1 on walls 0 and 1: 0 in line with the wall, pi/2 level over the opening, more: tucked in. */
+#define FW_CARTON_X_M    0.080 /* half its base */
+#define FW_CARTON_Y_M    0.100
+#define FW_CARTON_WALL_M 0.090 /* height of the walls */
+#define FW_CARTON_FLAP_M 0.068 /* length of the flaps */
+void fw_part_carton(fw_world *w, bool flaps);
+
 #endif /* FW_SIM_PARTS_H */

@@ -12,7 +12,10 @@
   X(task_block_on_tray)    \
   X(task_put_in_drawer)    \
   X(task_wipe_spill)       \
-  X(task_make_coffee)
+  X(task_make_coffee)      \
+  X(task_fold_towel)       \
+  X(task_fold_garment)     \
+  X(task_fold_carton)
 /* clang-format on */
 
 #define X(t) extern const fw_task t;
