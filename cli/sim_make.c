@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "cli.h"
+#include "data/replay.h"
 #include "data/writer.h"
 #include "sim.h"
 #include "task/demo.h"
@@ -43,7 +44,7 @@ typedef struct parcel {
     int64_t slot;
     int32_t length, task, attempts; /* attempts: failed ones before this */
     int32_t status;                 /* fw_status; not FW_OK: message follows in `sentence`, and nothing after */
-    int32_t version, noisy;
+    int32_t version, noisy, n_view;
     uint64_t home;
     fw_seeds seeds;
     char sentence[256];
@@ -121,11 +122,13 @@ static fw_status make_slot(const make *m, fw_env *env, int64_t slot, fw_demo *d,
 
 static bool send_demo(int fd, const fw_demo *d, int64_t slot, int failed) {
     parcel p = {.slot = slot, .length = d->length, .task = d->task, .attempts = failed};
-    p.version = d->version, p.noisy = d->noisy, p.home = d->home, p.seeds = d->seeds;
+    p.version = d->version, p.noisy = d->noisy, p.home = d->home, p.seeds = d->seeds, p.n_view = d->n_view;
     size_t t = (size_t)d->length;
     memcpy(p.sentence, d->sentence, sizeof p.sentence);
     bool ok = write_all(fd, &p, sizeof p) && write_all(fd, d->state, t * (size_t)d->n_state * sizeof *d->state) &&
-              write_all(fd, d->action, t * (size_t)d->n_action * sizeof *d->action);
+              write_all(fd, d->action, t * (size_t)d->n_action * sizeof *d->action) &&
+              write_all(fd, d->frame, t * sizeof *d->frame) &&
+              write_all(fd, d->view, t * (size_t)d->n_view * sizeof *d->view);
     for (int c = 0; ok && c < d->n_camera; c++) {
         ok = write_all(fd, d->images[c], t * d->image_bytes[c]);
     }
@@ -229,9 +232,13 @@ static fw_status receive(int fd, int worker, int64_t slot, fw_demo *d, parcel *p
         return fw_fail(err, FW_FORMAT, "worker %d: wanted slot %lld of 1..%d frames, found slot %lld of %d", worker,
                        (long long)slot, d->cap, (long long)p->slot, p->length);
     }
+    FW_TRY(fw_demo_size_views(d, p->n_view, err));
+    d->length = p->length;
     size_t t = (size_t)p->length;
     bool ok = read_all(fd, d->state, t * (size_t)d->n_state * sizeof *d->state) &&
-              read_all(fd, d->action, t * (size_t)d->n_action * sizeof *d->action);
+              read_all(fd, d->action, t * (size_t)d->n_action * sizeof *d->action) &&
+              read_all(fd, d->frame, t * sizeof *d->frame) &&
+              read_all(fd, d->view, t * (size_t)d->n_view * sizeof *d->view);
     for (int c = 0; ok && c < d->n_camera; c++) {
         ok = read_all(fd, d->images[c], t * d->image_bytes[c]);
     }
@@ -261,33 +268,25 @@ static fw_status receive_surely(const make *m, crew *c, int worker, int64_t slot
     }
 }
 
-/* What makes an episode again: suite, task, version, ranges and five seeds (data/provenance.h). */
-enum { N_FIELDS = 12 };
-
-static void name_fields(const make *m, const fw_env *env, const parcel *p, fw_field f[N_FIELDS], char ranges[64]) {
-    snprintf(ranges, 64, "%s", fw_env_ranges(env));
-    const fw_field list[N_FIELDS] = {
-        {.name = "suite", .kind = FW_FIELD_TEXT, .text = m->suite},
-        {.name = "task", .kind = FW_FIELD_TEXT, .text = fw_env_task_name(env, p->task)},
-        {.name = "task_version", .kind = FW_FIELD_INT, .i = p->version},
-        {.name = "randomise", .kind = FW_FIELD_TEXT, .text = ranges},
-        {.name = "home_number", .kind = FW_FIELD_INT, .i = (int64_t)p->home},
-        {.name = "seed_layout", .kind = FW_FIELD_INT, .i = (int64_t)p->seeds.layout},
-        {.name = "seed_visual", .kind = FW_FIELD_INT, .i = (int64_t)p->seeds.visual},
-        {.name = "seed_dynamics", .kind = FW_FIELD_INT, .i = (int64_t)p->seeds.dynamics},
-        {.name = "seed_expert", .kind = FW_FIELD_INT, .i = (int64_t)p->seeds.expert},
-        {.name = "seed_noise", .kind = FW_FIELD_INT, .i = (int64_t)p->seeds.noise},
-        {.name = "noise", .kind = FW_FIELD_REAL, .real = p->noisy ? m->noise : 0},
-        {.name = "physics", .kind = FW_FIELD_TEXT, .text = fw_sim_version()},
-    };
-    memcpy(f, list, sizeof list);
+/* What makes an episode again (data/replay.h). */
+static fw_replay identity(const make *m, const fw_env *env, const parcel *p) {
+    fw_replay r = {.version = p->version,
+                   .home = p->home,
+                   .noisy = p->noisy != 0,
+                   .noise = m->noise,
+                   .seed = {p->seeds.layout, p->seeds.visual, p->seeds.dynamics, p->seeds.expert, p->seeds.noise}};
+    snprintf(r.suite, sizeof r.suite, "%s", m->suite);
+    snprintf(r.task, sizeof r.task, "%s", fw_env_task_name(env, p->task));
+    snprintf(r.ranges, sizeof r.ranges, "%s", fw_env_ranges(env));
+    snprintf(r.physics, sizeof r.physics, "%s", fw_sim_version());
+    return r;
 }
 
 static fw_status open_writer(const make *m, const fw_env *env, fw_writer **w, fw_err *err) {
     const fw_embodiment *b = fw_env_embodiment(env);
-    fw_field fields[N_FIELDS];
-    char ranges[64];
-    name_fields(m, env, &(parcel){0}, fields, ranges);
+    fw_field fields[FW_REPLAY_FIELDS];
+    fw_replay any = identity(m, env, &(parcel){0});
+    fw_replay_fields(&any, fields);
     const char *state[FW_DIM_MAX], *action[FW_DIM_MAX];
     fw_writer_desc desc = {.fps = (int)b->rate_hz,
                            .robot_type = b->name,
@@ -296,7 +295,7 @@ static fw_status open_writer(const make *m, const fw_env *env, fw_writer **w, fw
                            .state_names = state,
                            .action_names = action,
                            .n_cameras = b->n_camera,
-                           .n_fields = N_FIELDS,
+                           .n_fields = FW_REPLAY_FIELDS,
                            .fields = fields};
     for (int i = 0; i < b->n_state; i++) {
         state[i] = b->state[i].name;
@@ -338,9 +337,10 @@ static fw_status check_recipe(const make *m, fw_err *err) {
 }
 
 static fw_status add(const make *m, const fw_env *env, fw_writer *w, const fw_demo *d, const parcel *p, fw_err *err) {
-    fw_field fields[N_FIELDS];
-    char ranges[64], home[64];
-    name_fields(m, env, p, fields, ranges);
+    fw_field fields[FW_REPLAY_FIELDS];
+    fw_replay r = identity(m, env, p);
+    char home[64];
+    fw_replay_fields(&r, fields);
     snprintf(home, sizeof home, "sim-%llu", (unsigned long long)p->home);
     fw_provenance prov = FW_PROVENANCE_UNKNOWN;
     prov.source = FW_SOURCE_EXPERT;
@@ -348,13 +348,15 @@ static fw_status add(const make *m, const fw_env *env, fw_writer *w, const fw_de
     prov.consent = "train+share";
     prov.home = home;
     prov.quality = prov.speed = prov.success = 1;
-    prov.n_fields = N_FIELDS;
+    prov.n_fields = FW_REPLAY_FIELDS;
     prov.fields = fields;
     fw_writer_episode ep = {
         .length = p->length, .state = d->state, .action = d->action, .sentence = p->sentence, .provenance = &prov};
     for (int k = 0; k < d->n_camera; k++) {
         ep.images[k] = d->images[k];
     }
+    fw_views v = {.n_frame = d->length, .n_view = d->n_view, .frame = d->frame, .view = d->view};
+    FW_TRY(fw_views_write(m->out, &r, &v, err)); /* before the episode counts: a file too many does no harm */
     return fw_writer_add_episode(w, &ep, err);
 }
 

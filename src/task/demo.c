@@ -82,7 +82,8 @@ fw_status fw_demo_new(const fw_env *env, fw_demo **out, fw_err *err) {
     d->n_camera = b->n_camera;
     d->state = calloc((size_t)d->cap * (size_t)d->n_state, sizeof *d->state);
     d->action = calloc((size_t)d->cap * (size_t)d->n_action, sizeof *d->action);
-    bool ok = d->state != NULL && d->action != NULL;
+    d->frame = calloc((size_t)d->cap, sizeof *d->frame);
+    bool ok = d->state != NULL && d->action != NULL && d->frame != NULL;
     for (int c = 0; c < b->n_camera; c++) {
         d->image_bytes[c] = 3 * (size_t)b->camera[c].width * (size_t)b->camera[c].height;
         d->images[c] = malloc((size_t)d->cap * d->image_bytes[c]);
@@ -103,9 +104,21 @@ void fw_demo_free(fw_demo *d) {
     for (int c = 0; c < FW_CAM_MAX; c++) {
         free(d->images[c]);
     }
+    free(d->view);
+    free(d->frame);
     free(d->action);
     free(d->state);
     free(d);
+}
+
+fw_status fw_demo_size_views(fw_demo *d, int n_view, fw_err *err) {
+    if (n_view == d->n_view) {
+        return FW_OK;
+    }
+    free(d->view);
+    d->view = n_view > 0 ? calloc((size_t)d->cap * (size_t)n_view, sizeof *d->view) : NULL;
+    d->n_view = d->view != NULL ? n_view : 0;
+    return d->view != NULL ? FW_OK : fw_fail(err, FW_NOMEM, "views of %d numbers", n_view);
 }
 
 /* Keep what is seen now and the clean action for it. */
@@ -115,6 +128,8 @@ static fw_status keep(fw_env *env, fw_demo *d, const float *action, fw_err *err)
     FW_TRY(fw_env_observe(env, &obs, err));
     memcpy(d->state + t * (size_t)d->n_state, obs.state, (size_t)d->n_state * sizeof *d->state);
     memcpy(d->action + t * (size_t)d->n_action, action, (size_t)d->n_action * sizeof *d->action);
+    fw_sim_view(fw_env_sim(env), d->view + t * (size_t)d->n_view);
+    d->frame[t] = fw_sim_frame(fw_env_sim(env));
     for (int c = 0; c < d->n_camera; c++) {
         if (obs.image[c].rgb == NULL) {
             continue;
@@ -173,6 +188,7 @@ fw_status fw_demo_record(fw_env *env, int task, const fw_seeds *seeds, const fw_
     }
     FW_TRY(begun);
     d->home = fw_env_home(env);
+    FW_TRY(fw_demo_size_views(d, fw_sim_view_size(fw_env_sim(env)), err));
     int n = fw_env_n_sentence(env, task, FW_SPLIT_TRAIN);
     snprintf(d->sentence, sizeof d->sentence, "%s",
              fw_env_sentence(env, task, FW_SPLIT_TRAIN, (int)fw_rng_below(&expert, (uint64_t)n)));

@@ -32,12 +32,17 @@ typedef struct fw_demo {
     size_t image_bytes[FW_CAM_MAX]; /* of one frame */
     float *state;                   /* [length, n_state], owned */
     float *action;                  /* [length, n_action], clean, owned */
+    int n_view;                     /* doubles of a view (sim/sim.h), of this episode's home */
+    int64_t *frame;                 /* [length] fw_sim_frame, owned: what came before the first one was not kept */
+    double *view;                   /* [length, n_view] what the cameras saw, owned */
     uint8_t *images[FW_CAM_MAX];    /* a camera each [length, h, w, 3], owned; NULL when env does not render */
 } fw_demo;
 
 /* Room for the longest episode of env. *out owned: fw_demo_free. */
 FW_NODISCARD fw_status fw_demo_new(const fw_env *env, fw_demo **out, fw_err *err);
 void fw_demo_free(fw_demo *d); /* NULL is fine */
+/* Room for views of n_view doubles; what was there is lost. */
+FW_NODISCARD fw_status fw_demo_size_views(fw_demo *d, int n_view, fw_err *err);
 /* One episode of `task` from these seeds, with a sentence drawn from the training phrasings. A failed attempt is FW_OK with
  * success false. opts NULL = defaults. */
 FW_NODISCARD fw_status fw_demo_record(fw_env *env, int task, const fw_seeds *seeds, const fw_demo_opts *opts,
