@@ -174,6 +174,7 @@ int cmd_eval(int argc, char **argv) {
         FW_ARG_INT("seed", &seed, 0, 9007199254740991, "S", "--suite: names the scenes, the same for every policy"),
         FW_ARG_STR("domain", &c.domain, "NAME",
                    "--suite: draw scenes from these ranges instead of the suite's: held_visual, held_physics"),
+        FW_ARG_STR("embodiment", &c.embodiment, "NAME", "--suite: another robot than the suite's"),
         FW_ARG_BOOL("held-out-phrasings", &c.held_out_phrasings, "--suite: sentences that are in no training data"),
         FW_ARG_BOOL("swap", &c.swap, "--suite: say the sentence of another task; rate = the original goal was reached"),
         FW_ARG_STR("videos", &c.videos, "DIR", "--suite: films of failures"),
@@ -186,6 +187,7 @@ int cmd_eval(int argc, char **argv) {
     const fw_usage usage = {
         .verb = "eval",
         .example = "flywheel eval --policy models/kitchen3 --suite kitchen3 --episodes 20 --seed 7\n"
+                   "flywheel eval --expert --suite table --embodiment ur5e\n"
                    "flywheel eval --policy models/cr5 --data data/cr5_banana_plate --last 8 --plot out/cr5.png",
         .what =
             "Judge a policy: by what it reaches in simulation (95 % intervals after Wilson), or by how near it comes "

@@ -193,6 +193,7 @@ static fw_status open_player(player *p, fw_err *err) {
     fw_env_opts eo = FW_ENV_OPTS_DEFAULT;
     eo.render = p->opts->policy != NULL || p->opts->videos != NULL;
     eo.randomise = p->opts->domain;
+    eo.embodiment = p->opts->embodiment;
     FW_TRY(fw_env_open(p->opts->suite, &eo, &p->env, err));
     p->first_task = p->opts->task != NULL ? fw_env_task_find(p->env, p->opts->task) : 0;
     const fw_embodiment *emb = fw_env_embodiment(p->env);
@@ -256,7 +257,7 @@ static int cpus(void) {
 /* Names and number of tasks, without graphics; n_task is 1 with opts->task. */
 static fw_status ask_suite(const fw_closed_opts *o, fw_closed_result *r, fw_err *err) {
     fw_env *env = NULL;
-    const fw_env_opts eo = {.render = false, .randomise = o->domain};
+    const fw_env_opts eo = {.render = false, .randomise = o->domain, .embodiment = o->embodiment};
     FW_TRY(fw_env_open(o->suite, &eo, &env, err));
     int first = 0;
     fw_status s = FW_OK;
