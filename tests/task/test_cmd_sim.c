@@ -134,8 +134,8 @@ static void what_would_overwrite_or_mix_is_refused(void) {
     CHECK_INT(fw_remove_tree(root, &err), FW_OK);
 }
 
-/* Exit code of `flywheel sim show` in a home that has this suite file (text NULL: the real home). */
-static int show(const char *suite_text, const char *out, const char *more) {
+/* Exit code of `flywheel sim show` in a home that has this suite file (text NULL: the real home). as: "out", "sheet". */
+static int show_as(const char *as, const char *suite_text, const char *out, const char *more) {
     char cmd[1400], home[400] = "";
     fw_err err = {FW_OK, ""};
     if (suite_text != NULL) {
@@ -143,11 +143,15 @@ static int show(const char *suite_text, const char *out, const char *more) {
         CHECK_INT(fw_file_write_atomic(in_root("suites/s.json"), suite_text, strlen(suite_text), &err), FW_OK);
         snprintf(home, sizeof home, "FLYWHEEL_HOME=%s", root);
     }
-    snprintf(cmd, sizeof cmd, "%s %s sim show --out %s %s >%s 2>%s", home, FW_BIN, in_root(out), more, in_root("out"),
-             in_root("log"));
+    snprintf(cmd, sizeof cmd, "%s %s sim show --%s %s %s >%s 2>%s", home, FW_BIN, as, in_root(out), more,
+             in_root("out"), in_root("log"));
     int st = system(cmd);
     CHECK(WIFEXITED(st));
     return WEXITSTATUS(st);
+}
+
+static int show(const char *suite_text, const char *out, const char *more) {
+    return show_as("out", suite_text, out, more);
 }
 
 static void bad_suites_are_refused_in_one_line(void) {
@@ -181,6 +185,10 @@ static void show_makes_pictures_and_videos(void) {
     CHECK_INT(show(NULL, "x.mp4", "--task banana_on_plate --seed 3 --json"), 0);
     CHECK(fw_path_exists(in_root("x.mp4")));
     CHECK_INT(show(NULL, "x.gif", ""), 2);
+    CHECK_INT(show_as("sheet", NULL, "sheet.png", "--task mug_in_sink --seed 3"), 0);
+    CHECK(fw_path_exists(in_root("sheet.png")));
+    CHECK_INT(show_as("sheet", NULL, "sheet.mp4", ""), 2);
+    CHECK_INT(show_as("sheet", NULL, "s.png", "--out y.png"), 2); /* one of them */
     CHECK_INT(show(NULL, "y.png", "--task juggle"), 1);
     CHECK(log_says("juggle"));
     CHECK_INT(fw_remove_tree(root, &err), FW_OK);
