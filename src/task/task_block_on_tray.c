@@ -34,14 +34,26 @@ static bool goal(const fw_scene *s, const fw_meant *m, char reason[160]) {
     return goal_in_region(s, TABLE_BLOCK, TABLE_TRAY, 0.0, reason) && goal_released(s, TABLE_BLOCK, reason);
 }
 
+/* Of two arms, the one whose hand is nearer: each reaches block and tray, and one that has begun stays the nearer. */
+static int arm_for(const fw_scene *s, const fw_obj_view *b) {
+    int best = 0;
+    for (int a = 1; a < s->n_arm; a++) {
+        const double *p = s->arm[a].pos, *q = s->arm[best].pos;
+        best = hypot(p[0] - b->pos[0], p[1] - b->pos[1]) < hypot(q[0] - b->pos[0], q[1] - b->pos[1]) ? a : best;
+    }
+    return best;
+}
+
 /* A block has four sides: turn the hand as little as possible. */
 static void expert(const fw_scene *s, const fw_meant *m, fw_expert_out *out) {
     (void)m;
     const fw_obj_view *b = &s->obj[TABLE_BLOCK];
-    const double *tray = s->region[TABLE_TRAY].pos, *hand = s->arm[0].pos;
-    bool in_hand = (b->held_by & 1u) != 0;
+    int arm = arm_for(s, b);
+    const double *tray = s->region[TABLE_TRAY].pos, *hand = s->arm[arm].pos;
+    bool in_hand = (b->held_by & BIT(arm)) != 0;
     double above = in_hand ? hand[2] - b->pos[2] : b->height / 2; /* where the fingers have it */
-    const fw_pick pick = {.obj = TABLE_BLOCK,
+    const fw_pick pick = {.arm = arm,
+                          .obj = TABLE_BLOCK,
                           .open = 1,
                           .grasp = {{b->mid[0], b->mid[1], fmax(b->mid[2], 0.014)}, remainder(b->yaw, M_PI / 2)},
                           .place = {tray[0], tray[1], tray[2] + 0.022 + above},

@@ -7,7 +7,7 @@
 #include "fw_test.h"
 #include "sim/robot.h"
 
-static const char *const all[] = {"panda_kitchen"};
+static const char *const all[] = {"panda_kitchen", "aloha"};
 enum { N_ROBOT = sizeof all / sizeof *all };
 
 typedef struct room {
