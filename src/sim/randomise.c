@@ -56,6 +56,10 @@ fw_status rz_open(const char *home_dir, const char *name, fw_rz **out, fw_err *e
         return fw_fail(err, FW_NOMEM, "ranges");
     }
     fw_status st = fw_ranges_load(home_dir, name, &z->f, err);
+    if (st == FW_OK && z->f.engine[0] != 0 && strcmp(z->f.engine, fw_sim_version()) != 0) {
+        st = fw_fail(err, FW_UNSUPPORTED, "ranges '%s' are played by %s, this program has %s", z->f.name, z->f.engine,
+                     fw_sim_version());
+    }
     if (st != FW_OK) {
         rz_free(z);
         return st;

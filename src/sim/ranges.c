@@ -165,16 +165,22 @@ static fw_status read_range(const json_t *j, const row *t, const char *where, fw
 }
 
 fw_status fw_ranges_from_json(const json_t *j, const char *where, bool base, fw_ranges *out, fw_err *err) {
-    static const char *const known[] = {"what", "held_out", "extends", "ranges", NULL};
+    static const char *const known[] = {"what", "held_out", "extends", "engine", "ranges", NULL};
     const json_t *list;
-    const char *what;
+    const char *what, *engine;
     if (!json_is_object(j)) {
         return fw_fail(err, FW_FORMAT, "%.100s: wanted an object, found something else", where);
     }
     FW_TRY(fw_json_only(j, where, known, err));
     FW_TRY(fw_json_str(j, "what", where, &what, err));
     FW_TRY(fw_json_bool(j, "held_out", where, &out->held_out, err));
+    FW_TRY(fw_json_str_or(j, "engine", where, out->engine, &engine, err));
     FW_TRY(fw_json_obj(j, "ranges", where, &list, err));
+    if (strlen(engine) >= sizeof out->engine) {
+        return fw_fail(err, FW_FORMAT, "%.100s: key 'engine': wanted at most %zu bytes, found \"%.40s\"", where,
+                       sizeof out->engine - 1, engine);
+    }
+    memmove(out->engine, engine, strlen(engine) + 1);
     snprintf(out->what, sizeof out->what, "%s", what);
     const char *key;
     json_t *v;
@@ -273,7 +279,11 @@ json_t *fw_ranges_to_json(const fw_ranges *r) {
     for (int i = 0; i < FW_RANGE_N; i++) {
         json_object_set_new(list, rows[i].name, range_json((fw_range_id)i, &r->r[i]));
     }
-    return json_pack("{s:s, s:b, s:o}", "what", r->what, "held_out", r->held_out, "ranges", list);
+    json_t *j = json_pack("{s:s, s:b, s:o}", "what", r->what, "held_out", r->held_out, "ranges", list);
+    if (r->engine[0] != 0) {
+        json_object_set_new(j, "engine", json_string(r->engine));
+    }
+    return j;
 }
 
 void fw_range_text(fw_range_id id, const fw_range *r, char *out, size_t cap) {

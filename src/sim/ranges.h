@@ -8,7 +8,8 @@
  * each name one distribution: uniform [a, b], loguniform [a, b], band [a, b] (a sign, then a magnitude: a held-out domain lies
  * *outside* the training range on both sides), choice [v, ...] (numbers, or the words of that row), probability p. A file that
  * extends another repeats only what differs; one that does not must give every name: nothing has a hidden default. One draw takes
- * exactly one number of its stream, whatever the distribution, so that another file never shifts the draws of other ranges.
+ * exactly one number of its stream, whatever the distribution, so that another file never shifts the draws of other ranges. A file
+ * may name the physics that plays it ("engine": "mujoco 3.17.0"): `flywheel eval --domain` then runs the program built with it.
  */
 #ifndef FW_SIM_RANGES_H
 #define FW_SIM_RANGES_H
@@ -91,7 +92,8 @@ typedef struct fw_range {
 
 typedef struct fw_ranges {
     char name[64], what[256];
-    bool held_out; /* never in training data: `sim make` refuses it */
+    char engine[32]; /* "mujoco 3.17.0": the only physics that plays it; "": any */
+    bool held_out;   /* never in training data: `sim make` refuses it */
     fw_range r[FW_RANGE_N];
 } fw_ranges;
 

@@ -170,6 +170,9 @@ fw_status sim_build_model(fw_sim *s, mjModel **out, fw_err *err) {
     add_sky(spec);
     add_lights(w->root);
     fw_status st = s->setting->build(w, err);
+    if (st == FW_OK && w->lacks != NULL) {
+        st = fw_fail(err, FW_UNSUPPORTED, "%s on %s: wanted %s", s->setting->name, fw_sim_version(), w->lacks);
+    }
     if (st == FW_OK) {
         st = check_room(s, err);
     }

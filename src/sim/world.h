@@ -34,11 +34,12 @@ typedef struct fw_world_cloth {
 } fw_world_cloth;
 
 struct fw_world {
-    mjSpec *spec;   /* owned by the sim while building */
-    mjsBody *root;  /* the world body */
-    fw_rng shape;   /* stream of the home: shapes, sizes, furniture */
-    uint64_t home;  /* 0: the plain one: draw nothing */
-    fw_reach reach; /* of the robot that will stand here */
+    mjSpec *spec;      /* owned by the sim while building */
+    mjsBody *root;     /* the world body */
+    fw_rng shape;      /* stream of the home: shapes, sizes, furniture */
+    uint64_t home;     /* 0: the plain one: draw nothing */
+    fw_reach reach;    /* of the robot that will stand here */
+    const char *lacks; /* static: what a part needs and this physics has not; NULL: nothing */
     int n_obj, n_region, n_hinge;
     fw_world_obj obj[FW_OBJ_MAX];
     fw_world_region region[FW_REGION_MAX];

@@ -190,7 +190,8 @@ static void an_unknown_name_lists_the_known_ones(void) {
     fw_ranges r;
     fw_err err = {FW_OK, ""};
     CHECK_INT(fw_ranges_load(fw_home(), "braod", &r, &err), FW_INVALID);
-    CHECK(strstr(err.msg, "braod") != NULL && strstr(err.msg, "broad, default, held_physics, held_visual") != NULL);
+    CHECK(strstr(err.msg, "braod") != NULL &&
+          strstr(err.msg, "broad, default, held_engine, held_physics, held_visual") != NULL);
     CHECK_INT(fw_ranges_load(fw_home(), "../randomise/broad", &r, &err), FW_INVALID);
 }
 
