@@ -9,12 +9,15 @@
 #include <fnmatch.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "sim/robot_int.h"
 
-#define OBJ_MU 0.6 /* what is not a pad slides */
+#define OBJ_MU      0.6 /* what is not a pad slides */
+#define MODEL_BYTES (16u << 20)
+#define MESSAGE     500
 
 /* --- a package's file, reduced to bodies, joints and the geoms that are kept */
 static void drop_all(mjSpec *s, mjtObj kind) {
@@ -96,14 +99,47 @@ static void strip(const fw_robot *r, mjSpec *s) {
 }
 
 /* --- pieces */
-static fw_status add_piece(fw_robot *r, const char *home_dir, const robot_piece *p, mjsBody *root, fw_err *err) {
-    char file[200], path[1024], msg[500] = "";
+/* The file with its one fault mended in memory; what it names lies beside it. */
+static fw_status parse_mended(const robot_piece *p, const char *path, mjSpec **out, char *msg, fw_err *err) {
+    char *text = NULL, dir[1024];
+    size_t n;
+    FW_TRY(fw_file_read(path, MODEL_BYTES, &text, &n, err));
+    const char *at = strstr(text, p->mend[0]);
+    size_t cap = n + sizeof p->mend[1] + 1;
+    char *mended = at != NULL ? malloc(cap) : NULL;
+    fw_status st = FW_OK;
+    if (mended != NULL) {
+        snprintf(mended, cap, "%.*s%s%s", (int)(at - text), text, p->mend[1], at + strlen(p->mend[0]));
+        snprintf(dir, sizeof dir, "%.*s", (int)(strrchr(path, '/') + 1 - path), path);
+        *out = mj_parseXMLString(mended, NULL, msg, MESSAGE);
+        if (*out != NULL) {
+            mjs_setString((*out)->modelfiledir, dir);
+        }
+    } else {
+        st = at == NULL ? fw_fail(err, FW_FORMAT, "%s: has no \"%s\" to mend", p->file, p->mend[0])
+                        : fw_fail(err, FW_NOMEM, "%s", p->file);
+    }
+    free(mended);
+    free(text);
+    return st;
+}
+
+static fw_status parse(const char *home_dir, const robot_piece *p, mjSpec **out, fw_err *err) {
+    char file[200], path[1024], msg[MESSAGE] = "";
+    *out = NULL;
     snprintf(file, sizeof file, ".deps/%s", p->file);
     FW_TRY(fw_path_join(path, sizeof path, home_dir, file, err));
-    mjSpec *s = mj_parseXML(path, NULL, msg, sizeof msg);
-    if (s == NULL) {
-        return fw_fail(err, FW_IO, "%s: %.150s (tools/setup.sh unpacks it)", path, msg);
+    if (p->mend[0][0] != 0) {
+        FW_TRY(parse_mended(p, path, out, msg, err));
+    } else {
+        *out = mj_parseXML(path, NULL, msg, sizeof msg);
     }
+    return *out != NULL ? FW_OK : fw_fail(err, FW_IO, "%s: %.150s (tools/setup.sh unpacks it)", path, msg);
+}
+
+static fw_status add_piece(fw_robot *r, const char *home_dir, const robot_piece *p, mjsBody *root, fw_err *err) {
+    mjSpec *s;
+    FW_TRY(parse(home_dir, p, &s, err));
     fw_status st = FW_OK;
     mjsBody *body = mjs_findBody(s, p->body), *to = p->to[0] == 0 ? root : mjs_findBody(r->spec, p->to);
     if (body == NULL || to == NULL) {

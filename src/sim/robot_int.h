@@ -20,6 +20,7 @@ enum {
 typedef struct robot_piece {
     char file[160]; /* under .deps */
     char body[ROBOT_NAME], to[ROBOT_NAME], prefix[16];
+    char mend[2][ROBOT_NAME]; /* a fault in the package's text and what it should be; "" without one */
     double pos[3], quat[4];
     bool has_pose;
 } robot_piece;

@@ -76,10 +76,12 @@ static fw_status names(const json_t *j, const char *key, const char *where, int 
 static const double zero3[3] = {0, 0, 0}, no_turn[4] = {1, 0, 0, 0};
 
 static fw_status read_piece(const json_t *j, const char *where, robot_piece *p, fw_err *err) {
-    static const char *const known[] = {"file", "body", "to", "prefix", "pos", "quat", NULL};
+    static const char *const known[] = {"file", "body", "to", "prefix", "mend", "pos", "quat", NULL};
     bool pos, quat;
+    int n_mend;
     FW_TRY(fw_json_only(j, where, known, err));
     TEXT("file", p->file);
+    FW_TRY(names(j, "mend", where, json_object_get(j, "mend") == NULL ? 0 : 2, 2, p->mend, &n_mend, err));
     TEXT("body", p->body);
     TEXT_OR("to", p->to);
     TEXT_OR("prefix", p->prefix);

@@ -7,7 +7,11 @@
 #include "fw_test.h"
 #include "sim/robot.h"
 
-static const char *const all[] = {"panda_kitchen", "aloha"};
+static const char *const all[] = {
+    "panda_kitchen",
+    "aloha",
+    "xarm7",
+};
 enum { N_ROBOT = sizeof all / sizeof *all };
 
 typedef struct room {
