@@ -166,6 +166,8 @@ static fw_status open_run(run *r, fw_err *err) {
     if (r->opts->resume && fw_path_exists(r->state_path)) {
         FW_TRY(fw_trainstate_load(r->state_path, r->optim, &r->at, err));
         fw_info("resumed at step %lld", (long long)r->at.step);
+    } else if (r->opts->resume) {
+        fw_warn("--resume: %s has no saved state yet: beginning at step 0", r->opts->out);
     }
     r->first_step = r->at.step;
     char dir[1024];
@@ -358,7 +360,9 @@ static fw_status run_all(run *r, fw_err *err) {
         return fw_fail(err, FW_CLOSED, "stopped after step %lld; the same command with --resume goes on",
                        (long long)r->at.step);
     }
-    FW_TRY(validate(r, err));
+    if (r->at.step % r->cfg.validate_every != 0 || !isfinite(r->held_out)) { /* not just now */
+        FW_TRY(validate(r, err));
+    }
     FW_TRY(save_state(r, err));
     FW_TRY(fw_journal_plot(r->journal, r->cfg.name, err));
     return export_policy(r, err);
