@@ -44,7 +44,7 @@ typedef struct parcel {
     int64_t slot;
     int32_t length, task, attempts; /* attempts: failed ones before this */
     int32_t status;                 /* fw_status; not FW_OK: message follows in `sentence`, and nothing after */
-    int32_t version, noisy, n_view;
+    int32_t version, noisy, n_view, n_subtasks;
     uint64_t home;
     fw_seeds seeds;
     char sentence[256];
@@ -123,11 +123,13 @@ static fw_status make_slot(const make *m, fw_env *env, int64_t slot, fw_demo *d,
 static bool send_demo(int fd, const fw_demo *d, int64_t slot, int failed) {
     parcel p = {.slot = slot, .length = d->length, .task = d->task, .attempts = failed};
     p.version = d->version, p.noisy = d->noisy, p.home = d->home, p.seeds = d->seeds, p.n_view = d->n_view;
+    p.n_subtasks = d->n_subtasks;
     size_t t = (size_t)d->length;
     memcpy(p.sentence, d->sentence, sizeof p.sentence);
     bool ok = write_all(fd, &p, sizeof p) && write_all(fd, d->state, t * (size_t)d->n_state * sizeof *d->state) &&
               write_all(fd, d->action, t * (size_t)d->n_action * sizeof *d->action) &&
-              write_all(fd, d->frame, t * sizeof *d->frame) &&
+              write_all(fd, d->subtasks, (size_t)d->n_subtasks * sizeof *d->subtasks) &&
+              write_all(fd, d->subtask, t * sizeof *d->subtask) && write_all(fd, d->frame, t * sizeof *d->frame) &&
               write_all(fd, d->view, t * (size_t)d->n_view * sizeof *d->view);
     for (int c = 0; ok && c < d->n_camera; c++) {
         ok = write_all(fd, d->images[c], t * d->image_bytes[c]);
@@ -228,16 +230,19 @@ static fw_status receive(int fd, int worker, int64_t slot, fw_demo *d, parcel *p
     if (p->status != FW_OK) {
         return fw_fail(err, (fw_status)p->status, "worker %d: %s", worker, p->sentence);
     }
-    if (p->slot != slot || p->length < 1 || p->length > d->cap) {
+    bool fits = p->length >= 1 && p->length <= d->cap && p->n_subtasks >= 0 && p->n_subtasks <= FW_DEMO_STEPS_MAX;
+    if (p->slot != slot || !fits) {
         return fw_fail(err, FW_FORMAT, "worker %d: wanted slot %lld of 1..%d frames, found slot %lld of %d", worker,
                        (long long)slot, d->cap, (long long)p->slot, p->length);
     }
     FW_TRY(fw_demo_size_views(d, p->n_view, err));
     d->length = p->length;
+    d->n_subtasks = p->n_subtasks;
     size_t t = (size_t)p->length;
     bool ok = read_all(fd, d->state, t * (size_t)d->n_state * sizeof *d->state) &&
               read_all(fd, d->action, t * (size_t)d->n_action * sizeof *d->action) &&
-              read_all(fd, d->frame, t * sizeof *d->frame) &&
+              read_all(fd, d->subtasks, (size_t)d->n_subtasks * sizeof *d->subtasks) &&
+              read_all(fd, d->subtask, t * sizeof *d->subtask) && read_all(fd, d->frame, t * sizeof *d->frame) &&
               read_all(fd, d->view, t * (size_t)d->n_view * sizeof *d->view);
     for (int c = 0; ok && c < d->n_camera; c++) {
         ok = read_all(fd, d->images[c], t * d->image_bytes[c]);
@@ -282,6 +287,16 @@ static fw_replay identity(const make *m, const fw_env *env, const parcel *p) {
     return r;
 }
 
+/* The columns of frames that this suite's episodes fill. */
+static unsigned marks_of(const fw_env *env) {
+    for (int t = 0; t < fw_env_n_task(env); t++) {
+        if (fw_env_has_subtasks(env, t)) {
+            return FW_MARK_SUBTASK;
+        }
+    }
+    return 0;
+}
+
 static fw_status open_writer(const make *m, const fw_env *env, fw_writer **w, fw_err *err) {
     const fw_embodiment *b = fw_env_embodiment(env);
     fw_field fields[FW_REPLAY_FIELDS];
@@ -295,6 +310,7 @@ static fw_status open_writer(const make *m, const fw_env *env, fw_writer **w, fw
                            .state_names = state,
                            .action_names = action,
                            .n_cameras = b->n_camera,
+                           .marks = marks_of(env),
                            .n_fields = FW_REPLAY_FIELDS,
                            .fields = fields};
     for (int i = 0; i < b->n_state; i++) {
@@ -354,6 +370,13 @@ static fw_status add(const make *m, const fw_env *env, fw_writer *w, const fw_de
         .length = p->length, .state = d->state, .action = d->action, .sentence = p->sentence, .provenance = &prov};
     for (int k = 0; k < d->n_camera; k++) {
         ep.images[k] = d->images[k];
+    }
+    const char *steps[FW_DEMO_STEPS_MAX];
+    for (int k = 0; k < d->n_subtasks; k++) {
+        steps[k] = d->subtasks[k];
+    }
+    if (fw_writer_marks(w) & FW_MARK_SUBTASK) {
+        ep.marks = (fw_marks){.subtask = d->subtask, .subtasks = steps, .n_subtasks = d->n_subtasks};
     }
     fw_views v = {.n_frame = d->length, .n_view = d->n_view, .frame = d->frame, .view = d->view};
     FW_TRY(fw_views_write(m->out, &r, &v, err)); /* before the episode counts: a file too many does no harm */

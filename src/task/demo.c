@@ -83,7 +83,8 @@ fw_status fw_demo_new(const fw_env *env, fw_demo **out, fw_err *err) {
     d->state = calloc((size_t)d->cap * (size_t)d->n_state, sizeof *d->state);
     d->action = calloc((size_t)d->cap * (size_t)d->n_action, sizeof *d->action);
     d->frame = calloc((size_t)d->cap, sizeof *d->frame);
-    bool ok = d->state != NULL && d->action != NULL && d->frame != NULL;
+    d->subtask = calloc((size_t)d->cap, sizeof *d->subtask);
+    bool ok = d->state != NULL && d->action != NULL && d->frame != NULL && d->subtask != NULL;
     for (int c = 0; c < b->n_camera; c++) {
         d->image_bytes[c] = 3 * (size_t)b->camera[c].width * (size_t)b->camera[c].height;
         d->images[c] = malloc((size_t)d->cap * d->image_bytes[c]);
@@ -105,6 +106,7 @@ void fw_demo_free(fw_demo *d) {
         free(d->images[c]);
     }
     free(d->view);
+    free(d->subtask);
     free(d->frame);
     free(d->action);
     free(d->state);
@@ -121,6 +123,22 @@ fw_status fw_demo_size_views(fw_demo *d, int n_view, fw_err *err) {
     return d->view != NULL ? FW_OK : fw_fail(err, FW_NOMEM, "views of %d numbers", n_view);
 }
 
+/* The sentence of the step that the expert is in, by its place among those of this episode. */
+static int64_t step_of(const fw_env *env, fw_demo *d) {
+    char now[FW_SUBTASK_LEN];
+    fw_env_subtask(env, now);
+    for (int i = 0; i < d->n_subtasks; i++) {
+        if (strcmp(d->subtasks[i], now) == 0) {
+            return i;
+        }
+    }
+    if (now[0] == 0 || d->n_subtasks == FW_DEMO_STEPS_MAX) {
+        return -1;
+    }
+    memcpy(d->subtasks[d->n_subtasks], now, sizeof now);
+    return d->n_subtasks++;
+}
+
 /* Keep what is seen now and the clean action for it. */
 static fw_status keep(fw_env *env, fw_demo *d, const float *action, fw_err *err) {
     fw_obs obs;
@@ -130,6 +148,7 @@ static fw_status keep(fw_env *env, fw_demo *d, const float *action, fw_err *err)
     memcpy(d->action + t * (size_t)d->n_action, action, (size_t)d->n_action * sizeof *d->action);
     fw_sim_view(fw_env_sim(env), d->view + t * (size_t)d->n_view);
     d->frame[t] = fw_sim_frame(fw_env_sim(env));
+    d->subtask[t] = step_of(env, d);
     for (int c = 0; c < d->n_camera; c++) {
         if (obs.image[c].rgb == NULL) {
             continue;
@@ -178,7 +197,7 @@ fw_status fw_demo_record(fw_env *env, int task, const fw_seeds *seeds, const fw_
     d->task = task;
     d->seeds = *seeds;
     d->version = fw_env_task_version(env, task);
-    d->length = 0;
+    d->length = d->n_subtasks = 0;
     d->success = false;
     d->noisy = fw_rng_unit(&g.r) < opts->noisy_share;
     fw_status begun = fw_env_reset_seeds(env, task, seeds, err);

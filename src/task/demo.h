@@ -11,6 +11,8 @@
 
 #include "task/task.h"
 
+#define FW_DEMO_STEPS_MAX 32 /* different sentences of steps in one episode */
+
 typedef struct fw_demo_opts {
     double noisy_share; /* of the episodes, 0..1 */
     double noise;       /* largest offset, as a share of the action's range */
@@ -33,9 +35,12 @@ typedef struct fw_demo {
     float *state;                   /* [length, n_state], owned */
     float *action;                  /* [length, n_action], clean, owned */
     int n_view;                     /* doubles of a view (sim/sim.h), of this episode's home */
-    int64_t *frame;                 /* [length] fw_sim_frame, owned: what came before the first one was not kept */
-    double *view;                   /* [length, n_view] what the cameras saw, owned */
-    uint8_t *images[FW_CAM_MAX];    /* a camera each [length, h, w, 3], owned; NULL when env does not render */
+    int64_t *subtask;               /* [length] into `subtasks`, -1 none: the step that the expert is in; owned */
+    int n_subtasks;
+    char subtasks[FW_DEMO_STEPS_MAX][FW_SUBTASK_LEN];
+    int64_t *frame;              /* [length] fw_sim_frame, owned: what came before the first one was not kept */
+    double *view;                /* [length, n_view] what the cameras saw, owned */
+    uint8_t *images[FW_CAM_MAX]; /* a camera each [length, h, w, 3], owned; NULL when env does not render */
 } fw_demo;
 
 /* Room for the longest episode of env. *out owned: fw_demo_free. */

@@ -458,3 +458,15 @@ fw_status fw_expert_act(fw_env *e, float action[FW_DIM_MAX], bool *done, fw_err 
 const char *fw_expert_phase(const fw_env *e) {
     return e->phase;
 }
+
+bool fw_env_has_subtasks(const fw_env *e, int task) {
+    return task >= 0 && task < e->n_task && e->task[task].task->subtask != NULL;
+}
+
+void fw_env_subtask(const fw_env *e, char out[FW_SUBTASK_LEN]) {
+    const suite_task *t = &e->task[e->current];
+    out[0] = 0;
+    if (t->task->subtask != NULL && t->offered) {
+        t->task->subtask(fw_sim_scene(now(e)), &t->meant, out);
+    }
+}

@@ -73,13 +73,17 @@ const char *expert_reach(const pose4 *g, double open, const fw_arm_view *arm, fw
     return lift > 0.5 * HOVER_M ? "approach" : "descend";
 }
 
+static double released(const fw_pick *p) {
+    return p->release > 0 ? p->release : 1;
+}
+
 static const char *deliver(const fw_pick *p, const fw_arm_view *arm, double carry, fw_hand_cmd *out) {
     double target[3], off = dist_xy(p->place, arm->pos), z = arm->pos[2];
     double yaw = isnan(p->place_yaw) ? arm->yaw : p->place_yaw;
     bool turned = fabs(yaw - arm->yaw) < 0.1;
     if (off < 0.02 && z < p->place[2] + 0.008 && turned) {
         expert_go(arm, p->place, yaw, 0.01, 0.01, out);
-        out->grip = 1;
+        out->grip = released(p);
         return "open";
     }
     out->grip = 0;
@@ -99,10 +103,11 @@ static const char *deliver(const fw_pick *p, const fw_arm_view *arm, double carr
     return low ? "lift" : off > 0.03 ? "carry" : "lower";
 }
 
-static const char *leave(const fw_obj_view *o, const fw_arm_view *arm, double rest_z, fw_hand_cmd *out, bool *done) {
+static const char *leave(const fw_obj_view *o, const fw_arm_view *arm, double open, double rest_z, fw_hand_cmd *out,
+                         bool *done) {
     double up[3] = {arm->pos[0], arm->pos[1], rest_z};
-    bool clear = arm->opening > 0.8 || !o->touches_hand;
-    stay(out, 1);
+    bool clear = arm->opening > 0.8 * open || !o->touches_hand;
+    stay(out, open);
     if (clear) {
         expert_go(arm, up, arm->yaw, SPEED_M, SPEED_M, out);
     }
@@ -117,7 +122,7 @@ void expert_pick(const fw_scene *s, const fw_pick *p, fw_expert_out *out) {
     double carry = p->carry_m > 0 ? p->carry_m : s->reach.carry_m;
     bool held = (o->held_by & BIT(p->arm)) != 0 && arm->command < CLOSING;
     if (p->placed && !held) {
-        out->phase = leave(o, arm, carry + REST_M, hand, &out->done);
+        out->phase = leave(o, arm, released(p), carry + REST_M, hand, &out->done);
     } else if (held) {
         out->phase = deliver(p, arm, carry, hand);
     } else {

@@ -27,7 +27,8 @@
 #include "fw/status.h"
 #include "sim/sim.h"
 
-#define FW_TASK_MAX 32
+#define FW_TASK_MAX    32
+#define FW_SUBTASK_LEN 96 /* bytes of a step's sentence, 0 included */
 
 typedef struct fw_env fw_env;
 
@@ -111,5 +112,9 @@ fw_sim *fw_env_sim(fw_env *e); /* the current task's; borrowed until close */
  * (rest pose reached). */
 FW_NODISCARD fw_status fw_expert_act(fw_env *e, float action[FW_DIM_MAX], bool *done, fw_err *err);
 const char *fw_expert_phase(const fw_env *e); /* "approach", ...: of the last fw_expert_act. Static. */
+/* The step of a long task that the expert is in now, in words: "put the mug in the sink"; "" when it has none. What a high level
+ * learns to say, and a low level to obey. */
+void fw_env_subtask(const fw_env *e, char out[FW_SUBTASK_LEN]);
+bool fw_env_has_subtasks(const fw_env *e, int task);
 
 #endif /* FW_TASK_TASK_H */

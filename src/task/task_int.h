@@ -53,6 +53,8 @@ typedef struct fw_task {
     bool (*goal)(const fw_scene *s, const fw_meant *m, char reason[160]);
     /* What to do now. Pure: the same scene gives the same action; no clock, no memory. */
     void (*expert)(const fw_scene *s, const fw_meant *m, fw_expert_out *out);
+    /* The step that the expert is in, in words: "put the mug in the sink"; "" when there is none. NULL: a task of one step. */
+    void (*subtask)(const fw_scene *s, const fw_meant *m, char out[FW_SUBTASK_LEN]);
 } fw_task;
 
 /* The task of that name, or NULL. tasks.c */
@@ -83,6 +85,7 @@ typedef struct fw_pick {
     double place_yaw; /* NAN: keep the hand's yaw */
     bool placed;      /* it lies where it belongs: let go of it and leave */
     double carry_m;   /* height over everything; 0: the robot's own */
+    double release;   /* gripper command that lets go of it; 0: wide open */
 } fw_pick;
 void expert_pick(const fw_scene *s, const fw_pick *p, fw_expert_out *out);
 /* Come down on a grasp from above with the gripper at `open`, and close there. Returns the phase, static. */

@@ -1,10 +1,9 @@
 /* "put the mug in the sink": grasp across its body, the fingers clear of the handle. */
 #include <math.h>
 
+#include "task/grasps.h"
 #include "task/setting_kitchen.h"
 #include "task/task_int.h"
-
-#define CLEAR_RAD 0.87 /* between the line of the fingers and the handle */
 
 static const char *const train[] = {
     "put the mug in the sink",
@@ -38,19 +37,13 @@ static bool goal(const fw_scene *s, const fw_meant *m, char reason[160]) {
     return goal_in_region(s, KITCHEN_MUG, KITCHEN_SINK, 0.0, reason) && goal_released(s, KITCHEN_MUG, reason);
 }
 
-/* Turn the hand from yaw 0 just as far as the handle demands. At yaw w the fingers stand on the line of angle w - pi/2. */
 static void expert(const fw_scene *s, const fw_meant *m, fw_expert_out *out) {
     (void)m;
-    const fw_obj_view *mug = &s->obj[KITCHEN_MUG];
     const double *sink = s->region[KITCHEN_SINK].pos;
-    double off = remainder(mug->yaw + M_PI / 2, M_PI); /* handle against the finger line at yaw 0, in (-pi/2, pi/2] */
-    double yaw = fabs(off) < CLEAR_RAD ? off - copysign(CLEAR_RAD, off) : 0;
-    const fw_pick pick = {.obj = KITCHEN_MUG,
-                          .open = 1,
-                          .grasp = {{mug->pos[0], mug->pos[1], mug->pos[2] + 0.043}, yaw},
-                          .place = {sink[0], sink[1], -0.028},
-                          .place_yaw = NAN,
-                          .placed = inside_region(s, KITCHEN_MUG, KITCHEN_SINK, 0.0)};
+    fw_pick pick = {.place = {sink[0], sink[1], -0.028},
+                    .place_yaw = NAN,
+                    .placed = inside_region(s, KITCHEN_MUG, KITCHEN_SINK, 0.0)};
+    grasp_of(s, KITCHEN_MUG, &pick);
     expert_pick(s, &pick, out);
 }
 

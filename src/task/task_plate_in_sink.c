@@ -1,6 +1,7 @@
 /* "put the plate in the sink": pinch the rim on the side away from the sink, hang it into the sink, let go. */
 #include <math.h>
 
+#include "task/grasps.h"
 #include "task/setting_kitchen.h"
 #include "task/task_int.h"
 
@@ -36,16 +37,13 @@ static bool goal(const fw_scene *s, const fw_meant *m, char reason[160]) {
     return goal_in_region(s, KITCHEN_PLATE, KITCHEN_SINK, 0.05, reason) && goal_released(s, KITCHEN_PLATE, reason);
 }
 
-/* The rim at -y: the fingers open along y at yaw 0, one inside and one outside, whatever the plate's own yaw. */
 static void expert(const fw_scene *s, const fw_meant *m, fw_expert_out *out) {
     (void)m;
-    const double *p = s->obj[KITCHEN_PLATE].pos, *sink = s->region[KITCHEN_SINK].pos;
-    const fw_pick pick = {.obj = KITCHEN_PLATE,
-                          .open = 0.45,
-                          .grasp = {{p[0], p[1] - FW_PLATE_RIM_M, p[2] + 0.019}, 0},
-                          .place = {sink[0], sink[1] + 0.01 - FW_PLATE_RIM_M, -0.02},
-                          .place_yaw = NAN,
-                          .placed = inside_region(s, KITCHEN_PLATE, KITCHEN_SINK, 0.05)};
+    const double *sink = s->region[KITCHEN_SINK].pos;
+    fw_pick pick = {.place = {sink[0], sink[1] + 0.01 - FW_PLATE_RIM_M, -0.02},
+                    .place_yaw = NAN,
+                    .placed = inside_region(s, KITCHEN_PLATE, KITCHEN_SINK, 0.05)};
+    grasp_of(s, KITCHEN_PLATE, &pick);
     expert_pick(s, &pick, out);
 }
 

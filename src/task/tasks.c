@@ -15,7 +15,8 @@
   X(task_make_coffee)      \
   X(task_fold_towel)       \
   X(task_fold_garment)     \
-  X(task_fold_carton)
+  X(task_fold_carton)      \
+  X(task_bus_table)
 /* clang-format on */
 
 #define X(t) extern const fw_task t;

@@ -1,0 +1,71 @@
+/*
+ * grasps.c - one grasp a kind, for hands that point down.
+ *
+ * At yaw w the fingers stand on the line of angle w - pi/2 and open along it; a point between the pads is 1 cm above the fingertips.
+ */
+#include "task/grasps.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "task/skill_int.h"
+
+#define MUG_CLEAR_RAD 0.87  /* between the line of the fingers and a mug's handle */
+#define BOWL_RIM_M    0.060 /* radius of the plain bowl's rim where the pads take it */
+#define LYING_UP      0.7   /* a thing that leans more than this lies on its side */
+#define TIP_M         0.010
+
+/* The rim at -y: one finger inside and one outside, whatever its own yaw. */
+static void at_rim(const fw_obj_view *o, double radius, double height, double open, fw_pick *p) {
+    p->open = open;
+    p->grasp = (pose4){{o->pos[0], o->pos[1] - radius, o->pos[2] + height}, 0};
+}
+
+/* Turn the hand from yaw 0 just as far as the handle demands. */
+static void across_mug(const fw_obj_view *o, fw_pick *p) {
+    double off = remainder(o->yaw + M_PI / 2, M_PI); /* handle against the finger line at yaw 0, in (-pi/2, pi/2] */
+    p->open = 1;
+    p->grasp = (pose4){{o->pos[0], o->pos[1], o->pos[2] + 0.043},
+                       fabs(off) < MUG_CLEAR_RAD ? off - copysign(MUG_CLEAR_RAD, off) : 0};
+}
+
+/* Over its middle. */
+static void across(const fw_obj_view *o, double height, double yaw, double open, fw_pick *p) {
+    p->open = open;
+    p->grasp = (pose4){{o->mid[0], o->mid[1], fmax(o->pos[2] + height, o->mid[2])}, yaw};
+}
+
+/* It fell over: across its long axis (z of its frame), low. */
+static void lying(const fw_obj_view *o, fw_pick *p) {
+    double w = o->quat[0], x = o->quat[1], y = o->quat[2], z = o->quat[3];
+    double axis[2] = {2 * (x * z + w * y), 2 * (y * z - w * x)};
+    p->open = 1;
+    p->grasp = (pose4){{o->mid[0], o->mid[1], o->mid[2]}, expert_half_turn(atan2(axis[1], axis[0]))};
+}
+
+static bool is(const fw_obj_view *o, const char *kind) {
+    return strcmp(o->kind, kind) == 0;
+}
+
+void grasp_of(const fw_scene *s, int obj, fw_pick *p) {
+    const fw_obj_view *o = &s->obj[obj];
+    double k = skill_fit(s);
+    p->obj = obj;
+    if (is(o, "plate")) {
+        at_rim(o, FW_PLATE_RIM_M, 0.019, 0.45, p);
+    } else if (is(o, "bowl")) {
+        at_rim(o, BOWL_RIM_M, 0.042, 0.6, p);
+    } else if (is(o, "mug") && o->up > LYING_UP) {
+        across_mug(o, p);
+    } else if (is(o, "fork") || is(o, "knife") || is(o, "spoon")) {
+        across(o, 0.014 * k, expert_half_turn(o->yaw), 0.5, p);
+    } else if (is(o, "peel")) {
+        across(o, 0.018 * k, remainder(o->yaw, M_PI / 2), 0.7, p); /* four tongues: between any two */
+    } else if (is(o, "paper")) {
+        across(o, 0, 0, 0.9, p);
+    } else if (o->up > LYING_UP) {
+        across(o, fmin(0.6 * o->height, 0.045 * k), is(o, "can") ? 0 : expert_half_turn(o->yaw), 0.9, p);
+    } else {
+        lying(o, p);
+    }
+}

@@ -1,0 +1,148 @@
+/*
+ * task_bus_table.c - "clear the table: dishes into the sink, rubbish into the bin", all of it or all but what the sentence spares.
+ *
+ * A chain of errands in the order of the objects' indices: dishes first. Each has its own spot in the sink or bin, so that nothing
+ * is dropped on what lies there.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "task/errands.h"
+#include "task/grasps.h"
+#include "task/setting_bus.h"
+
+#define CARRY_M 0.17
+
+static const char *const train[] = {
+    "clear the table{0}",
+    "bus the table{0}",
+    "please tidy up the counter{0}",
+    "dishes into the sink, rubbish into the bin{0}",
+    "put the dishes in the sink and throw the rubbish away{0}",
+    "clean up after the meal{0}",
+    "clear everything away{0}",
+    "could you clear the counter{0}",
+    "take the dishes to the sink and the trash to the bin{0}",
+    "the dirty dishes go into the sink and the waste goes into the bin{0}",
+    "sort the things on the counter into the sink and the bin{0}",
+    "make the counter empty again{0}",
+    "bring what is to be washed to the sink and bin the rest{0}",
+    "I want the table cleared{0}",
+    NULL,
+};
+static const char *const held[] = {
+    "do the clearing up{0}",
+    "crockery to the sink, garbage to the bin{0}",
+    "nothing should be left standing on the counter{0}",
+    "tidy away the leftovers of lunch, washing-up in the sink and litter in the bin{0}",
+    NULL,
+};
+
+/* Where each is put down, from the middle of the sink's or bin's floor; its own yaw where that matters. */
+static const struct spot {
+    const char *name;
+    double x, y, z; /* of the object's origin, or middle if it is taken there; z of the hand */
+    bool along_x;
+} spots[BUS_N_OBJ] = {{"plate", -0.066, 0.055, -0.022, false}, {"bowl", 0.080, 0.070, -0.010, false},
+                      {"mug", 0.090, -0.085, -0.028, false},   {"fork", -0.060, -0.075, -0.030, true},
+                      {"spoon", -0.060, -0.115, -0.030, true}, {"paper", -0.035, -0.045, 0.080, false},
+                      {"can", 0.035, -0.045, 0.090, false},    {"carton", 0.035, 0.045, 0.090, false},
+                      {"peel", -0.035, 0.045, 0.080, false}};
+
+static int region_of(int obj) {
+    return obj < BUS_N_DISH ? BUS_SINK : BUS_BIN;
+}
+
+static void add(fw_meant *m, int obj) {
+    m->obj[m->n++] = obj;
+    m->named |= BIT(obj);
+}
+
+/* Everything; or all but one thing; or all but one sort. */
+static bool mean(const fw_scene *s, fw_rng *r, fw_meant *m) {
+    int there[BUS_N_OBJ], n = 0;
+    for (int o = 0; o < BUS_N_OBJ; o++) {
+        if (bus_present(s, o)) {
+            there[n++] = o;
+        }
+    }
+    if (n < 2) {
+        return false;
+    }
+    int way = (int)fw_rng_below(r, 4), spared = there[fw_rng_below(r, (uint64_t)n)], spared_region = -1;
+    static const char *const sorts[] = {", but leave the dishes where they are", ", but do not touch the rubbish"};
+    *m = (fw_meant){.to = -1};
+    if (way == 2) {
+        snprintf(m->slot[0], sizeof m->slot[0], ", but leave the %s where it is", spots[spared].name);
+    } else if (way == 3) {
+        spared_region = region_of(spared);
+        snprintf(m->slot[0], sizeof m->slot[0], "%s", sorts[spared_region]);
+    }
+    for (int i = 0; i < n; i++) {
+        if (region_of(there[i]) != spared_region && (way != 2 || there[i] != spared)) {
+            add(m, there[i]);
+        }
+    }
+    return true;
+}
+
+static bool goal(const fw_scene *s, const fw_meant *m, char reason[160]) {
+    for (int i = 0; i < m->n; i++) {
+        if (!goal_in_region(s, m->obj[i], region_of(m->obj[i]), 0, reason) || !goal_released(s, m->obj[i], reason)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void errand(const fw_scene *s, int obj, fw_pick *p) {
+    const fw_obj_view *o = &s->obj[obj];
+    const fw_region_view *r = &s->region[region_of(obj)];
+    *p = (fw_pick){.place_yaw = spots[obj].along_x ? 0 : NAN, .carry_m = CARRY_M};
+    grasp_of(s, obj, p);
+    const double at[2] = {r->pos[0] + spots[obj].x, r->pos[1] + spots[obj].y};
+    bool by_rim = obj == BUS_PLATE || obj == BUS_BOWL;
+    for (int k = 0; k < 2; k++) {
+        p->place[k] = at[k] + (by_rim ? p->grasp.pos[k] - o->pos[k] : 0);
+    }
+    p->place[2] = spots[obj].z;
+    p->placed = inside_region(s, obj, region_of(obj), 0);
+}
+
+static int errands(const fw_scene *s, const fw_meant *m, fw_pick p[FW_MEANT_MAX]) {
+    for (int i = 0; i < m->n; i++) {
+        errand(s, m->obj[i], &p[i]);
+    }
+    return m->n;
+}
+
+static void expert(const fw_scene *s, const fw_meant *m, fw_expert_out *out) {
+    fw_pick p[FW_MEANT_MAX];
+    int n = errands(s, m, p);
+    errand_act(s, p, n, out);
+}
+
+static void subtask(const fw_scene *s, const fw_meant *m, char out[FW_SUBTASK_LEN]) {
+    fw_pick p[FW_MEANT_MAX];
+    int now = errand_now(s, p, errands(s, m, p));
+    if (now < 0) {
+        snprintf(out, FW_SUBTASK_LEN, "take the hand away");
+    } else {
+        bool dish = region_of(p[now].obj) == BUS_SINK;
+        snprintf(out, FW_SUBTASK_LEN, dish ? "put the %s in the sink" : "throw the %s in the bin",
+                 spots[p[now].obj].name);
+    }
+}
+
+extern const fw_task task_bus_table;
+const fw_task task_bus_table = {.name = "bus_table",
+                                .version = 1,
+                                .setting = &setting_bus,
+                                .time_s = 90,
+                                .train = train,
+                                .held = held,
+                                .mean = mean,
+                                .goal = goal,
+                                .expert = expert,
+                                .subtask = subtask};
