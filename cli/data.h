@@ -17,6 +17,7 @@
 #define FW_DATA_VERBS(X)                                                   \
   X(info,    "what a dataset holds")                                       \
   X(check,   "what is wrong with it")                                      \
+  X(repair,  "put right what can be")                                      \
   X(stats,   "exact statistics and histograms")                            \
   X(convert, "v2.1 to v3.0 and back")                                      \
   X(merge,   "several datasets into one")                                  \

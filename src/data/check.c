@@ -10,16 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
-#include "base/json.h"
-#include "data/dataset_int.h"
+#include "data/check_int.h"
+#include "data/recorder.h"
+#include "data/store_int.h"
 
-typedef struct checker {
-    fw_dataset *ds;
-    double tolerance_s;
-    fw_findings *out;
-    bool nomem;
-} checker;
+#define found check_found
 
 void fw_findings_clear(fw_findings *f) {
     for (int64_t i = 0; i < f->n; i++) {
@@ -30,8 +25,8 @@ void fw_findings_clear(fw_findings *f) {
     *f = (fw_findings){0};
 }
 
-static void FW_PRINTF(7, 8) found(checker *c, const char *kind, const char *file, int64_t ep, int64_t frame,
-                                  bool repairable, const char *fmt, ...) {
+void check_found(checker *c, const char *kind, const char *file, int64_t ep, int64_t frame, bool repairable,
+                 const char *fmt, ...) {
     char text[512];
     va_list ap;
     va_start(ap, fmt);
@@ -62,10 +57,38 @@ static void FW_PRINTF(7, 8) found(checker *c, const char *kind, const char *file
     f->n++;
 }
 
-/* A message without the path that it begins with: the finding names its file already. */
-static const char *without(const char *path, const char *msg) {
+const char *check_without(const char *path, const char *msg) {
     size_t n = strlen(path);
     return strncmp(msg, path, n) == 0 && strncmp(msg + n, ": ", 2) == 0 ? msg + n + 2 : msg;
+}
+
+/* --- info.json --- */
+
+static void check_count(checker *c, const json_t *info, const char *key, int64_t want) {
+    const json_t *j = json_object_get(info, key);
+    if (json_is_integer(j) && json_integer_value(j) != want) {
+        found(c, "totals", "meta/info.json", -1, -1, true, "%s is %lld, wanted %lld", key,
+              (long long)json_integer_value(j), (long long)want);
+    }
+}
+
+/* What info.json counts, against the tables. total_episodes decides what exists: it is never wrong by itself. */
+static void check_totals(checker *c) {
+    const fw_dataset *ds = c->ds;
+    char path[STORE_PATH];
+    json_t *info = NULL;
+    if (fw_path_join(path, sizeof(path), ds->dir, "meta/info.json", NULL) != FW_OK ||
+        fw_json_load(path, &info, NULL) != FW_OK) {
+        return; /* it has just been read */
+    }
+    int64_t chunk = json_integer_value(json_object_get(info, "chunks_size"));
+    check_count(c, info, "total_frames", ds->n_frames);
+    check_count(c, info, "total_tasks", ds->n_tasks);
+    if (ds->version == 21) {
+        check_count(c, info, "total_videos", ds->n_episodes * ds->n_cameras);
+        check_count(c, info, "total_chunks", chunk > 0 ? (ds->n_episodes + chunk - 1) / chunk : 0);
+    }
+    json_decref(info);
 }
 
 /* --- rows --- */
@@ -103,17 +126,44 @@ static void check_finite(checker *c, const fw_table *t, const char *file, const 
     }
 }
 
-/* The first row of an integer column that is not what its place says. */
+/* The first row of an integer column that is not what its place says; -1 when there is none. */
+static int64_t first_wrong(const fw_column *col, const fw_episode_info *e, int64_t start, int64_t step) {
+    for (int64_t i = 0; i < e->length; i++) {
+        if (fw_column_i64(col, e->data_row + i) != start + i * step) {
+            return i;
+        }
+    }
+    return -1;
+}
+
 static void check_index(checker *c, const fw_table *t, const char *file, const char *name, const fw_episode_info *e,
                         int64_t start, int64_t step) {
     const fw_column *col = fw_table_find(t, name);
+    int64_t i = first_wrong(col, e, start, step);
+    if (i >= 0) {
+        found(c, name, file, e->index, i, true, "%s is %lld, wanted %lld", name,
+              (long long)fw_column_i64(col, e->data_row + i), (long long)(start + i * step));
+    }
+}
+
+/* The numbering columns. A row of which both frame_index and episode_index say another place than the metadata is not a slip of one
+ * column: it may well be another episode's, and then numbering it anew would hide that. false: so it is. */
+static bool check_numbers(checker *c, const fw_table *t, const char *file, const fw_episode_info *e) {
+    const fw_column *frame = fw_table_find(t, "frame_index"), *episode = fw_table_find(t, "episode_index");
     for (int64_t i = 0; i < e->length; i++) {
-        int64_t v = fw_column_i64(col, e->data_row + i), want = start + i * step;
-        if (v != want) {
-            found(c, name, file, e->index, i, true, "%s is %lld, wanted %lld", name, (long long)v, (long long)want);
-            return;
+        int64_t f = fw_column_i64(frame, e->data_row + i), ep = fw_column_i64(episode, e->data_row + i);
+        if (f != i && ep != e->index) {
+            found(c, "length", file, e->index, i, false,
+                  "the row there says it is frame %lld of ep %lld: the episode is shorter or longer than its metadata "
+                  "say",
+                  (long long)f, (long long)ep);
+            return false;
         }
     }
+    check_index(c, t, file, "frame_index", e, 0, 1);
+    check_index(c, t, file, "episode_index", e, e->index, 0);
+    check_index(c, t, file, "index", e, e->first, 1);
+    return true;
 }
 
 static void check_timestamps(checker *c, const fw_table *t, const char *file, const fw_episode_info *e) {
@@ -136,6 +186,20 @@ static void check_timestamps(checker *c, const fw_table *t, const char *file, co
     }
 }
 
+/* Sentences that the metadata of the episode name and nobody knows. */
+static void check_sentences(checker *c, const fw_episode_info *e) {
+    for (int k = 0; k < e->n_tasks; k++) {
+        bool known = false;
+        for (int i = 0; i < c->ds->n_tasks && !known; i++) {
+            known = strcmp(e->tasks[k], c->ds->tasks[i]) == 0;
+        }
+        if (!known) {
+            found(c, "task_index", "meta", e->index, -1, false, "its sentence '%.80s' is not among the %d tasks",
+                  e->tasks[k], c->ds->n_tasks);
+        }
+    }
+}
+
 static void check_tasks(checker *c, const fw_table *t, const char *file, const fw_episode_info *e) {
     const fw_column *col = fw_table_find(t, "task_index");
     for (int64_t i = 0; i < e->length; i++) {
@@ -152,195 +216,150 @@ static void check_tasks(checker *c, const fw_table *t, const char *file, const f
     }
 }
 
-static void check_rows(checker *c) {
-    fw_dataset *ds = c->ds;
-    int checked_file = -1;
-    bool usable = false;
-    for (int64_t e = 0; e < ds->n_episodes; e++) {
-        const fw_episode_info *i = &ds->episodes[e];
-        const char *file = ds->data_files[i->data_file];
-        const fw_table *t = &ds->priv->table;
-        fw_err why;
-        if (i->data_file != checked_file) { /* once a file */
-            checked_file = i->data_file;
+/* --- the columns of a data file --- */
+
+/* "float32" for Arrow's "f"; NULL: no number. */
+static const char *dtype_of(const struct ArrowSchema *s) {
+    static const char *const name[][2] = {{"f", "float32"}, {"g", "float64"}, {"e", "float16"}, {"c", "int8"},
+                                          {"s", "int16"},   {"i", "int32"},   {"l", "int64"},   {"C", "uint8"},
+                                          {"S", "uint16"},  {"I", "uint32"},  {"L", "uint64"},  {"b", "bool"},
+                                          {"u", "string"},  {"U", "string"}};
+    while (s->format[0] == '+' && s->n_children == 1) {
+        s = s->children[0];
+    }
+    for (size_t i = 0; i < sizeof(name) / sizeof(*name); i++) {
+        if (strcmp(s->format, name[i][0]) == 0) {
+            return name[i][1];
+        }
+    }
+    return NULL;
+}
+
+/* The features that have a column, and whether it is of the declared type. false: one is missing or holds no numbers. */
+static bool check_columns(checker *c, const char *file, const struct ArrowSchema *schema) {
+    bool usable = true;
+    for (int f = 0; f < c->ds->n_features; f++) {
+        const fw_feature *want = &c->ds->features[f];
+        const struct ArrowSchema *col = NULL;
+        if (strcmp(want->dtype, "video") == 0) {
+            continue;
+        }
+        for (int64_t i = 0; i < schema->n_children; i++) {
+            col = strcmp(schema->children[i]->name, want->key) == 0 ? schema->children[i] : col;
+        }
+        bool plain = strcmp(want->dtype, "image") != 0 && strcmp(want->dtype, "language") != 0;
+        const char *is = col != NULL && plain ? dtype_of(col) : want->dtype;
+        if (col == NULL) {
+            found(c, "missing_column", file, -1, -1, false, "no column '%s', which info.json declares", want->key);
             usable = false;
-            if (!fw_path_exists(file)) {
-                found(c, "missing_file", file, i->index, -1, false, "there is no such file");
-                continue;
-            }
-            if (fw_dataset_table(ds, i->data_file, &t, &why) != FW_OK) {
-                found(c, "damaged_file", file, i->index, -1, false, "%s", without(file, why.msg));
-                continue;
-            }
-            usable = true;
-            static const char *const scalar[] = {"timestamp", "frame_index", "episode_index", "index", "task_index"};
-            for (size_t k = 0; k < sizeof(scalar) / sizeof(*scalar); k++) {
-                usable = want_column(c, t, file, scalar[k], 1) != NULL && usable;
-            }
-            usable = (ds->state == NULL || want_column(c, t, file, ds->state->key, ds->n_state) != NULL) && usable;
-            usable = (ds->action == NULL || want_column(c, t, file, ds->action->key, ds->n_action) != NULL) && usable;
-        }
-        if (!usable) {
-            continue;
-        }
-        bool alone = ds->version == 21; /* one file an episode: it must hold nothing else */
-        if (t->rows < i->data_row + i->length || (alone && t->rows != i->length)) {
-            found(c, "length", file, i->index, -1, false, "wanted %lld rows from row %lld, the file has %lld",
-                  (long long)i->length, (long long)i->data_row, (long long)t->rows);
-            continue;
-        }
-        check_index(c, t, file, "frame_index", i, 0, 1);
-        check_index(c, t, file, "episode_index", i, i->index, 0);
-        check_index(c, t, file, "index", i, i->first, 1);
-        check_timestamps(c, t, file, i);
-        check_tasks(c, t, file, i);
-        if (ds->state != NULL) {
-            check_finite(c, t, file, ds->state, i);
-        }
-        if (ds->action != NULL) {
-            check_finite(c, t, file, ds->action, i);
+        } else if (is == NULL || strcmp(is, want->dtype) != 0) {
+            found(c, "dtype", file, -1, -1, false, "%s is of type %s, info.json says %s", want->key,
+                  is != NULL ? is : col->format, want->dtype);
+            bool text = is == NULL || strcmp(is, "string") == 0;
+            usable = usable && (!text || strcmp(want->dtype, "string") == 0);
         }
     }
+    return usable;
 }
 
-/* --- videos --- */
-
-/* Frames that the episodes want from each video file: up to the end of the last one in it. */
-static void wanted_frames(const fw_dataset *ds, int64_t *want, int *cam) {
-    for (int64_t e = 0; e < ds->n_episodes; e++) {
-        for (int c = 0; c < ds->n_cameras; c++) {
-            int f = ds->episodes[e].video[c].file;
-            if (f < 0) {
-                continue;
-            }
-            int64_t end = llround(ds->episodes[e].video[c].from_s * ds->fps) + ds->episodes[e].length;
-            cam[f] = c;
-            want[f] = end > want[f] ? end : want[f];
-        }
+static fw_status check_schema(checker *c, const char *file, bool *usable, fw_err *err) {
+    fw_pq_reader *r;
+    struct ArrowSchema schema = {0};
+    FW_TRY(fw_pq_open(file, &r, err));
+    fw_status st = fw_pq_schema(r, &schema, err);
+    if (st == FW_OK) {
+        *usable = check_columns(c, file, &schema);
+        schema.release(&schema);
     }
-}
-
-/* The first episode that reaches past frame n of file f, and its frame there. */
-static void first_short(const fw_dataset *ds, int f, int c, int64_t n, int64_t *ep, int64_t *frame) {
-    for (int64_t e = 0; e < ds->n_episodes; e++) {
-        const fw_episode_info *i = &ds->episodes[e];
-        int64_t from = llround(i->video[c].from_s * ds->fps);
-        if (i->video[c].file == f && from + i->length > n) {
-            *ep = i->index;
-            *frame = n > from ? n - from : 0;
-            return;
-        }
-    }
-}
-
-static void check_video(checker *c, int f, int cam, int64_t want) {
-    const fw_dataset *ds = c->ds;
-    const char *file = ds->video_files[f];
-    int64_t ep = -1, n = 0, frame = -1;
-    fw_video *v;
-    fw_err why;
-    first_short(ds, f, cam, 0, &ep, &frame); /* the first episode in it */
-    if (!fw_path_exists(file)) {
-        found(c, "missing_file", file, ep, -1, false, "there is no such video");
-        return;
-    }
-    if (fw_video_open(file, &v, &why) != FW_OK) {
-        found(c, "damaged_file", file, ep, -1, false, "%s", without(file, why.msg));
-        return;
-    }
-    const fw_video_info *info = fw_video_get_info(v);
-    if (info->h != ds->cameras[cam].h || info->w != ds->cameras[cam].w) {
-        found(c, "video_size", file, ep, -1, true, "%dx%d, info.json says %dx%d", info->w, info->h, ds->cameras[cam].w,
-              ds->cameras[cam].h);
-    }
-    if (info->fps > 0.0 && fabs(info->fps - ds->fps) > 0.02 * ds->fps) {
-        found(c, "video_fps", file, ep, -1, false, "%.3f frames/s, info.json says %.3f", info->fps, ds->fps);
-    }
-    if (fw_video_count(v, &n, &why) != FW_OK) {
-        found(c, "damaged_file", file, ep, -1, false, "%s", without(file, why.msg));
-    } else if (n < want) {
-        first_short(ds, f, cam, n, &ep, &frame);
-        found(c, "video_short", file, ep, frame, false, "the video has %lld frames, its table wants %lld", (long long)n,
-              (long long)want);
-    } else if (n > want) {
-        found(c, "video_long", file, ep, -1, true, "the video has %lld frames, its table wants %lld", (long long)n,
-              (long long)want);
-    }
-    fw_video_close(v);
-}
-
-static fw_status check_videos(checker *c, fw_err *err) {
-    const fw_dataset *ds = c->ds;
-    size_t n = (size_t)ds->n_video_files + 1;
-    int64_t *want = calloc(n, sizeof(*want));
-    int *cam = calloc(n, sizeof(*cam));
-    fw_status st = FW_OK;
-    if (want == NULL || cam == NULL) {
-        st = fw_fail(err, FW_NOMEM, "%s: %zu videos", ds->dir, n);
-    } else {
-        wanted_frames(ds, want, cam);
-        for (int f = 0; f < ds->n_video_files; f++) {
-            check_video(c, f, cam[f], want[f]);
-        }
-    }
-    for (int64_t e = 0; e < ds->n_episodes && st == FW_OK; e++) {
-        for (int k = 0; k < ds->n_cameras; k++) {
-            if (ds->episodes[e].video[k].file < 0) {
-                found(c, "missing_camera", "", ds->episodes[e].index, -1, false, "no video of %s", ds->cameras[k].key);
-            }
-        }
-    }
-    free(want);
-    free(cam);
+    fw_pq_close(r);
     return st;
 }
 
-/* --- statistics --- */
-
-static void compare_stat(checker *c, const char *path, const char *feature, const json_t *stats, const char *name,
-                         const double *want, const double *scale, int64_t n) {
-    const json_t *a = json_object_get(stats, name);
-    if (!json_is_array(a) || (int64_t)json_array_size(a) != n) {
-        found(c, "stats", path, -1, -1, true, "%s: %s: wanted %lld numbers, found %zu", feature, name, (long long)n,
-              json_array_size(a));
-        return;
+/* Load the columns that reading needs, of the data file of episode e; false: said why not. */
+static bool check_file(checker *c, const fw_episode_info *e) {
+    fw_dataset *ds = c->ds;
+    const char *file = ds->data_files[e->data_file];
+    const fw_table *t;
+    fw_err why;
+    bool usable = false;
+    if (!fw_path_exists(file)) {
+        found(c, "missing_file", file, e->index, -1, false, "there is no such file");
+        return false;
     }
-    for (int64_t i = 0; i < n; i++) {
-        double v = json_number_value(json_array_get(a, (size_t)i));
-        if (!(fabs(v - want[i]) <= 1e-3 * scale[i] + 1e-5 * fabs(want[i]) + 1e-6)) {
-            found(c, "stats", path, -1, -1, true, "%s: %s[%lld] is %g, the data say %g", feature, name, (long long)i, v,
-                  want[i]);
-            return;
+    fw_status st = check_schema(c, file, &usable, &why);
+    st = st == FW_OK && usable ? fw_dataset_table(ds, e->data_file, &t, &why) : st;
+    if (st != FW_OK) {
+        found(c, "damaged_file", file, e->index, -1, false, "%s", check_without(file, why.msg));
+    }
+    if (st != FW_OK || !usable) {
+        return false;
+    }
+    static const char *const scalar[] = {"timestamp", "frame_index", "episode_index", "index", "task_index"};
+    for (size_t k = 0; k < sizeof(scalar) / sizeof(*scalar); k++) {
+        usable = want_column(c, t, file, scalar[k], 1) != NULL && usable;
+    }
+    usable = (ds->state == NULL || want_column(c, t, file, ds->state->key, ds->n_state) != NULL) && usable;
+    return (ds->action == NULL || want_column(c, t, file, ds->action->key, ds->n_action) != NULL) && usable;
+}
+
+/* Episodes follow each other without gap or overlap, in each file and in the whole. *end: the row after the last one in this file. */
+static bool check_place(checker *c, const char *file, int64_t rows, int64_t ep, int64_t *end) {
+    const fw_dataset *ds = c->ds;
+    const fw_episode_info *i = &ds->episodes[ep];
+    bool last = ep + 1 == ds->n_episodes || ds->episodes[ep + 1].data_file != i->data_file, ok = true;
+    if (rows < i->data_row + i->length || (last && rows != i->data_row + i->length)) {
+        found(c, "length", file, i->index, -1, false, "wanted %lld rows from row %lld, the file has %lld",
+              (long long)i->length, (long long)i->data_row, (long long)rows);
+        ok = rows >= i->data_row + i->length; /* more rows than are counted: its own can be looked at */
+    }
+    if (i->data_row != *end) {
+        found(c, "length", file, i->index, -1, false, "its rows begin at row %lld, the episode before ends at row %lld",
+              (long long)i->data_row, (long long)*end);
+        ok = false;
+    } else if (ds->priv->from != NULL && ds->priv->from[ep] != i->first) {
+        found(c, "episode_rows", "meta/episodes", i->index, -1, true, "dataset_from_index is %lld, wanted %lld",
+              (long long)ds->priv->from[ep], (long long)i->first);
+    }
+    *end = i->data_row + i->length;
+    return ok;
+}
+
+static void check_rows(checker *c) {
+    fw_dataset *ds = c->ds;
+    int file = -1;
+    bool usable = false;
+    int64_t end = 0;
+    for (int64_t e = 0; e < ds->n_episodes; e++) {
+        const fw_episode_info *i = &ds->episodes[e];
+        const char *path = ds->data_files[i->data_file];
+        const fw_table *t = &ds->priv->table;
+        check_sentences(c, i);
+        if (i->data_file != file) { /* once a file */
+            file = i->data_file;
+            end = 0;
+            usable = check_file(c, i);
+        }
+        if (!usable || !check_place(c, path, t->rows, e, &end) || !check_numbers(c, t, path, i)) {
+            continue;
+        }
+        check_timestamps(c, t, path, i);
+        check_tasks(c, t, path, i);
+        if (ds->state != NULL) {
+            check_finite(c, t, path, ds->state, i);
+        }
+        if (ds->action != NULL) {
+            check_finite(c, t, path, ds->action, i);
         }
     }
 }
 
-/* meta/stats.json against the rows (v3.0; v2.1 has statistics by episode only). */
-static void check_stats(checker *c, const fw_feature *f) {
-    char path[4096];
-    json_t *all;
-    fw_column_stats s;
-    fw_err why;
-    if (f == NULL || fw_dataset_compute_stats(c->ds, f->key, NULL, 0, &s, &why) != FW_OK) {
-        return; /* the rows are no good: said already */
+/* Recordings that are acknowledged and not yet in the dataset. */
+static void check_recordings(checker *c, const char *dir) {
+    int64_t files = 0;
+    if (fw_recorder_waiting(dir, &files, NULL) == FW_OK && files > 0) {
+        found(c, "recording", ".recorder", -1, -1, true, "%lld file%s of recordings that are not in the dataset yet",
+              (long long)files, files == 1 ? "" : "s");
     }
-    if (fw_path_join(path, sizeof(path), c->ds->dir, "meta/stats.json", &why) != FW_OK ||
-        fw_json_load(path, &all, &why) != FW_OK) {
-        found(c, "stats", "meta/stats.json", -1, -1, true, "%s", why.msg);
-        fw_column_stats_clear(&s);
-        return;
-    }
-    const json_t *j = json_object_get(all, f->key);
-    if (j == NULL) {
-        found(c, "stats", path, -1, -1, true, "no statistics of %s", f->key);
-    } else {
-        compare_stat(c, path, f->key, j, "min", s.min, s.std, s.n);
-        compare_stat(c, path, f->key, j, "max", s.max, s.std, s.n);
-        compare_stat(c, path, f->key, j, "mean", s.mean, s.std, s.n);
-        compare_stat(c, path, f->key, j, "std", s.std, s.std, s.n);
-    }
-    json_decref(all);
-    fw_column_stats_clear(&s);
 }
 
 /* The dataset does not open: msg begins with the file at fault, "DIR/meta/info.json: total_frames is ..." */
@@ -362,21 +381,20 @@ fw_status fw_dataset_check(const char *dir, double tolerance_s, fw_findings *out
     checker c = {.out = out};
     fw_err why;
     *out = (fw_findings){0};
-    fw_status st = fw_dataset_open(dir, &c.ds, &why);
+    fw_status st = fw_dataset_open_miscounted(dir, &c.ds, &why);
     if (st == FW_NOMEM || (st == FW_IO && !fw_path_is_dir(dir))) {
         return fw_fail(err, st, "%s", why.msg);
     }
+    check_recordings(&c, dir);
     if (st != FW_OK) { /* no struct to go on with: this is the finding */
         found_metadata(&c, dir, why.msg);
-        return FW_OK;
+        return c.nomem ? fw_fail(err, FW_NOMEM, "%s: findings", dir) : FW_OK;
     }
     c.tolerance_s = tolerance_s > 0.0 ? tolerance_s : 1.1 / c.ds->fps;
+    check_totals(&c);
     check_rows(&c);
     st = check_videos(&c, err);
-    if (st == FW_OK && c.ds->version == 30) {
-        check_stats(&c, c.ds->state);
-        check_stats(&c, c.ds->action);
-    }
+    st = st == FW_OK ? check_statistics(&c, err) : st;
     fw_dataset_close(c.ds);
     if (st == FW_OK && c.nomem) {
         st = fw_fail(err, FW_NOMEM, "%s: findings", dir);

@@ -74,7 +74,11 @@ static fw_status load_stats_lines(copy_source *s, fw_err *err) {
 fw_status copy_source_open(const fw_copy_source *from, copy_source *s, fw_err *err) {
     *s = (copy_source){.file = -1};
     FW_TRY(fw_dataset_open(from->dir, &s->ds, err));
-    const fw_dataset *ds = s->ds;
+    return copy_source_take(s, s->ds, from, err);
+}
+
+fw_status copy_source_take(copy_source *s, fw_dataset *ds, const fw_copy_source *from, fw_err *err) {
+    *s = (copy_source){.file = -1, .ds = ds};
     s->whole = from->episodes == NULL;
     s->n = s->whole ? ds->n_episodes : from->n_episodes;
     s->episodes = malloc((size_t)(s->n + 1) * sizeof(int64_t));
@@ -168,7 +172,7 @@ static bool flatten(const json_t *j, double *out, int64_t n, int64_t *at) {
     return ok;
 }
 
-static void stats_from_json(const json_t *j, int64_t n, stat_level *level, store_stats *out) {
+void copy_stats_json(const json_t *j, int64_t n, stat_level *level, store_stats *out) {
     *level = STAT_FULL;
     for (int k = 0; k < STORE_STATS; k++) {
         int64_t at = 0;
@@ -220,7 +224,7 @@ fw_status copy_source_stats(const copy_source *s, int64_t e, const fw_feature *f
         }
     }
     if (s->stats != NULL && s->stats[e] != NULL) {
-        stats_from_json(json_object_get(s->stats[e], f->key), n, level, out);
+        copy_stats_json(json_object_get(s->stats[e], f->key), n, level, out);
     }
     if (*level == STAT_NONE || out->count < 1) {
         *level = STAT_NONE;

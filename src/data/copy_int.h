@@ -32,6 +32,8 @@ typedef struct copy_source {
 } copy_source;
 
 fw_status copy_source_open(const fw_copy_source *from, copy_source *s, fw_err *err);
+/* The same with a dataset that is open: ds is s's from now on, also after an error. */
+fw_status copy_source_take(copy_source *s, fw_dataset *ds, const fw_copy_source *from, fw_err *err);
 void copy_source_clear(copy_source *s);
 /* Make the rows of the data file of episode e available: s->reader and s->rows. */
 fw_status copy_source_rows(copy_source *s, int64_t e, fw_err *err);
@@ -40,6 +42,8 @@ bool copy_is_number(const fw_feature *f);
 /* The statistics that the source has of feature f over episode e; STAT_NONE: *out is empty. Visual: a value a channel. */
 fw_status copy_source_stats(const copy_source *s, int64_t e, const fw_feature *f, stat_level *level, store_stats *out,
                             fw_err *err);
+/* The statistics in a JSON object as LeRobot writes it; out->value has room for [STORE_STATS][n]. */
+void copy_stats_json(const json_t *j, int64_t n, stat_level *level, store_stats *out);
 
 /* --- copy_out.c --- */
 typedef struct copy_place {

@@ -1,10 +1,7 @@
 /* copy_out.c - the files of a copy: rows and frames into files of the size that v3.0 wants, or a file an episode as v2.1 has it. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "data/copy_int.h"
@@ -28,14 +25,6 @@ static fw_status out_path(const copy_out *o, const char *key, int64_t file, char
     return n < STORE_PATH ? FW_OK : fw_fail(err, FW_INVALID, "%s: path too long", o->dir);
 }
 
-static fw_status sync_file(const char *path, fw_err *err) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC), bad = fd < 0 || fsync(fd) != 0, why = errno;
-    if (fd >= 0) {
-        close(fd);
-    }
-    return bad ? fw_fail(err, FW_IO, "%s: fsync: %s", path, strerror(why)) : FW_OK;
-}
-
 fw_status copy_out_close(copy_out *o, fw_err *err) {
     if (o->data == NULL) {
         return FW_OK;
@@ -43,7 +32,7 @@ fw_status copy_out_close(copy_out *o, fw_err *err) {
     fw_pq_writer *data = o->data;
     o->data = NULL;
     FW_TRY(fw_pq_writer_close(data, err));
-    FW_TRY(sync_file(o->data_path, err));
+    FW_TRY(store_sync_file(o->data_path, err));
     o->data_file++;
     for (int c = 0; c < o->as->n_cameras; c++) {
         fw_video_copier *v = o->video[c];

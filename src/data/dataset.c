@@ -591,6 +591,17 @@ static fw_status localise_rows(fw_dataset *ds, fw_err *err) {
     return FW_OK;
 }
 
+/* What the tables say of each episode's place in the whole, as it stands there. */
+static fw_status keep_places(fw_dataset *ds, fw_err *err) {
+    if ((ds->priv->from = malloc((size_t)(ds->n_episodes + 1) * sizeof(int64_t))) == NULL) {
+        return nomem(err, ds);
+    }
+    for (int64_t e = 0; e < ds->n_episodes; e++) {
+        ds->priv->from[e] = ds->episodes[e].data_row;
+    }
+    return localise_rows(ds, err);
+}
+
 /* Call episodes_file for every meta/episodes/chunk-X/file-Y.parquet in order. */
 static fw_status open_v3(fw_dataset *ds, const char *where, const json_t *info, fw_err *err) {
     char root[PATH_BYTES], chunk[PATH_BYTES], path[PATH_BYTES];
@@ -625,7 +636,7 @@ static fw_status open_v3(fw_dataset *ds, const char *where, const json_t *info, 
         st = fw_fail(err, FW_FORMAT, "%s: %lld episodes, info.json counts %lld", root, (long long)at,
                      (long long)ds->n_episodes);
     }
-    return st == FW_OK ? localise_rows(ds, err) : st;
+    return st == FW_OK ? keep_places(ds, err) : st;
 }
 
 /* --- open, close --- */
@@ -656,11 +667,15 @@ static fw_status read_info(fw_dataset *ds, const char *where, const json_t *info
     return ds->version == 30 ? open_v3(ds, where, info, err) : open_v21(ds, where, info, err);
 }
 
-static fw_status count_frames(fw_dataset *ds, const char *where, fw_err *err) {
+static fw_status count_frames(fw_dataset *ds, bool counted, const char *where, fw_err *err) {
     int64_t n = 0;
     for (int64_t e = 0; e < ds->n_episodes; e++) {
         ds->episodes[e].first = n;
         n += ds->episodes[e].length;
+    }
+    ds->priv->total_frames = ds->n_frames;
+    if (!counted) {
+        ds->n_frames = n;
     }
     if (n != ds->n_frames) {
         return fw_fail(err, FW_FORMAT, "%s: total_frames is %lld, its %lld episodes have %lld", where,
@@ -669,7 +684,7 @@ static fw_status count_frames(fw_dataset *ds, const char *where, fw_err *err) {
     return FW_OK;
 }
 
-fw_status fw_dataset_open(const char *dir, fw_dataset **out, fw_err *err) {
+static fw_status open_dataset(const char *dir, bool counted, fw_dataset **out, fw_err *err) {
     char path[PATH_BYTES];
     json_t *info = NULL;
     fw_status st;
@@ -697,7 +712,7 @@ fw_status fw_dataset_open(const char *dir, fw_dataset **out, fw_err *err) {
     if ((st = fw_json_load(path, &info, err)) != FW_OK || (st = read_info(ds, path, info, err)) != FW_OK) {
         goto done;
     }
-    st = count_frames(ds, path, err);
+    st = count_frames(ds, counted, path, err);
 done:
     json_decref(info);
     if (st != FW_OK) {
@@ -706,6 +721,14 @@ done:
     }
     *out = ds;
     return st;
+}
+
+fw_status fw_dataset_open(const char *dir, fw_dataset **out, fw_err *err) {
+    return open_dataset(dir, true, out, err);
+}
+
+fw_status fw_dataset_open_miscounted(const char *dir, fw_dataset **out, fw_err *err) {
+    return open_dataset(dir, false, out, err);
 }
 
 static void free_texts(char **v, int64_t n) {
@@ -718,7 +741,12 @@ static void free_texts(char **v, int64_t n) {
 void fw_dataset_priv_clear(struct fw_dataset_priv *p) {
     fw_table_clear(&p->table);
     fw_video_close(p->video);
-    *p = (struct fw_dataset_priv){.fields = p->fields, .lines = p->lines, .table_file = -1, .video_file = -1};
+    *p = (struct fw_dataset_priv){.fields = p->fields,
+                                  .lines = p->lines,
+                                  .from = p->from,
+                                  .total_frames = p->total_frames,
+                                  .table_file = -1,
+                                  .video_file = -1};
 }
 
 static void free_lines(fw_dataset *ds) {
@@ -737,6 +765,7 @@ void fw_dataset_close(fw_dataset *ds) {
         fw_dataset_priv_clear(ds->priv);
         fw_table_clear(&ds->priv->fields);
         free_lines(ds);
+        free(ds->priv->from);
         free(ds->priv);
     }
     for (int i = 0; i < ds->n_features; i++) {

@@ -9,17 +9,21 @@
 
 /* What reading keeps open between calls. */
 struct fw_dataset_priv {
-    fw_table fields; /* the columns of meta/episodes beyond LeRobot's own: a row an episode */
-    json_t **lines;  /* [n_episodes] of v2.1's episodes.jsonl; NULL otherwise */
-    int table_file;  /* into data_files; -1: none */
-    fw_table table;  /* the columns that fw_dataset_read_episode needs, of the whole file */
-    int video_file;  /* into video_files; -1: none */
+    fw_table fields;      /* the columns of meta/episodes beyond LeRobot's own: a row an episode */
+    json_t **lines;       /* [n_episodes] of v2.1's episodes.jsonl; NULL otherwise */
+    int64_t *from;        /* v3.0: [n_episodes] dataset_from_index as the file has it; NULL otherwise */
+    int64_t total_frames; /* as info.json says */
+    int table_file;       /* into data_files; -1: none */
+    fw_table table;       /* the columns that fw_dataset_read_episode needs, of the whole file */
+    int video_file;       /* into video_files; -1: none */
     fw_video *video;
     int64_t video_ep, video_frame; /* the frame that fw_video_next would return now */
     int video_cam;
 };
 
 void fw_dataset_priv_clear(struct fw_dataset_priv *p);
+/* fw_dataset_open, but for info.json's total_frames, which may be wrong: n_frames is what the episodes have. */
+fw_status fw_dataset_open_miscounted(const char *dir, fw_dataset **out, fw_err *err);
 /* Path under the dataset's folder, for messages. */
 const char *fw_dataset_rel(const fw_dataset *ds, const char *path);
 /* The table of data file `file`, kept until another is asked for. */

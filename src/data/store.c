@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -292,10 +293,9 @@ json_t *store_stats_json(const store_stats *s, bool image, bool quantiles) {
     return j;
 }
 
-fw_status store_write_stats(const char *dir, const store_total *t, fw_err *err) {
-    char path[STORE_PATH];
-    fw_status st = fw_path_join(path, sizeof(path), dir, "meta/stats.json", err);
-    json_t *all = json_object();
+fw_status store_total_json(const store_total *t, json_t **out, fw_err *err) {
+    fw_status st = FW_OK;
+    *out = json_object();
     for (int i = 0; i < t->n && st == FW_OK; i++) {
         const store_total_feature *f = &t->item[i];
         store_stats s = {0};
@@ -304,10 +304,18 @@ fw_status store_write_stats(const char *dir, const store_total *t, fw_err *err) 
         }
         st = f->image ? join_images(f, &s, err) : store_stats_of(f->v, f->n / f->f->size, f->f->size, &s, err);
         if (st == FW_OK) {
-            json_object_set_new(all, f->f->key, store_stats_json(&s, f->image, true));
+            json_object_set_new(*out, f->f->key, store_stats_json(&s, f->image, true));
         }
         store_stats_clear(&s);
     }
+    return st;
+}
+
+fw_status store_write_stats(const char *dir, const store_total *t, fw_err *err) {
+    char path[STORE_PATH];
+    json_t *all = NULL;
+    fw_status st = fw_path_join(path, sizeof(path), dir, "meta/stats.json", err);
+    st = st == FW_OK ? store_total_json(t, &all, err) : st;
     st = st == FW_OK ? fw_json_save(path, all, 4, err) : st;
     json_decref(all);
     return st;
@@ -416,6 +424,47 @@ static fw_status sync_folder(const char *folder, fw_err *err) {
         close(fd);
     }
     return bad ? fw_fail(err, FW_IO, "%s: fsync: %s", folder, strerror(why)) : FW_OK;
+}
+
+fw_status store_sync_file(const char *path, fw_err *err) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC), bad = fd < 0 || fsync(fd) != 0, why = errno;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return bad ? fw_fail(err, FW_IO, "%s: fsync: %s", path, strerror(why)) : FW_OK;
+}
+
+fw_status store_lock(const char *dir, int *lock, fw_err *err) {
+    char staging[STORE_PATH], path[STORE_PATH];
+    FW_TRY(fw_path_join(staging, sizeof(staging), dir, ".staging", err));
+    FW_TRY(fw_path_join(path, sizeof(path), staging, "lock", err));
+    FW_TRY(store_mkdirs(staging, err));
+    *lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (*lock < 0) {
+        return fw_fail(err, FW_IO, "%s: %s", path, strerror(errno));
+    }
+    if (flock(*lock, LOCK_EX | LOCK_NB) != 0) {
+        close(*lock);
+        *lock = -1;
+        return fw_fail(err, FW_AGAIN, "%s: another process is writing this dataset", dir);
+    }
+    return FW_OK;
+}
+
+void store_unlock(const char *dir, int lock) {
+    char staging[STORE_PATH], path[STORE_PATH], **names = NULL;
+    size_t n = 0;
+    if (lock < 0) {
+        return;
+    }
+    if (fw_path_join(staging, sizeof(staging), dir, ".staging", NULL) == FW_OK &&
+        fw_path_join(path, sizeof(path), staging, "lock", NULL) == FW_OK &&
+        fw_list_dir(staging, &names, &n, NULL) == FW_OK && n == 1) {
+        (void)unlink(path);
+        (void)rmdir(staging);
+    }
+    fw_names_free(names, n);
+    close(lock);
 }
 
 fw_status store_mkdirs(const char *path, fw_err *err) {

@@ -56,6 +56,8 @@ fw_status store_total_push_rows(store_total *t, const char *where, const fw_tabl
 fw_status store_total_push_episodes(store_total *t, const fw_table *episodes, int64_t rows, fw_err *err);
 /* As LeRobot writes them: [v...], and [[[r]],[[g]],[[b]]] for images. */
 json_t *store_stats_json(const store_stats *s, bool image, bool quantiles);
+/* What meta/stats.json holds. *out: owned, also after an error. */
+fw_status store_total_json(const store_total *t, json_t **out, fw_err *err);
 /* meta/stats.json */
 fw_status store_write_stats(const char *dir, const store_total *t, fw_err *err);
 
@@ -91,6 +93,12 @@ fw_status store_file(const char *dir, const char *kind, int64_t file, char out[S
 fw_status store_mkdirs(const char *path, fw_err *err);
 /* store_mkdirs of its folder, rename, fsync of the folder. */
 fw_status store_move(const char *from, const char *to, fw_err *err);
+/* fsync of a file. */
+fw_status store_sync_file(const char *path, fw_err *err);
+/* The lock of those who write: *lock is a descriptor for store_unlock. FW_AGAIN: another process is writing. */
+fw_status store_lock(const char *dir, int *lock, fw_err *err);
+/* Lock -1 is fine. What a writer that died has staged stays. */
+void store_unlock(const char *dir, int lock);
 /* Episodes files that hold the dataset's `episodes` episodes, in order: paths owned (fw_names_free). FW_FORMAT when the last
  * one holds more than is counted. */
 fw_status store_episode_files(const char *dir, int64_t episodes, char ***paths, size_t *n, fw_err *err);

@@ -269,10 +269,12 @@ fw_status fw_video_read(fw_video *v, double from_s, int64_t n, int h, int w, uin
     return FW_OK;
 }
 
-fw_status fw_video_count(fw_video *v, int64_t *frames, fw_err *err) {
-    int64_t n = 0;
+/* Call `visit` for every packet of the stream that is not damaged, in the order of the file. */
+static fw_status each_packet(fw_video *v, bool (*visit)(void *ctx, const fw_video *v, const AVPacket *p), void *ctx,
+                             fw_err *err) {
+    bool ok = true;
     FW_TRY(fw_video_seek(v, 0.0, err));
-    for (;;) {
+    while (ok) {
         int r = av_read_frame(v->fmt, v->pkt);
         if (r == AVERROR_EOF) {
             break;
@@ -280,11 +282,69 @@ fw_status fw_video_count(fw_video *v, int64_t *frames, fw_err *err) {
         if (r < 0) {
             return av_fail(err, r, v->path, "cannot read");
         }
-        n += v->pkt->stream_index == v->st->index && (v->pkt->flags & AV_PKT_FLAG_CORRUPT) == 0;
+        if (v->pkt->stream_index == v->st->index && (v->pkt->flags & AV_PKT_FLAG_CORRUPT) == 0) {
+            ok = visit(ctx, v, v->pkt);
+        }
         av_packet_unref(v->pkt);
     }
+    return ok ? fw_video_seek(v, 0.0, err) : fw_fail(err, FW_NOMEM, "%s: times of its frames", v->path);
+}
+
+static bool count_packet(void *ctx, const fw_video *v, const AVPacket *p) {
+    (void)v, (void)p;
+    ++*(int64_t *)ctx;
+    return true;
+}
+
+fw_status fw_video_count(fw_video *v, int64_t *frames, fw_err *err) {
+    int64_t n = 0;
+    FW_TRY(each_packet(v, count_packet, &n, err));
     *frames = n;
-    return fw_video_seek(v, 0.0, err);
+    return FW_OK;
+}
+
+typedef struct time_list {
+    double *t;
+    int64_t n, cap;
+} time_list;
+
+static bool push_time(void *ctx, const fw_video *v, const AVPacket *p) {
+    time_list *l = ctx;
+    if (l->n == l->cap) {
+        l->cap = l->cap > 0 ? 2 * l->cap : 1024;
+        double *more = realloc(l->t, (size_t)l->cap * sizeof(*more));
+        if (more == NULL) {
+            return false;
+        }
+        l->t = more;
+    }
+    int64_t pts = p->pts != AV_NOPTS_VALUE ? p->pts : p->dts;
+    l->t[l->n++] = (double)(pts - stream_start(v)) * av_q2d(v->st->time_base);
+    return true;
+}
+
+static int by_time(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+fw_status fw_video_times(fw_video *v, double **t_s, int64_t *frames, bool *plain, fw_err *err) {
+    time_list l = {.t = calloc(1, sizeof(double)), .cap = 1};
+    fw_status st = l.t != NULL ? each_packet(v, push_time, &l, err) : fw_fail(err, FW_NOMEM, "%s", v->path);
+    if (st != FW_OK) {
+        free(l.t);
+        return st;
+    }
+    for (int64_t i = 1; plain != NULL && i < l.n; i++) {
+        *plain = (i == 1 || *plain) && l.t[i] > l.t[i - 1];
+    }
+    if (plain != NULL && l.n < 2) {
+        *plain = true;
+    }
+    qsort(l.t, (size_t)l.n, sizeof(*l.t), by_time);
+    *t_s = l.t;
+    *frames = l.n;
+    return FW_OK;
 }
 
 /* --- writing --- */

@@ -40,6 +40,10 @@ FW_NODISCARD fw_status fw_video_read(fw_video *v, double from_s, int64_t n, int 
 /* Count frames by reading packets, without decoding: what is really in the file. Leaves the position at the start. */
 FW_NODISCARD fw_status fw_video_count(fw_video *v, int64_t *frames, fw_err *err);
 
+/* The times at which its frames are shown, in order, s from the first one's: *t_s owned (free) [*frames]. Reads packets, as above.
+ * *plain (may be NULL): they lie in the file in that order too, so that the file can be cut behind any of them. */
+FW_NODISCARD fw_status fw_video_times(fw_video *v, double **t_s, int64_t *frames, bool *plain, fw_err *err);
+
 typedef struct fw_video_opts {
     const char *codec;  /* "libx264" or "libsvtav1" */
     const char *preset; /* the codec's own name for it */

@@ -8,12 +8,10 @@
 #include "data/writer.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -402,22 +400,6 @@ static fw_status refuse_foreign(const char *dir, fw_err *err) {
     return st;
 }
 
-static fw_status take_lock(fw_writer *w, fw_err *err) {
-    char path[STORE_PATH];
-    FW_TRY(store_mkdirs(w->staging, err));
-    FW_TRY(fw_path_join(path, sizeof(path), w->staging, "lock", err));
-    w->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (w->lock < 0) {
-        return fw_fail(err, FW_IO, "%s: %s", path, strerror(errno));
-    }
-    if (flock(w->lock, LOCK_EX | LOCK_NB) != 0) {
-        close(w->lock);
-        w->lock = -1;
-        return fw_fail(err, FW_AGAIN, "%s: another process is writing this dataset", w->dir);
-    }
-    return FW_OK;
-}
-
 fw_status fw_writer_open(const char *dir, const fw_writer_desc *desc, fw_writer **out, fw_err *err) {
     char info[STORE_PATH];
     fw_status st;
@@ -440,7 +422,7 @@ fw_status fw_writer_open(const char *dir, const fw_writer_desc *desc, fw_writer 
     w->d.seal_every = desc->seal_every > 0 ? desc->seal_every : 50;
     w->d.data_mb = desc->data_mb > 0 ? desc->data_mb : 100;
     w->d.video_mb = desc->video_mb > 0 ? desc->video_mb : 200;
-    if ((st = take_lock(w, err)) != FW_OK || (there && (st = fw_dataset_open(dir, &old, err)) != FW_OK)) {
+    if ((st = store_lock(dir, &w->lock, err)) != FW_OK || (there && (st = fw_dataset_open(dir, &old, err)) != FW_OK)) {
         goto done;
     }
     w->d.marks = old != NULL ? old->marks : desc->marks;
