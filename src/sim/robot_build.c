@@ -266,6 +266,31 @@ static fw_status add_tcp(mjSpec *s, const robot_arm *a, int i, fw_err *err) {
     return FW_OK;
 }
 
+static bool among(const char *name, const char (*list)[ROBOT_NAME], int n) {
+    for (int i = 0; i < n; i++) {
+        if (strcmp(name, list[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What nobody drives is rigid: a joint that no arm, gripper or base names goes. */
+static void drop_idle_joints(fw_robot *r) {
+    for (mjsElement *e = mjs_firstElement(r->spec, mjOBJ_JOINT), *next; e != NULL; e = next) {
+        const char *name = mjs_getString(mjs_getName(e));
+        bool driven = among(name, r->base.joint, r->base.n);
+        for (int i = 0; i < r->n_arm; i++) {
+            const robot_arm *a = &r->arm[i];
+            driven = driven || among(name, a->joint, a->n) || among(name, a->grip.joint, a->grip.n_joint);
+        }
+        next = mjs_nextElement(r->spec, e);
+        if (!driven) {
+            mjs_delete(r->spec, e);
+        }
+    }
+}
+
 static fw_status add_base_motors(mjSpec *s, const robot_base *b, fw_err *err) {
     mjsElement *e;
     for (int k = 0; k < b->n; k++) {
@@ -367,6 +392,7 @@ fw_status robot_build(fw_robot *r, const char *home_dir, fw_err *err) {
     for (int i = 0; i < r->n_piece; i++) {
         FW_TRY(add_piece(r, home_dir, &r->piece[i], root, err));
     }
+    drop_idle_joints(r);
     FW_TRY(add_base_motors(r->spec, &r->base, err));
     for (int i = 0; i < r->n_arm; i++) {
         FW_TRY(add_arm_motors(r->spec, &r->arm[i], err));

@@ -11,6 +11,7 @@ static const char *const all[] = {
     "panda_kitchen",
     "aloha",
     "xarm7",
+    "ur5e",
 };
 enum { N_ROBOT = sizeof all / sizeof *all };
 
