@@ -9,6 +9,7 @@
 #include "base/args.h"
 #include "base/file.h"
 #include "cli.h"
+#include "sim.h"
 #include "sim/ranges.h"
 #include "sim/sim.h"
 #include "train/closed.h"
@@ -190,7 +191,7 @@ static int become_engine(const char *domain, char *const *argv) {
 int cmd_eval(int argc, char **argv) {
     fw_closed_opts c = {.max_videos = 20};
     fw_open_opts o = {.to = -1};
-    const char *episodes = NULL;
+    const char *episodes = NULL, *homes = NULL;
     int64_t seed = 1, workers = 0, max_videos = 20;
     bool json = false, expert = false;
     const fw_arg args[] = {
@@ -206,6 +207,7 @@ int cmd_eval(int argc, char **argv) {
             "domain", &c.domain, "NAME",
             "--suite: draw scenes from these ranges instead of the suite's: held_visual, held_physics, held_engine"),
         FW_ARG_STR("embodiment", &c.embodiment, "NAME", "--suite: another robot than the suite's"),
+        FW_ARG_STR("homes", &homes, "A:N", "--suite: N homes from number A on; 1000000 and up are in no training data"),
         FW_ARG_BOOL("held-out-phrasings", &c.held_out_phrasings, "--suite: sentences that are in no training data"),
         FW_ARG_BOOL("swap", &c.swap, "--suite: say the sentence of another task; rate = the original goal was reached"),
         FW_ARG_STR("videos", &c.videos, "DIR", "--suite: films of failures"),
@@ -256,6 +258,13 @@ int cmd_eval(int argc, char **argv) {
         fprintf(stderr, "flywheel eval: --episodes with --suite wants a number above 0, got '%s'\n", episodes);
         return 2;
     }
+    fw_err err = {0};
+    fw_env_opts eo;
+    if (sim_env_opts(NULL, NULL, homes, &eo, &err) != FW_OK) {
+        cli_fail(&err);
+        return 2;
+    }
+    c.home_first = eo.home_first, c.home_count = eo.home_count;
     c.seed = (uint64_t)seed;
     c.max_videos = (int)max_videos;
     c.workers = (int)workers;

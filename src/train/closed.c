@@ -194,6 +194,7 @@ static fw_status open_player(player *p, fw_err *err) {
     eo.render = p->opts->policy != NULL || p->opts->videos != NULL;
     eo.randomise = p->opts->domain;
     eo.embodiment = p->opts->embodiment;
+    eo.home_first = p->opts->home_first, eo.home_count = p->opts->home_count;
     FW_TRY(fw_env_open(p->opts->suite, &eo, &p->env, err));
     p->first_task = p->opts->task != NULL ? fw_env_task_find(p->env, p->opts->task) : 0;
     const fw_embodiment *emb = fw_env_embodiment(p->env);
@@ -257,7 +258,11 @@ static int cpus(void) {
 /* Names and number of tasks, without graphics; n_task is 1 with opts->task. */
 static fw_status ask_suite(const fw_closed_opts *o, fw_closed_result *r, fw_err *err) {
     fw_env *env = NULL;
-    const fw_env_opts eo = {.render = false, .randomise = o->domain, .embodiment = o->embodiment};
+    const fw_env_opts eo = {.render = false,
+                            .randomise = o->domain,
+                            .embodiment = o->embodiment,
+                            .home_first = o->home_first,
+                            .home_count = o->home_count};
     FW_TRY(fw_env_open(o->suite, &eo, &env, err));
     int first = 0;
     fw_status s = FW_OK;

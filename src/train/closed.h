@@ -22,11 +22,12 @@
 
 typedef struct fw_closed_opts {
     const char *suite;
-    const char *policy;     /* folder; NULL: the scripted expert */
-    const char *task;       /* only this one; NULL: all */
-    const char *domain;     /* ranges to draw scenes from (configs/randomise); NULL: the suite's */
-    const char *embodiment; /* another robot than the suite's; NULL: the suite's */
-    int64_t episodes;       /* a task */
+    const char *policy;              /* folder; NULL: the scripted expert */
+    const char *task;                /* only this one; NULL: all */
+    const char *domain;              /* ranges to draw scenes from (configs/randomise); NULL: the suite's */
+    const char *embodiment;          /* another robot than the suite's; NULL: the suite's */
+    uint64_t home_first, home_count; /* other homes than the suite's; count 0: the suite's */
+    int64_t episodes;                /* a task */
     uint64_t seed;
     bool held_out_phrasings; /* sentences that are never in training data */
     bool swap;               /* judge task i, say the sentence of another one */
