@@ -22,7 +22,8 @@
   X(convert, "v2.1 to v3.0 and back")                                      \
   X(merge,   "several datasets into one")                                  \
   X(split,   "one dataset in parts")                                       \
-  X(filter,  "the episodes that an expression chooses")
+  X(filter,  "the episodes that an expression chooses")                    \
+  X(replay,  "simulated episodes played again: the same bits?")
 /* clang-format on */
 
 #define X(name, help) int data_##name(int argc, char **argv);

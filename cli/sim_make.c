@@ -2,18 +2,12 @@
  * sim_make.c - `flywheel sim make`: demonstrations of a suite into a dataset.
  *
  * DESIGN. Slot k of the dataset is task k mod n_task; its scene is drawn from (seed, k, attempt), attempts counted up
- * until one succeeds; HOME_BLOCK slots in a row share a home. Worker w (a forked process with its own physics and OpenGL) makes
- * slots k = w mod W and sends each through a pipe; the parent takes slots in order and encodes them. So the dataset depends on the
- * seed only, not on W; a run that was stopped continues with the first slot that is missing; a worker that dies is replaced and
- * its slot made again.
+ * until one succeeds; HOME_BLOCK slots in a row share a home. Workers (crew.h; each with its own physics and OpenGL) make slots, the
+ * parent takes them in order and encodes them. So the dataset depends on the seed only, not on the number of workers; a run that was
+ * stopped continues with the first slot that is missing.
  */
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/args.h"
@@ -23,12 +17,13 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "cli.h"
+#include "crew.h"
 #include "data/replay.h"
 #include "data/writer.h"
 #include "sim.h"
 #include "task/demo.h"
 
-enum { WORKERS_MAX = 64, ATTEMPTS_MAX = 20, HOME_BLOCK = 32 };
+enum { ATTEMPTS_MAX = 20, HOME_BLOCK = 32 };
 
 typedef struct make {
     const char *suite, *out, *embodiment, *randomise, *homes;
@@ -39,48 +34,20 @@ typedef struct make {
     int64_t attempts, failed[FW_TASK_MAX];
 } make;
 
-/* What precedes an episode in the pipe. */
+/* What precedes an episode's numbers in the pipe. */
 typedef struct parcel {
-    int64_t slot;
     int32_t length, task, attempts; /* attempts: failed ones before this */
-    int32_t status;                 /* fw_status; not FW_OK: message follows in `sentence`, and nothing after */
     int32_t version, noisy, n_view, n_subtasks;
     uint64_t home;
     fw_seeds seeds;
     char sentence[256];
 } parcel;
 
-static bool write_all(int fd, const void *data, size_t n) {
-    const char *p = data;
-    while (n > 0) {
-        ssize_t k = write(fd, p, n);
-        if (k < 0 && errno == EINTR) {
-            continue;
-        }
-        if (k <= 0) {
-            return false;
-        }
-        p += k;
-        n -= (size_t)k;
-    }
-    return true;
-}
-
-static bool read_all(int fd, void *data, size_t n) {
-    char *p = data;
-    while (n > 0) {
-        ssize_t k = read(fd, p, n);
-        if (k < 0 && errno == EINTR) {
-            continue;
-        }
-        if (k <= 0) {
-            return false;
-        }
-        p += k;
-        n -= (size_t)k;
-    }
-    return true;
-}
+/* Where an episode goes in the parent. */
+typedef struct delivery {
+    parcel p;
+    fw_demo *d;
+} delivery;
 
 /* --- the worker */
 static uint64_t slot_seed(int64_t seed, int64_t slot, int attempt) {
@@ -121,156 +88,66 @@ static fw_status make_slot(const make *m, fw_env *env, int64_t slot, fw_demo *d,
 }
 
 static bool send_demo(int fd, const fw_demo *d, int64_t slot, int failed) {
-    parcel p = {.slot = slot, .length = d->length, .task = d->task, .attempts = failed};
+    parcel p = {.length = d->length, .task = d->task, .attempts = failed};
     p.version = d->version, p.noisy = d->noisy, p.home = d->home, p.seeds = d->seeds, p.n_view = d->n_view;
     p.n_subtasks = d->n_subtasks;
     size_t t = (size_t)d->length;
     memcpy(p.sentence, d->sentence, sizeof p.sentence);
-    bool ok = write_all(fd, &p, sizeof p) && write_all(fd, d->state, t * (size_t)d->n_state * sizeof *d->state) &&
-              write_all(fd, d->action, t * (size_t)d->n_action * sizeof *d->action) &&
-              write_all(fd, d->subtasks, (size_t)d->n_subtasks * sizeof *d->subtasks) &&
-              write_all(fd, d->subtask, t * sizeof *d->subtask) && write_all(fd, d->frame, t * sizeof *d->frame) &&
-              write_all(fd, d->view, t * (size_t)d->n_view * sizeof *d->view);
+    bool ok = crew_head(fd, slot) && crew_write(fd, &p, sizeof p) &&
+              crew_write(fd, d->state, t * (size_t)d->n_state * sizeof *d->state) &&
+              crew_write(fd, d->action, t * (size_t)d->n_action * sizeof *d->action) &&
+              crew_write(fd, d->subtasks, (size_t)d->n_subtasks * sizeof *d->subtasks) &&
+              crew_write(fd, d->subtask, t * sizeof *d->subtask) && crew_write(fd, d->frame, t * sizeof *d->frame) &&
+              crew_write(fd, d->view, t * (size_t)d->n_view * sizeof *d->view);
     for (int c = 0; ok && c < d->n_camera; c++) {
-        ok = write_all(fd, d->images[c], t * d->image_bytes[c]);
+        ok = crew_write(fd, d->images[c], t * d->image_bytes[c]);
     }
     return ok;
 }
 
-static int work(const make *m, int64_t first, int fd) {
-    fw_err err = {FW_OK, ""};
+static fw_status work(void *ctx, int64_t first, int64_t step, int fd, fw_err *err) {
+    const make *m = ctx;
     fw_env *env = NULL;
     fw_demo *d = NULL;
     int failed = 0;
-    bool ok = true;
-    fw_status st = fw_env_open(m->suite, &m->env, &env, &err);
-    if (st == FW_OK) {
-        st = fw_demo_new(env, &d, &err);
-    }
-    for (int64_t slot = first; st == FW_OK && ok && slot < m->episodes; slot += m->workers) {
-        st = make_slot(m, env, slot, d, &failed, &err);
-        ok = st != FW_OK || send_demo(fd, d, slot, failed);
-    }
-    if (st != FW_OK) {
-        parcel p = {.status = st};
-        snprintf(p.sentence, sizeof p.sentence, "%s", err.msg);
-        write_all(fd, &p, sizeof p);
+    bool heard = true;
+    fw_status st = fw_env_open(m->suite, &m->env, &env, err);
+    st = st != FW_OK ? st : fw_demo_new(env, &d, err);
+    for (int64_t slot = first; st == FW_OK && heard && slot < m->episodes; slot += step) {
+        st = make_slot(m, env, slot, d, &failed, err);
+        heard = st != FW_OK || send_demo(fd, d, slot, failed);
     }
     fw_demo_free(d);
     fw_env_close(env);
-    return st == FW_OK ? 0 : 1;
-}
-
-typedef struct crew {
-    pid_t pid[WORKERS_MAX];
-    int fd[WORKERS_MAX];
-    int n;
-} crew;
-
-/* Worker i, in place of the one there was, begins with this slot. */
-static fw_status hire(const make *m, int64_t first, crew *c, int i, fw_err *err) {
-    int fds[2];
-    if (pipe(fds) != 0) {
-        return fw_fail(err, FW_IO, "pipe: %s", strerror(errno));
-    }
-    fflush(NULL);
-    pid_t parent = getpid(), pid = fork();
-    if (pid < 0) {
-        close(fds[0]);
-        close(fds[1]);
-        return fw_fail(err, FW_IO, "fork: %s", strerror(errno));
-    }
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGTERM); /* no worker outlives its parent */
-        if (getppid() != parent) {
-            _exit(1);
-        }
-        for (int k = 0; k < c->n; k++) {
-            if (c->fd[k] >= 0) {
-                close(c->fd[k]);
-            }
-        }
-        close(fds[0]);
-        _exit(work(m, first, fds[1]));
-    }
-    close(fds[1]);
-    c->pid[i] = pid;
-    c->fd[i] = fds[0];
-    c->n = i >= c->n ? i + 1 : c->n;
-    return FW_OK;
-}
-
-static fw_status hire_all(const make *m, int64_t first, crew *c, fw_err *err) {
-    for (int i = 0; i < (int)m->workers; i++) {
-        FW_TRY(hire(m, first + i, c, i, err));
-    }
-    return FW_OK;
-}
-
-static void dismiss(crew *c) {
-    for (int i = 0; i < c->n; i++) {
-        if (c->fd[i] < 0) {
-            continue;
-        }
-        close(c->fd[i]); /* a worker that still writes gets SIGPIPE */
-        kill(c->pid[i], SIGTERM);
-        waitpid(c->pid[i], NULL, 0);
-    }
-    c->n = 0;
+    return st;
 }
 
 /* --- the parent */
-enum { REHIRE_MAX = 3 }; /* workers that one slot may cost */
-
-static fw_status receive(int fd, int worker, int64_t slot, fw_demo *d, parcel *p, fw_err *err) {
-    if (!read_all(fd, p, sizeof *p)) {
-        return fw_fail(err, FW_CLOSED, "worker %d ended before slot %lld", worker, (long long)slot);
+static fw_status take(void *ctx, int64_t slot, int fd, void *into, fw_err *err) {
+    delivery *box = into;
+    parcel *p = &box->p;
+    fw_demo *d = box->d;
+    (void)ctx;
+    if (!crew_read(fd, p, sizeof *p)) {
+        return fw_fail(err, FW_CLOSED, "a worker ended inside slot %lld", (long long)slot);
     }
     p->sentence[sizeof p->sentence - 1] = 0;
-    if (p->status != FW_OK) {
-        return fw_fail(err, (fw_status)p->status, "worker %d: %s", worker, p->sentence);
-    }
-    bool fits = p->length >= 1 && p->length <= d->cap && p->n_subtasks >= 0 && p->n_subtasks <= FW_DEMO_STEPS_MAX;
-    if (p->slot != slot || !fits) {
-        return fw_fail(err, FW_FORMAT, "worker %d: wanted slot %lld of 1..%d frames, found slot %lld of %d", worker,
-                       (long long)slot, d->cap, (long long)p->slot, p->length);
+    if (p->length < 1 || p->length > d->cap || p->n_subtasks < 0 || p->n_subtasks > FW_DEMO_STEPS_MAX) {
+        return fw_fail(err, FW_FORMAT, "slot %lld: wanted 1..%d frames, found %d", (long long)slot, d->cap, p->length);
     }
     FW_TRY(fw_demo_size_views(d, p->n_view, err));
     d->length = p->length;
     d->n_subtasks = p->n_subtasks;
     size_t t = (size_t)p->length;
-    bool ok = read_all(fd, d->state, t * (size_t)d->n_state * sizeof *d->state) &&
-              read_all(fd, d->action, t * (size_t)d->n_action * sizeof *d->action) &&
-              read_all(fd, d->subtasks, (size_t)d->n_subtasks * sizeof *d->subtasks) &&
-              read_all(fd, d->subtask, t * sizeof *d->subtask) && read_all(fd, d->frame, t * sizeof *d->frame) &&
-              read_all(fd, d->view, t * (size_t)d->n_view * sizeof *d->view);
+    bool ok = crew_read(fd, d->state, t * (size_t)d->n_state * sizeof *d->state) &&
+              crew_read(fd, d->action, t * (size_t)d->n_action * sizeof *d->action) &&
+              crew_read(fd, d->subtasks, (size_t)d->n_subtasks * sizeof *d->subtasks) &&
+              crew_read(fd, d->subtask, t * sizeof *d->subtask) && crew_read(fd, d->frame, t * sizeof *d->frame) &&
+              crew_read(fd, d->view, t * (size_t)d->n_view * sizeof *d->view);
     for (int c = 0; ok && c < d->n_camera; c++) {
-        ok = read_all(fd, d->images[c], t * d->image_bytes[c]);
+        ok = crew_read(fd, d->images[c], t * d->image_bytes[c]);
     }
-    return ok ? FW_OK : fw_fail(err, FW_CLOSED, "worker %d ended inside slot %lld", worker, (long long)slot);
-}
-
-/* A worker that died (a fault in a library, the kernel short of memory) is replaced and its slot made again: the same slot gives the
- * same episode. What a worker itself reports as an error is one. */
-static fw_status receive_surely(const make *m, crew *c, int worker, int64_t slot, fw_demo *d, parcel *p, fw_err *err) {
-    for (int lost = 0;; lost++) {
-        p->status = FW_OK;
-        fw_status st = receive(c->fd[worker], worker, slot, d, p, err);
-        if (st != FW_CLOSED || p->status != FW_OK) {
-            return st;
-        }
-        int how = 0;
-        close(c->fd[worker]);
-        kill(c->pid[worker], SIGKILL);
-        waitpid(c->pid[worker], &how, 0);
-        c->fd[worker] = -1;
-        if (lost == REHIRE_MAX) {
-            return st;
-        }
-        fw_warn("worker %d died in slot %lld (%s %d): another takes its place", worker, (long long)slot,
-                WIFSIGNALED(how) ? "signal" : "exit", WIFSIGNALED(how) ? WTERMSIG(how) : WEXITSTATUS(how));
-        FW_TRY(hire(m, slot, c, worker, err));
-    }
+    return ok ? FW_OK : fw_fail(err, FW_CLOSED, "a worker ended inside slot %lld", (long long)slot);
 }
 
 /* What makes an episode again (data/replay.h). */
@@ -385,27 +262,27 @@ static fw_status add(const make *m, const fw_env *env, fw_writer *w, const fw_de
 
 static fw_status run_make(make *m, const fw_env *env, fw_writer *w, fw_demo *d, fw_err *err) {
     int64_t first = fw_writer_episodes(w);
+    const crew_job job = {.workers = (int)m->workers, .work = work, .take = take, .ctx = m};
     crew c = {.n = 0};
     fw_progress progress;
     if (first >= m->episodes) {
         return FW_OK;
     }
-    fw_status st = hire_all(m, first, &c, err);
+    fw_status st = crew_hire(&c, &job, first, err);
     fw_progress_start(&progress, "episodes", (uint64_t)(m->episodes - first));
     for (int64_t slot = first; st == FW_OK && slot < m->episodes; slot++) {
-        parcel p;
-        int worker = (int)((slot - first) % m->workers);
-        st = receive_surely(m, &c, worker, slot, d, &p, err);
+        delivery box = {.d = d};
+        st = crew_take(&c, slot, &box, err);
         if (st != FW_OK) {
             break;
         }
-        st = add(m, env, w, d, &p, err);
-        m->attempts += p.attempts + 1;
-        m->failed[p.task % fw_env_n_task(env)] += p.attempts;
+        st = add(m, env, w, d, &box.p, err);
+        m->attempts += box.p.attempts + 1;
+        m->failed[box.p.task % fw_env_n_task(env)] += box.p.attempts;
         fw_progress_update(&progress, (uint64_t)(slot - first + 1), "%lld attempts", (long long)m->attempts);
     }
     fw_progress_end(&progress);
-    dismiss(&c);
+    crew_dismiss(&c);
     return st;
 }
 
@@ -423,7 +300,7 @@ int sim_make(int argc, char **argv) {
         FW_ARG_STR("homes", &m.homes, "A:N", "N homes from number A on, instead of the suite's"),
         FW_ARG_INT("episodes", &m.episodes, 1, 10000000, "N", "demonstrations in the dataset, tasks in turn"),
         FW_ARG_INT("seed", &m.seed, 0, 1ll << 53, "S", "everything is drawn from it"),
-        FW_ARG_INT("workers", &m.workers, 1, WORKERS_MAX, "W", "processes; the result does not depend on it"),
+        FW_ARG_INT("workers", &m.workers, 1, CREW_MAX, "W", "processes; the result does not depend on it"),
         FW_ARG_STR("out", &m.out, "DIR", "the dataset (required)"),
         FW_ARG_F64("noise", &m.noise, 0, 1, "X", "largest offset on the executed command, as a share of its range"),
         FW_ARG_F64("noisy-share", &m.noisy_share, 0, 1, "X", "share of the episodes that are disturbed"),
@@ -453,7 +330,6 @@ int sim_make(int argc, char **argv) {
     fw_env_opts blind = m.env;
     blind.render = false;
     double began = fw_now_s();
-    signal(SIGPIPE, SIG_IGN);
     if (fw_path_exists(m.out) && !m.resume) {
         fw_fail(&err, FW_INVALID, "%s is already there; --resume continues it", m.out);
         return cli_fail(&err);

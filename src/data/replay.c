@@ -144,12 +144,14 @@ static fw_status take(const fw_table *t, const char *path, fw_views *out, fw_err
     return FW_OK;
 }
 
-fw_status fw_views_read(const char *dir, const fw_replay *r, fw_views *out, fw_err *err) {
+fw_status fw_views_read(const char *dir, const fw_replay *r, int64_t length, fw_views *out, fw_err *err) {
     char folder[1100], path[1200];
     fw_table t;
     FW_TRY(path_of(dir, r, folder, path, err));
     FW_TRY(fw_table_read(path, NULL, 0, &t, err));
-    fw_status st = take(&t, path, out, err);
+    fw_status st = t.rows == length ? take(&t, path, out, err)
+                                    : fw_fail(err, FW_FORMAT, "%.160s: wanted %lld views, found %lld", path,
+                                              (long long)length, (long long)t.rows);
     fw_table_clear(&t);
     return st;
 }

@@ -43,8 +43,8 @@ typedef struct fw_views {
 /* Write dir/sim/<key>.parquet, atomically. */
 FW_NODISCARD fw_status fw_views_write(const char *dir, const fw_replay *r, const fw_views *v, fw_err *err);
 bool fw_views_exist(const char *dir, const fw_replay *r);
-/* *out owned: fw_views_clear. FW_FORMAT names the file, wanted and found. */
-FW_NODISCARD fw_status fw_views_read(const char *dir, const fw_replay *r, fw_views *out, fw_err *err);
+/* Of an episode of `length` frames. *out owned: fw_views_clear. FW_FORMAT names the file, wanted and found. */
+FW_NODISCARD fw_status fw_views_read(const char *dir, const fw_replay *r, int64_t length, fw_views *out, fw_err *err);
 void fw_views_clear(fw_views *v);
 
 #endif /* FW_DATA_REPLAY_H */

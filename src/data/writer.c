@@ -377,7 +377,7 @@ static fw_status continue_dataset(fw_writer *w, fw_dataset *ds, const char *info
 
 /* A folder without info.json may hold only what an unsealed first segment left. */
 static fw_status refuse_foreign(const char *dir, fw_err *err) {
-    static const char *const ours[] = {".staging", ".recorder", "data", "meta", "videos"};
+    static const char *const ours[] = {".staging", ".recorder", "data", "meta", "sim", "videos"};
     char **names;
     size_t n;
     FW_TRY(fw_list_dir(dir, &names, &n, err));
@@ -385,7 +385,7 @@ static fw_status refuse_foreign(const char *dir, fw_err *err) {
     bool staging = false;
     for (size_t i = 0; i < n; i++) {
         bool known = false;
-        for (size_t k = 0; k < 5; k++) {
+        for (size_t k = 0; k < sizeof ours / sizeof *ours; k++) {
             known = known || strcmp(names[i], ours[k]) == 0;
         }
         staging = staging || strcmp(names[i], ".staging") == 0 || strcmp(names[i], ".recorder") == 0;

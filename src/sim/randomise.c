@@ -50,7 +50,8 @@ static double most(const fw_rz *z, fw_range_id id) {
 }
 
 /* --- open, build, bind */
-fw_status rz_open(const char *home_dir, const char *name, fw_rz **out, fw_err *err) {
+fw_status rz_open(const char *home_dir, const char *name, const char *look, fw_rz **out, fw_err *err) {
+    fw_ranges seen;
     fw_rz *z = calloc(1, sizeof *z);
     if (z == NULL) {
         return fw_fail(err, FW_NOMEM, "ranges");
@@ -59,6 +60,9 @@ fw_status rz_open(const char *home_dir, const char *name, fw_rz **out, fw_err *e
     if (st == FW_OK && z->f.engine[0] != 0 && strcmp(z->f.engine, fw_sim_version()) != 0) {
         st = fw_fail(err, FW_UNSUPPORTED, "ranges '%s' are played by %s, this program has %s", z->f.name, z->f.engine,
                      fw_sim_version());
+    }
+    if (st == FW_OK && look != NULL && (st = fw_ranges_load(home_dir, look, &seen, err)) == FW_OK) {
+        fw_ranges_look(&z->f, &seen);
     }
     if (st != FW_OK) {
         rz_free(z);

@@ -36,8 +36,8 @@ typedef struct rz_parts {
     const bool *body_is_robot; /* [nbody] */
 } rz_parts;
 
-/* name: NULL = "default". *out owned: rz_free. */
-FW_NODISCARD fw_status rz_open(const char *home_dir, const char *name, fw_rz **out, fw_err *err);
+/* name: NULL = "default"; look: ranges of what is seen, NULL = name's. *out owned: rz_free. */
+FW_NODISCARD fw_status rz_open(const char *home_dir, const char *name, const char *look, fw_rz **out, fw_err *err);
 void rz_free(fw_rz *z);
 const fw_ranges *rz_ranges(const fw_rz *z);
 

@@ -254,6 +254,13 @@ fw_status fw_ranges_load(const char *home_dir, const char *name, fw_ranges *out,
     return FW_OK;
 }
 
+void fw_ranges_look(fw_ranges *r, const fw_ranges *look) {
+    for (int id = 0; id < FW_RANGE_MASS; id++) { /* what is seen comes first in the table, then what is felt */
+        r->r[id] = look->r[id];
+    }
+    r->held_out = r->held_out || look->held_out;
+}
+
 /* --- writing */
 static json_t *range_json(fw_range_id id, const fw_range *r) {
     json_t *j = json_pack("{s:s}", "unit", rows[id].unit);

@@ -102,6 +102,8 @@ typedef struct fw_ranges {
 FW_NODISCARD fw_status fw_ranges_load(const char *home_dir, const char *name, fw_ranges *out, fw_err *err);
 /* From JSON on top of *out, which holds what it extends (base true), or must be given whole (base false). */
 FW_NODISCARD fw_status fw_ranges_from_json(const json_t *j, const char *where, bool base, fw_ranges *out, fw_err *err);
+/* How things look as in `look`, everything else as it was: an episode drawn again. Held out when either is. */
+void fw_ranges_look(fw_ranges *r, const fw_ranges *look);
 json_t *fw_ranges_to_json(const fw_ranges *r); /* whole, extends nothing; owned by the caller, NULL out of memory */
 
 /* One value: one number of the stream. probability: 0 or 1; words: the position of the word. */

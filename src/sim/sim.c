@@ -142,13 +142,13 @@ fw_status fw_sim_open(const char *home_dir, const fw_setting *setting, const cha
     }
     s->setting = setting;
     s->opts = *opts;
-    s->opts.randomise = NULL; /* rz has read it */
+    s->opts.randomise = s->opts.look = NULL; /* rz has read them */
     snprintf(s->home_dir, sizeof s->home_dir, "%s", home_dir);
     load_args load = {s, embodiment, FW_OK, err};
     fw_status st = sim_guard(load_robot, &load, "loading the robot", err);
     st = st != FW_OK ? st : load.st;
     if (st == FW_OK) {
-        st = rz_open(home_dir, opts->randomise, &s->rz, err);
+        st = rz_open(home_dir, opts->randomise, opts->look, &s->rz, err);
     }
     if (st == FW_OK) {
         st = move_to(s, opts->home_count > 0 ? opts->home_first : 0, err);

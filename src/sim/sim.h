@@ -140,6 +140,7 @@ typedef struct fw_sim_opts {
     bool render;
     int max_px;            /* largest picture side that will be asked for */
     const char *randomise; /* a file of configs/randomise/<name>.json; NULL = "default" */
+    const char *look;      /* another one for what is seen (a recorded episode drawn again); NULL = randomise */
     uint64_t home_first;   /* homes of this run: home = home_first + stream(layout, "home") % home_count; */
     uint64_t home_count;   /* 0: always home 0, the plain one */
 } fw_sim_opts;

@@ -29,7 +29,7 @@ struct fw_env {
     int n_room;
     fw_embodiment body;
     fw_sim_opts sim_opts;
-    char suite_name[FW_NAME_MAX], randomise[FW_NAME_MAX];
+    char suite_name[FW_NAME_MAX], randomise[FW_NAME_MAX], look[FW_NAME_MAX];
     suite_task task[FW_TASK_MAX];
     int n_task, suite_limit; /* control steps; 0: the tasks' own */
     bool render;
@@ -169,6 +169,8 @@ fw_status fw_env_open(const char *suite, const fw_env_opts *opts, fw_env **out, 
     e->sim_opts.render = e->render;
     e->sim_opts.max_px = PICTURE_MAX;
     e->sim_opts.randomise = e->randomise;
+    snprintf(e->look, sizeof e->look, "%s", opts->look != NULL ? opts->look : "");
+    e->sim_opts.look = opts->look != NULL ? e->look : NULL;
     for (int c = 0; st == FW_OK && e->render && c < e->body.n_camera; c++) {
         e->px_w[c] = opts->image_px > 0 ? opts->image_px : e->body.camera[c].width;
         e->px_h[c] = opts->image_px > 0 ? opts->image_px : e->body.camera[c].height;

@@ -42,6 +42,7 @@ typedef struct fw_env_opts {
     int image_px;           /* square images of this size instead of the embodiment's; 0 = the embodiment's */
     const char *embodiment; /* another robot than the suite's; NULL = the suite's */
     const char *randomise;  /* other ranges than the suite's (a held-out domain); NULL = the suite's */
+    const char *look;       /* other ranges of what is seen only (sim/sim.h); NULL = randomise */
     uint64_t home_first, home_count; /* other homes than the suite's; count 0 = the suite's */
 } fw_env_opts;
 #define FW_ENV_OPTS_DEFAULT                                                                                            \

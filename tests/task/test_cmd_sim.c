@@ -114,7 +114,7 @@ static void worker_that_dies_is_replaced_and_its_slot_made_again(void) {
     int how = 0;
     CHECK(waitpid(pid, &how, 0) == pid && WIFEXITED(how));
     CHECK_INT(WEXITSTATUS(how), 0);
-    CHECK(log_says("died in slot"));
+    CHECK(log_says("died in piece"));
     same_files("quiet/meta/stats.json", "killed/meta/stats.json");
     CHECK_INT(fw_remove_tree(root, &err), FW_OK);
 }
