@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -41,20 +42,28 @@ fw_status store_stats_of(const double *x, int64_t rows, int64_t n, store_stats *
     return st;
 }
 
-fw_status store_stats_column(const fw_column *c, int64_t a, int64_t b, store_stats *out, fw_err *err) {
+/* Rows [a, b) of a column that are finite, as doubles: *x owned [*rows, width]. */
+static fw_status finite_rows(const fw_column *c, int64_t a, int64_t b, double **x, int64_t *rows, fw_err *err) {
     int64_t w = c->width, n = 0;
-    double *x = malloc((size_t)((b - a) * w + 1) * sizeof(double));
-    *out = (store_stats){0};
-    if (x == NULL) {
+    if ((*x = malloc((size_t)((b - a) * w + 1) * sizeof(double))) == NULL) {
         return fw_fail(err, FW_NOMEM, "statistics of %s", c->name);
     }
     for (int64_t r = a; r < b; r++) {
         bool finite = true;
         for (int64_t i = 0; i < w; i++) {
-            finite = isfinite(x[n * w + i] = fw_column_f64(c, r * w + i)) && finite;
+            finite = isfinite((*x)[n * w + i] = fw_column_f64(c, r * w + i)) && finite;
         }
         n += finite;
     }
+    *rows = n;
+    return FW_OK;
+}
+
+fw_status store_stats_column(const fw_column *c, int64_t a, int64_t b, store_stats *out, fw_err *err) {
+    int64_t w = c->width, n;
+    double *x;
+    *out = (store_stats){0};
+    FW_TRY(finite_rows(c, a, b, &x, &n, err));
     fw_status st = n > 0 ? store_stats_of(x, n, w, out, err) : stats_new(out, w, 0, err);
     for (int64_t i = 0; n == 0 && st == FW_OK && i < w * STORE_STATS; i++) {
         out->value[i] = (double)NAN;
@@ -126,92 +135,141 @@ fw_status store_image_stats(fw_status (*image_of)(void *ctx, int64_t i, const ui
 
 /* --- statistics of the whole --- */
 
+static bool is_image(const fw_feature *f) {
+    return strcmp(f->dtype, "video") == 0 || strcmp(f->dtype, "image") == 0;
+}
+
+static bool is_number(const fw_feature *f) {
+    return !is_image(f) && strcmp(f->dtype, "string") != 0 && strcmp(f->dtype, "language") != 0;
+}
+
 fw_status store_total_init(store_total *t, const fw_feature *features, int n, fw_err *err) {
-    *t = (store_total){.item = calloc((size_t)n + 1, sizeof(store_total_feature))};
-    if (t->item == NULL) {
+    *t = (store_total){.features = features, .n = n, .image = calloc((size_t)n + 1, sizeof(store_total_image))};
+    if (t->image == NULL) {
         return fw_fail(err, FW_NOMEM, "statistics");
     }
     for (int i = 0; i < n; i++) {
-        bool image = strcmp(features[i].dtype, "video") == 0 || strcmp(features[i].dtype, "image") == 0;
-        if (strcmp(features[i].dtype, "string") != 0 && strcmp(features[i].dtype, "language") != 0) {
-            t->item[t->n++] = (store_total_feature){.f = &features[i], .image = image};
+        if (is_image(&features[i])) {
+            t->image[t->n_images++] = (store_total_image){.f = &features[i], .min = {1.0, 1.0, 1.0}};
         }
     }
-    return FW_OK;
+    return fw_summary_new(&t->numbers, err);
 }
 
 void store_total_clear(store_total *t) {
-    for (int i = 0; i < t->n; i++) {
-        free(t->item[i].v);
-    }
-    free(t->item);
+    free(t->image);
+    fw_summary_free(t->numbers);
     *t = (store_total){0};
 }
 
-store_total_feature *store_total_find(store_total *t, const char *key) {
-    for (int i = 0; i < t->n; i++) {
-        if (strcmp(t->item[i].f->key, key) == 0) {
-            return &t->item[i];
-        }
-    }
-    return NULL;
-}
-
-static double *total_room(store_total_feature *f, int64_t n, fw_err *err) {
-    if (f->n + n > f->cap) {
-        int64_t cap = f->n + n > 2 * f->cap ? f->n + n : 2 * f->cap;
-        double *v = realloc(f->v, (size_t)cap * sizeof(double));
-        if (v == NULL) {
-            fw_fail(err, FW_NOMEM, "statistics of %s", f->f->key);
-            return NULL;
-        }
-        f->v = v;
-        f->cap = cap;
-    }
-    f->n += n;
-    return f->v + f->n - n;
-}
-
-fw_status store_total_push(store_total_feature *f, const double *x, int64_t n, fw_err *err) {
-    double *to = total_room(f, n, err);
-    if (to == NULL) {
-        return FW_NOMEM;
-    }
-    memcpy(to, x, (size_t)n * sizeof(double));
-    return FW_OK;
-}
-
-fw_status store_total_push_image(store_total_feature *f, const store_stats *s, fw_err *err) {
+/* Mean, std, min and max join exactly; quantiles as the episodes' weighted mean, an approximation. */
+static void push_image(store_total_image *f, const store_stats *s) {
     double count = (double)s->count;
-    FW_TRY(store_total_push(f, &count, 1, err));
-    return store_total_push(f, s->value, STORE_STATS * 3, err);
+    f->count += count;
+    for (int c = 0; c < 3; c++) {
+        const double *v = s->value + c;
+        double mean = v[3 * STAT_MEAN], std = v[3 * STAT_STD];
+        f->min[c] = fmin(f->min[c], v[3 * STAT_MIN]);
+        f->max[c] = fmax(f->max[c], v[3 * STAT_MAX]);
+        f->mean[c] += count * mean;
+        f->second[c] += count * (std * std + mean * mean);
+        for (int q = 0; q < 5; q++) {
+            f->q[q][c] += count * v[3 * (STAT_Q01 + q)];
+        }
+    }
+}
+
+fw_status store_total_push_image(store_total *t, const char *key, const store_stats *s, fw_err *err) {
+    for (int i = 0; i < t->n_images; i++) {
+        if (strcmp(t->image[i].f->key, key) == 0) {
+            push_image(&t->image[i], s);
+            return FW_OK;
+        }
+    }
+    return fw_fail(err, FW_INVALID, "statistics: no images '%s'", key);
 }
 
 fw_status store_total_push_rows(store_total *t, const char *where, const fw_table *data, int64_t a, int64_t b,
                                 fw_err *err) {
     for (int i = 0; i < t->n; i++) {
-        store_total_feature *f = &t->item[i];
-        if (f->image) {
+        const fw_feature *f = &t->features[i];
+        double *x;
+        int64_t rows;
+        if (!is_number(f)) {
             continue;
         }
-        const fw_column *c = fw_table_find(data, f->f->key);
-        if (c == NULL || c->type == FW_COL_STR || c->width != f->f->size) {
-            return fw_fail(err, FW_SHAPE, "%s: wanted a column '%s' of %lld numbers, found %lld", where, f->f->key,
-                           (long long)f->f->size, c == NULL ? 0ll : (long long)c->width);
+        const fw_column *c = fw_table_find(data, f->key);
+        if (c == NULL || c->type == FW_COL_STR || c->width != f->size) {
+            return fw_fail(err, FW_SHAPE, "%s: wanted a column '%s' of %lld numbers, found %lld", where, f->key,
+                           (long long)f->size, c == NULL ? 0ll : (long long)c->width);
         }
-        double *to = total_room(f, (b - a) * c->width, err);
-        if (to == NULL) {
-            return FW_NOMEM;
-        }
-        for (int64_t r = a; r < b; r++) {
-            bool finite = true;
-            for (int64_t k = 0; k < c->width; k++) {
-                finite = isfinite(to[k] = fw_column_f64(c, r * c->width + k)) && finite;
-            }
-            to += finite ? c->width : 0;
-            f->n -= finite ? 0 : c->width;
+        FW_TRY(finite_rows(c, a, b, &x, &rows, err));
+        fw_status st = rows > 0 ? fw_summary_add_f64(t->numbers, f->key, x, rows, c->width, err) : FW_OK;
+        free(x);
+        FW_TRY(st);
+    }
+    return FW_OK;
+}
+
+static const fw_feature *number_of(const store_total *t, const char *key) {
+    for (int i = 0; i < t->n; i++) {
+        if (is_number(&t->features[i]) && strcmp(t->features[i].key, key) == 0) {
+            return &t->features[i];
         }
     }
+    return NULL;
+}
+
+/* A summary of the first rows of this dataset: its features, and indices from 0 on without a gap. */
+static int64_t rows_of_summary(const store_total *t, fw_summary *s) {
+    fw_column_stats index;
+    int64_t rows = fw_summary_count(s, "index");
+    if (rows < 1 || fw_summary_is_image(s, "index") || fw_summary_get(s, "index", &index, NULL) != FW_OK) {
+        return 0;
+    }
+    bool fits = index.n == 1 && index.min[0] == 0.0 && index.max[0] == (double)(rows - 1);
+    fw_column_stats_clear(&index);
+    for (int i = 0; i < fw_summary_features(s) && fits; i++) {
+        fw_column_stats c;
+        const char *key = fw_summary_key(s, i);
+        const fw_feature *f = number_of(t, key);
+        fits = f != NULL && fw_summary_count(s, key) <= rows && fw_summary_get(s, key, &c, NULL) == FW_OK;
+        if (fits) {
+            fits = c.n == f->size;
+            fw_column_stats_clear(&c);
+        }
+    }
+    return fits ? rows : 0;
+}
+
+fw_status store_total_load(store_total *t, const char *dir, int64_t *rows, int64_t *bytes, fw_err *err) {
+    char path[STORE_PATH];
+    fw_summary *s;
+    struct stat st;
+    *rows = *bytes = 0;
+    FW_TRY(fw_path_join(path, sizeof(path), dir, FW_SUMMARY_FILE, err));
+    if (stat(path, &st) != 0 || fw_summary_load(path, &s, NULL) != FW_OK) {
+        return FW_OK;
+    }
+    for (int i = 0; i < t->n_images; i++) {
+        fw_summary_drop(s, t->image[i].f->key); /* what `data stats --images` looked at */
+    }
+    if ((*rows = rows_of_summary(t, s)) == 0) {
+        fw_summary_free(s);
+        return FW_OK;
+    }
+    *bytes = st.st_size;
+    fw_summary_free(t->numbers);
+    t->numbers = s;
+    return FW_OK;
+}
+
+fw_status store_total_save(store_total *t, const char *dir, int64_t *bytes, fw_err *err) {
+    char path[STORE_PATH];
+    struct stat st;
+    FW_TRY(fw_path_join(path, sizeof(path), dir, FW_SUMMARY_FILE, err));
+    FW_TRY(fw_summary_save(t->numbers, path, err));
+    *bytes = stat(path, &st) == 0 ? st.st_size : 0;
     return FW_OK;
 }
 
@@ -223,52 +281,90 @@ static const fw_column *stat_column(const fw_table *t, const char *key, const ch
     return c != NULL && c->type != FW_COL_STR && c->width == width ? c : NULL;
 }
 
-fw_status store_total_push_episodes(store_total *t, const fw_table *episodes, int64_t rows, fw_err *err) {
+fw_status store_total_forget(store_total *t, fw_err *err) {
+    fw_summary_free(t->numbers);
+    return fw_summary_new(&t->numbers, err);
+}
+
+int64_t store_total_dims(const store_total *t) {
+    int64_t n = 0;
     for (int i = 0; i < t->n; i++) {
-        store_total_feature *f = &t->item[i];
-        const fw_column *count = f->image ? stat_column(episodes, f->f->key, "count", 1) : NULL, *c[STORE_STATS];
+        n += is_number(&t->features[i]) ? t->features[i].size : 0;
+    }
+    return n;
+}
+
+void store_total_add_sums(const store_total *t, const fw_table *episodes, int64_t rows, double *sums) {
+    for (int i = 0; i < t->n; i++) {
+        const fw_feature *f = &t->features[i];
+        if (!is_number(f)) {
+            continue;
+        }
+        const fw_column *count = stat_column(episodes, f->key, "count", 1),
+                        *mean = stat_column(episodes, f->key, "mean", f->size);
+        for (int64_t k = 0; count != NULL && mean != NULL && k < rows * f->size; k++) {
+            double n = fw_column_f64(count, k / f->size);
+            sums[k % f->size] += n > 0.0 ? n * fw_column_f64(mean, k) : 0.0;
+        }
+        sums += f->size;
+    }
+}
+
+bool store_total_agrees(store_total *t, const double *sums) {
+    bool agrees = true;
+    for (int i = 0; i < t->n; i++) {
+        const fw_feature *f = &t->features[i];
+        fw_column_stats c;
+        if (!is_number(f)) {
+            continue;
+        }
+        if (fw_summary_count(t->numbers, f->key) > 0) {
+            if (fw_summary_get(t->numbers, f->key, &c, NULL) != FW_OK) {
+                return false;
+            }
+            for (int64_t d = 0; d < c.n; d++) {
+                double n = (double)c.count, large = fmax(fabs(c.min[d]), fabs(c.max[d]));
+                agrees = agrees && fabs(sums[d] - n * c.mean[d]) <= 1e-9 * n * large;
+            }
+            fw_column_stats_clear(&c);
+        }
+        sums += f->size;
+    }
+    return agrees;
+}
+
+fw_status store_total_push_episodes(store_total *t, const fw_table *episodes, int64_t rows, fw_err *err) {
+    (void)err;
+    for (int i = 0; i < t->n_images; i++) {
+        store_total_image *f = &t->image[i];
+        const fw_column *count = stat_column(episodes, f->f->key, "count", 1), *c[STORE_STATS];
         bool all = count != NULL;
         for (int k = 0; k < STORE_STATS && all; k++) {
             all = (c[k] = stat_column(episodes, f->f->key, store_stat_names[k], 3)) != NULL;
         }
         for (int64_t r = 0; r < rows && all; r++) {
             double value[STORE_STATS * 3];
-            store_stats s = {.n = 3, .count = fw_column_i64(count, r), .value = value};
             for (int k = 0; k < STORE_STATS * 3; k++) {
                 value[k] = fw_column_f64(c[k / 3], r * 3 + k % 3);
             }
-            FW_TRY(store_total_push_image(f, &s, err));
+            push_image(f, &(store_stats){.n = 3, .count = fw_column_i64(count, r), .value = value});
         }
     }
     return FW_OK;
 }
 
-/* Episodes of images joined: mean, std, min and max exactly; quantiles as the episodes' weighted mean, an approximation. */
-static fw_status join_images(const store_total_feature *f, store_stats *out, fw_err *err) {
-    enum { ROW = 1 + STORE_STATS * 3 };
-    int64_t episodes = f->n / ROW;
-    double count = 0.0;
-    FW_TRY(stats_new(out, 3, 0, err));
-    for (int64_t e = 0; e < episodes; e++) {
-        count += f->v[e * ROW];
-    }
+static fw_status image_total(const store_total_image *f, store_stats *out, fw_err *err) {
+    FW_TRY(stats_new(out, 3, (int64_t)f->count, err));
     for (int c = 0; c < 3; c++) {
-        double *o = out->value + c, second = 0.0;
-        o[3 * STAT_MIN] = 1.0;
-        for (int64_t e = 0; e < episodes; e++) {
-            const double *v = f->v + e * ROW + 1 + c;
-            double share = f->v[e * ROW] / count, mean = v[3 * STAT_MEAN], std = v[3 * STAT_STD];
-            o[3 * STAT_MIN] = fmin(o[3 * STAT_MIN], v[3 * STAT_MIN]);
-            o[3 * STAT_MAX] = fmax(o[3 * STAT_MAX], v[3 * STAT_MAX]);
-            o[3 * STAT_MEAN] += share * mean;
-            second += share * (std * std + mean * mean);
-            for (int q = STAT_Q01; q < STORE_STATS; q++) {
-                o[3 * q] += share * v[3 * q];
-            }
+        double *o = out->value + c, mean = f->mean[c] / f->count;
+        o[3 * STAT_MIN] = f->min[c];
+        o[3 * STAT_MAX] = f->max[c];
+        o[3 * STAT_MEAN] = mean;
+        o[3 * STAT_STD] = sqrt(fmax(0.0, f->second[c] / f->count - mean * mean));
+        for (int q = 0; q < 5; q++) {
+            o[3 * (STAT_Q01 + q)] = f->q[q][c] / f->count;
         }
-        o[3 * STAT_STD] = sqrt(fmax(0.0, second - o[3 * STAT_MEAN] * o[3 * STAT_MEAN]));
     }
-    out->count = (int64_t)count;
     return FW_OK;
 }
 
@@ -293,25 +389,28 @@ json_t *store_stats_json(const store_stats *s, bool image, bool quantiles) {
     return j;
 }
 
-fw_status store_total_json(const store_total *t, json_t **out, fw_err *err) {
+fw_status store_total_json(store_total *t, json_t **out, fw_err *err) {
     fw_status st = FW_OK;
     *out = json_object();
-    for (int i = 0; i < t->n && st == FW_OK; i++) {
-        const store_total_feature *f = &t->item[i];
+    for (int i = 0; i < t->n_images && st == FW_OK; i++) {
         store_stats s = {0};
-        if (f->n == 0) {
-            continue;
-        }
-        st = f->image ? join_images(f, &s, err) : store_stats_of(f->v, f->n / f->f->size, f->f->size, &s, err);
-        if (st == FW_OK) {
-            json_object_set_new(*out, f->f->key, store_stats_json(&s, f->image, true));
+        if (t->image[i].count > 0.0 && (st = image_total(&t->image[i], &s, err)) == FW_OK) {
+            json_object_set_new(*out, t->image[i].f->key, store_stats_json(&s, true, true));
         }
         store_stats_clear(&s);
+    }
+    for (int i = 0; i < fw_summary_features(t->numbers) && st == FW_OK; i++) {
+        fw_column_stats c;
+        const char *key = fw_summary_key(t->numbers, i);
+        if ((st = fw_summary_get(t->numbers, key, &c, err)) == FW_OK) {
+            json_object_set_new(*out, key, fw_column_stats_json(&c, false));
+            fw_column_stats_clear(&c);
+        }
     }
     return st;
 }
 
-fw_status store_write_stats(const char *dir, const store_total *t, fw_err *err) {
+fw_status store_write_stats(const char *dir, store_total *t, fw_err *err) {
     char path[STORE_PATH];
     json_t *all = NULL;
     fw_status st = fw_path_join(path, sizeof(path), dir, "meta/stats.json", err);

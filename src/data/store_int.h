@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "data/dataset.h"
+#include "data/stats.h"
 #include "data/table.h"
 
 #define STORE_PATH       4096
@@ -31,35 +32,44 @@ fw_status store_image_stats(fw_status (*image)(void *ctx, int64_t i, const uint8
 /* Of rows [a, b) of a number column, those that are finite; count says how many. None: NaN everywhere. */
 fw_status store_stats_column(const fw_column *c, int64_t a, int64_t b, store_stats *out, fw_err *err);
 
-/* The whole dataset's statistics as episodes come: numbers keep their values (exact), images the episodes' statistics. */
-typedef struct store_total_feature {
-    const fw_feature *f; /* borrowed */
-    bool image;
-    double *v; /* owned: numbers [rows, size]; images [episodes][1 + STORE_STATS * 3], the count first */
-    int64_t n, cap;
-} store_total_feature;
+/* The whole dataset's statistics as episodes come, in memory and time that do not grow with it: numbers as a summary (stats.h:
+ * exact up to FW_SUMMARY_BINS distinct values a dimension), images as sums over the episodes' statistics. */
+typedef struct store_total_image {
+    const fw_feature *f;                                       /* borrowed */
+    double count, min[3], max[3], mean[3], second[3], q[5][3]; /* of mean on: sums, times the episodes' counts */
+} store_total_image;
 typedef struct store_total {
-    int n;
-    store_total_feature *item;
+    const fw_feature *features; /* borrowed [n] */
+    int n, n_images;
+    store_total_image *image; /* owned */
+    fw_summary *numbers;      /* owned */
 } store_total;
 /* features [n]: borrowed until store_total_clear; strings are left out. */
 fw_status store_total_init(store_total *t, const fw_feature *features, int n, fw_err *err);
 void store_total_clear(store_total *t);
-store_total_feature *store_total_find(store_total *t, const char *key); /* NULL when absent */
-fw_status store_total_push(store_total_feature *f, const double *x, int64_t n, fw_err *err);
-fw_status store_total_push_image(store_total_feature *f, const store_stats *s, fw_err *err);
+fw_status store_total_push_image(store_total *t, const char *key, const store_stats *s, fw_err *err);
 /* Rows [a, b) of a data table into every number feature; rows that are not finite (labels not given) are left out of that
  * feature. FW_SHAPE when a column is missing. */
 fw_status store_total_push_rows(store_total *t, const char *where, const fw_table *data, int64_t a, int64_t b,
                                 fw_err *err);
 /* The image statistics that rows of an episodes table hold; episodes without them are skipped. */
 fw_status store_total_push_episodes(store_total *t, const fw_table *episodes, int64_t rows, fw_err *err);
+/* The numbers' part that dir's meta/summary.bin holds, when it is one of this dataset's first *rows rows (0: there is none, or it
+ * does not fit); *bytes: how large it is. The file is there to save reading: without it nothing is lost. */
+fw_status store_total_load(store_total *t, const char *dir, int64_t *rows, int64_t *bytes, fw_err *err);
+/* Whether it agrees with the statistics that the episodes' rows hold, the rows it has seen being those of the first n episodes:
+ * add the n episodes' sums, table by table, to sums [all dimensions, zeroed], then compare. */
+int64_t store_total_dims(const store_total *t);
+void store_total_add_sums(const store_total *t, const fw_table *episodes, int64_t rows, double *sums);
+fw_status store_total_forget(store_total *t, fw_err *err); /* the numbers' part */
+bool store_total_agrees(store_total *t, const double *sums);
+fw_status store_total_save(store_total *t, const char *dir, int64_t *bytes, fw_err *err);
 /* As LeRobot writes them: [v...], and [[[r]],[[g]],[[b]]] for images. */
 json_t *store_stats_json(const store_stats *s, bool image, bool quantiles);
 /* What meta/stats.json holds. *out: owned, also after an error. */
-fw_status store_total_json(const store_total *t, json_t **out, fw_err *err);
+fw_status store_total_json(store_total *t, json_t **out, fw_err *err);
 /* meta/stats.json */
-fw_status store_write_stats(const char *dir, const store_total *t, fw_err *err);
+fw_status store_write_stats(const char *dir, store_total *t, fw_err *err);
 
 /* meta/tasks.parquet, rows by task_index, with the "pandas" metadata that makes `task` its index. */
 fw_status store_write_tasks(const char *dir, const char *const *tasks, int n, fw_err *err);

@@ -34,6 +34,7 @@ struct fw_writer {
     fw_field *fields; /* further ones: names owned */
     int n_fields;
     store_total total;
+    int64_t summary_bytes, unsummed_bytes;  /* of summary.bin, and of the rows that came after it */
     int64_t sealed_episodes, sealed_frames; /* what info.json counts */
     int64_t episodes, frames;               /* with the open segment */
     int64_t file;                           /* number of the open segment's files */
@@ -304,28 +305,59 @@ static fw_status remove_uncounted(const char *dir, const char *kind, int64_t fro
     return st;
 }
 
-static fw_status load_totals(fw_writer *w, fw_dataset *ds, char **eps, size_t n_eps, fw_err *err) {
+/* Rows of data file f from episode *e on. */
+static fw_status load_rows(fw_writer *w, fw_dataset *ds, int f, int64_t *e, fw_err *err) {
     fw_table t;
-    int64_t e = 0;
-    for (int f = 0; f < ds->n_data_files; f++) {
-        FW_TRY(store_read_whole(ds->data_files[f], &t, err));
-        fw_status st = FW_OK;
-        for (; e < ds->n_episodes && ds->episodes[e].data_file == f && st == FW_OK; e++) {
-            int64_t a = ds->episodes[e].data_row, b = a + ds->episodes[e].length;
-            st = b <= t.rows ? store_total_push_rows(&w->total, ds->data_files[f], &t, a, b, err)
-                             : fw_fail(err, FW_FORMAT, "%s: %lld rows, wanted %lld", ds->data_files[f],
-                                       (long long)t.rows, (long long)b);
-        }
-        fw_table_clear(&t);
-        FW_TRY(st);
+    struct stat size;
+    FW_TRY(store_read_whole(ds->data_files[f], &t, err));
+    fw_status st = FW_OK;
+    for (; *e < ds->n_episodes && ds->episodes[*e].data_file == f && st == FW_OK; ++*e) {
+        int64_t a = ds->episodes[*e].data_row, b = a + ds->episodes[*e].length;
+        st = b <= t.rows ? store_total_push_rows(&w->total, ds->data_files[f], &t, a, b, err)
+                         : fw_fail(err, FW_FORMAT, "%s: %lld rows, wanted %lld", ds->data_files[f], (long long)t.rows,
+                                   (long long)b);
     }
+    w->unsummed_bytes += stat(ds->data_files[f], &size) == 0 ? size.st_size : 0;
+    fw_table_clear(&t);
+    return st;
+}
+
+/* The episodes' own statistics: those of images into the total; of numbers, the sums over the first `covered` episodes. */
+static fw_status load_episodes(fw_writer *w, char **eps, size_t n_eps, int64_t covered, double *sums, fw_err *err) {
+    fw_table t;
     for (size_t i = 0; i < n_eps; i++) {
         FW_TRY(store_read_whole(eps[i], &t, err));
         fw_status st = store_total_push_episodes(&w->total, &t, t.rows, err);
+        store_total_add_sums(&w->total, &t, covered < t.rows ? covered : t.rows, sums);
+        covered -= covered < t.rows ? covered : t.rows;
         fw_table_clear(&t);
         FW_TRY(st);
     }
     return FW_OK;
+}
+
+/* Statistics so far: what summary.bin has, and the rows since. */
+static fw_status load_totals(fw_writer *w, fw_dataset *ds, char **eps, size_t n_eps, fw_err *err) {
+    int64_t e = 0, rows;
+    FW_TRY(store_total_load(&w->total, w->dir, &rows, &w->summary_bytes, err));
+    while (e < ds->n_episodes && ds->episodes[e].first < rows) {
+        e++;
+    }
+    double *sums = calloc((size_t)store_total_dims(&w->total) + 1, sizeof(double));
+    if (sums == NULL) {
+        return fw_fail(err, FW_NOMEM, "%s: statistics", w->dir);
+    }
+    fw_status st = load_episodes(w, eps, n_eps, e, sums, err);
+    bool whole = rows == (e < ds->n_episodes ? ds->episodes[e].first : ds->n_frames);
+    if (st == FW_OK && rows > 0 && !(whole && store_total_agrees(&w->total, sums))) { /* of other data */
+        e = w->summary_bytes = 0;
+        st = store_total_forget(&w->total, err);
+    }
+    free(sums);
+    while (e < ds->n_episodes && st == FW_OK) {
+        st = load_rows(w, ds, ds->episodes[e].data_file, &e, err);
+    }
+    return st;
 }
 
 static fw_status clean_up(fw_writer *w, fw_err *err) {
@@ -692,7 +724,6 @@ static fw_status image_of(void *ctx, int64_t t, const uint8_t **rgb, fw_err *err
 
 static fw_status push_stats(fw_writer *w, const fw_writer_episode *ep, int feature, int *col, fw_err *err) {
     const fw_feature *f = &w->features[feature];
-    store_total_feature *total = store_total_find(&w->total, f->key);
     bool image = strcmp(f->dtype, "video") == 0;
     store_stats s = {0};
     fw_status st;
@@ -700,7 +731,7 @@ static fw_status push_stats(fw_writer *w, const fw_writer_episode *ep, int featu
         int c = feature - F_CAMERA;
         st = store_image_stats(image_of, &(image_source){w, ep, c}, ep->length, w->d.cameras[c].h, w->d.cameras[c].w,
                                &s, err);
-        st = st == FW_OK ? store_total_push_image(total, &s, err) : st;
+        st = st == FW_OK ? store_total_push_image(&w->total, f->key, &s, err) : st;
     } else {
         st = store_stats_column(fw_table_find(&w->rows, f->key), 0, ep->length, &s, err);
     }
@@ -850,6 +881,15 @@ static fw_status finish_staged(fw_writer *w, fw_err *err) {
     return fw_table_write(path, &w->eps, 10, NULL, 0, err);
 }
 
+/* Put the summary down when as many bytes of rows came since as it has itself: what is written for it, and what the next open
+ * has to read, is then never more than a fixed multiple of the rows. It only saves reading: a failure is no loss. */
+static void save_summary(fw_writer *w) {
+    if (w->unsummed_bytes >= w->summary_bytes &&
+        store_total_save(&w->total, w->dir, &w->summary_bytes, NULL) == FW_OK) {
+        w->unsummed_bytes = 0;
+    }
+}
+
 static fw_status move_staged(fw_writer *w, fw_err *err) {
     char from[STORE_PATH], to[STORE_PATH], name[32];
     FW_TRY(staged(w, "data.parquet", from, err));
@@ -875,6 +915,7 @@ fw_status fw_writer_seal(fw_writer *w, fw_err *err) {
         return FW_OK;
     }
     w->broken = true;
+    w->unsummed_bytes += fw_table_writer_bytes(w->data);
     FW_TRY(finish_staged(w, err));
     FW_TRY(move_staged(w, err));
     FW_TRY(store_write_tasks(w->dir, (const char *const *)w->tasks, w->n_tasks, err));
@@ -888,6 +929,7 @@ fw_status fw_writer_seal(fw_writer *w, fw_err *err) {
     w->sealed_frames = w->frames;
     w->file++;
     drop_segment(w);
+    save_summary(w);
     return FW_OK;
 }
 
