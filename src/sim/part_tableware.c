@@ -84,17 +84,17 @@ int fw_part_coffee_mug(fw_world *w, const char *name) {
 int fw_part_place_mat(fw_world *w, const char *name, const double pos[3], double yaw) {
     mjsBody *b = fw_mocap_body(w, name, pos, yaw);
     fw_rgb cloth = {0.45f, 0.55f, 0.50f}, mark = {0.62f, 0.71f, 0.66f};
-    double k = part_fit(w), hx = 0.12 * k, hy = 0.19 * k;
+    double k = part_fit(w), hx = 0.15 * k, hy = 0.235 * k;
     part_paint(fw_geom(b, mjGEOM_BOX, FW_V3(0, 0, 0.0005), FW_V3(hx, hy, 0.0005), cloth));
-    part_paint(fw_geom(b, mjGEOM_CYLINDER, FW_V3(-0.01 * k, 0, 0.001), FW_V3(0.075 * k, 0.0004, 0), mark));
+    part_paint(fw_geom(b, mjGEOM_CYLINDER, FW_V3(-0.03 * k, 0, 0.001), FW_V3(0.075 * k, 0.0004, 0), mark));
     const struct {
         const char *what;
         double x, y, half_x, half_y;
-    } spots[] = {{"plate", -0.01, 0, 0.035, 0.035},
-                 {"fork", -0.01, 0.13, 0.060, 0.030},
-                 {"knife", -0.01, -0.115, 0.060, 0.020},
-                 {"spoon", -0.01, -0.155, 0.060, 0.020},
-                 {"mug", 0.085, -0.13, 0.035, 0.045}};
+    } spots[] = {{"plate", -0.03, 0, 0.035, 0.035}, /* open fingers fit between any two */
+                 {"fork", -0.03, 0.145, 0.050, 0.030},
+                 {"knife", -0.03, -0.140, 0.050, 0.024},
+                 {"spoon", -0.03, -0.195, 0.050, 0.024},
+                 {"mug", 0.105, -0.08, 0.035, 0.045}};
     int first = -1;
     for (size_t i = 0; i < sizeof spots / sizeof *spots; i++) {
         char region[48];

@@ -13,8 +13,9 @@ enum { TRIES = 60, STARTS = 400, DOTS = 5 };
 #define FINGERS_WIDE 0.013
 #define PALM_LONG    0.105
 #define PALM_WIDE    0.035
-#define PALM_M       0.055 /* the palm over the fingertips */
-#define FAR_M        0.72  /* beyond it the arm is stretched out */
+#define PALM_M       0.055  /* the palm over the fingertips */
+#define FLOOR_M      (-0.8) /* the room's, sim/world.c */
+#define FAR_M        0.72   /* beyond it the arm is stretched out */
 
 static footprint shape(const fw_obj_view *o) {
     bool cutlery = strcmp(o->kind, "fork") == 0 || strcmp(o->kind, "knife") == 0 || strcmp(o->kind, "spoon") == 0;
@@ -113,4 +114,24 @@ bool scatter(const fw_scene *s, const scatter_area *area, const int *obj, int n,
         }
     }
     return false;
+}
+
+/* Height of its origin over what it lies on. */
+static double rest_z(const fw_obj_view *o) {
+    return strcmp(o->kind, "paper") == 0 ? 0.5 * o->height : 0.001;
+}
+
+void scatter_put(fw_sim *sim, const int *obj, int n, const footprint *at) {
+    const fw_scene *s = fw_sim_scene(sim);
+    for (int o = 0; o < s->n_obj; o++) {
+        double away[3] = {-0.2 + 0.2 * (o / 5), -0.5 + 0.2 * (o % 5), FLOOR_M + rest_z(&s->obj[o])};
+        fw_sim_place(sim, o, away, 0, true);
+    }
+    for (int i = 0; i < n; i++) {
+        fw_sim_place(sim, obj[i], (double[]){at[i].x, at[i].y, rest_z(&s->obj[obj[i]])}, at[i].yaw, true);
+    }
+}
+
+bool scatter_there(const fw_scene *s, int obj) {
+    return s->obj[obj].start[2] > 0.5 * FLOOR_M;
 }

@@ -26,10 +26,6 @@ static fw_status build(fw_world *w, fw_err *err) {
     return FW_OK;
 }
 
-bool bus_present(const fw_scene *s, int obj) {
-    return s->obj[obj].start[2] > -0.5;
-}
-
 /* Which things: distinct, in the order of their indices, of both sorts. */
 static int choose(fw_rng *r, int *obj) {
     int n = FEWEST + (int)fw_rng_below(r, MOST - FEWEST + 1), k, dishes;
@@ -62,13 +58,7 @@ static void arrange(fw_sim *s, fw_rng *r) {
     do {
         n = choose(r, obj);
     } while (!scatter(scene, &area, obj, n, r, at));
-    for (int o = 0; o < BUS_N_OBJ; o++) { /* away, on the floor under the counter */
-        fw_sim_place(s, o, (double[]){-0.15, -0.5 + 0.2 * (o % 5), -0.799 + (o == BUS_PAPER ? 0.022 : 0)}, 0, true);
-    }
-    for (int i = 0; i < n; i++) {
-        double z = obj[i] == BUS_PAPER ? 0.023 : 0.001;
-        fw_sim_place(s, obj[i], (double[]){at[i].x, at[i].y, z}, at[i].yaw, true);
-    }
+    scatter_put(s, obj, n, at);
     fw_sim_shift(s, "bin", shift[0], shift[1], 0);
     double dx = fw_rng_uniform(r, -0.015, 0.015), dy = fw_rng_uniform(r, -0.01, 0.015);
     fw_sim_shift(s, "counter", dx, dy, 0);

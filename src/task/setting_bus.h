@@ -21,7 +21,4 @@ enum {
 enum { BUS_SINK, BUS_BIN };
 extern const fw_setting setting_bus;
 
-/* Whether a thing is there in this episode; the others lie under the counter. */
-bool bus_present(const fw_scene *s, int obj);
-
 #endif /* FW_TASK_SETTING_BUS_H */

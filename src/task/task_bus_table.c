@@ -10,6 +10,7 @@
 
 #include "task/errands.h"
 #include "task/grasps.h"
+#include "task/scatter.h"
 #include "task/setting_bus.h"
 
 #define CARRY_M 0.17
@@ -63,7 +64,7 @@ static void add(fw_meant *m, int obj) {
 static bool mean(const fw_scene *s, fw_rng *r, fw_meant *m) {
     int there[BUS_N_OBJ], n = 0;
     for (int o = 0; o < BUS_N_OBJ; o++) {
-        if (bus_present(s, o)) {
+        if (scatter_there(s, o)) {
             there[n++] = o;
         }
     }

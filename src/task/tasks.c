@@ -16,7 +16,8 @@
   X(task_fold_towel)       \
   X(task_fold_garment)     \
   X(task_fold_carton)      \
-  X(task_bus_table)
+  X(task_bus_table)        \
+  X(task_set_place)
 /* clang-format on */
 
 #define X(t) extern const fw_task t;

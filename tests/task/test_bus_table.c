@@ -3,6 +3,7 @@
 
 #include "expert_bar.h"
 #include "task/demo.h"
+#include "task/scatter.h"
 #include "task/setting_bus.h"
 #include "task/task_int.h"
 
@@ -158,7 +159,7 @@ static void three_to_six_things_of_both_sorts_are_there_and_the_others_out_of_re
         int n = 0, dishes = 0;
         for (int o = 0; o < BUS_N_OBJ; o++) {
             const double *p = s->obj[o].pos;
-            bool there = bus_present(s, o);
+            bool there = scatter_there(s, o);
             n += there, dishes += there && o < BUS_N_DISH;
             seen |= there ? BIT(o) : 0;
             CHECK(there ? p[2] > -0.005 && p[2] < 0.03 && s->obj[o].up > 0.99 : p[2] < -0.7 && p[0] < 0.3);
