@@ -163,7 +163,7 @@ static void to_world(const fw_sim *s, int body, const double local[3], double ou
     }
 }
 
-static void observe_furniture(fw_sim *s) {
+void sim_observe_furniture(fw_sim *s) {
     for (int r = 0; r < s->scene.n_region; r++) {
         fw_region_view *v = &s->scene.region[r];
         to_world(s, s->region_body[r], s->world.region[r].pos, v->pos, &v->yaw);
@@ -185,7 +185,7 @@ static void observe_furniture(fw_sim *s) {
 
 void sim_observe(fw_sim *s) {
     observe_objects(s);
-    observe_furniture(s);
+    sim_observe_furniture(s);
     observe_contacts(s);
     robot_view(s->robot, s->m, s->d, &s->scene);
     s->scene.t_s = s->d->time;

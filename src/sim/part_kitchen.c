@@ -1,15 +1,16 @@
 /*
- * part_kitchen.c - the plain kitchen: a counter with a sink; plate, mug, bowl, banana.
+ * part_kitchen.c - a kitchen: a counter with a sink; plate, mug, bowl, banana.
  *
  * DESIGN. Boxes, cylinders and capsules only. The counter is one mocap body, so that an episode may shift it; each vessel is a
- * disc and a ring of boxes, because a hollow thing must be hollow for a finger.
+ * disc and a ring of boxes, because a hollow thing must be hollow for a finger. What a home varies is written as the difference
+ * from the plain one's size, which is exactly 0 there: the plain kitchen is the same to the last bit however much others vary.
  */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim/parts.h"
+#include "sim/part_int.h"
 #include "sim/sim_int.h"
 
 #define SINK_X_M     0.48
@@ -22,15 +23,18 @@ enum { N_COUNTER_LOOK = 6 };
 int fw_part_plate(fw_world *w, const char *name) {
     mjsBody *b = fw_free_body(w, name);
     fw_rgb c = {0.92f, 0.92f, 0.95f};
-    fw_geom_held(b, mjGEOM_CYLINDER, FW_V3(0, 0, 0.003), FW_V3(0.073, 0.003, 0), c, 900);
-    fw_geom_ring(b, 18, FW_PLATE_RIM_M, 0.016, 0.0022, 0.013, 0.25, c, 900);
-    return fw_world_add_obj(w, b, name, "plate", 0.082, 0.029, 0.001);
+    double rim = fw_world_vary(w, FW_PLATE_RIM_M, 0.072, 0.081), half = fw_world_vary(w, 0.013, 0.0115, 0.0145),
+           tilt = fw_world_vary(w, 0.25, 0.18, 0.32), dr = rim - FW_PLATE_RIM_M, dh = half - 0.013;
+    fw_geom_held(b, mjGEOM_CYLINDER, FW_V3(0, 0, 0.003), FW_V3(0.073 + dr, 0.003, 0), c, 900);
+    fw_geom_ring(b, 18, rim, 0.016 + dh, 0.0022, half, tilt, c, 900);
+    return fw_world_add_obj(w, b, name, "plate", 0.082 + dr, 0.029 + 2 * dh, 0.001);
 }
 
 int fw_part_mug(fw_world *w, const char *name) {
     mjsBody *b = fw_free_body(w, name);
     fw_rgb c = {0.8f, 0.25f, 0.2f};
-    double r = 0.028, h = 0.036;
+    double r = fw_world_vary(w, 0.028, 0.0255, 0.0305), h = fw_world_vary(w, 0.036, 0.033, 0.041), dr = r - 0.028,
+           dh = h - 0.036, reach = fw_world_vary(w, 0, -0.003, 0.003), grip = fw_world_vary(w, 0, -0.003, 0.003);
     fw_geom_held(b, mjGEOM_CYLINDER, FW_V3(0, 0, 0.003), FW_V3(r - 0.001, 0.003, 0), c, 900);
     fw_geom_ring(b, 14, r - 0.002, h, 0.002, h, 0, c, 900);
     for (mjsElement *e = mjs_firstChild(b, mjOBJ_GEOM, 0); e != NULL; e = mjs_nextChild(b, e, 0)) {
@@ -41,34 +45,43 @@ int fw_part_mug(fw_world *w, const char *name) {
     solid->group = 4;
     solid->mass = 0;
     for (int k = 0; k < 2; k++) {
-        fw_geom_held(b, mjGEOM_BOX, FW_V3(r + 0.009, 0, k ? 0.052 : 0.020), FW_V3(0.010, 0.004, 0.004), c, 500);
+        fw_geom_held(b, mjGEOM_BOX, FW_V3(r + 0.009 + reach / 2, 0, k ? 0.052 + dh + grip : 0.020 + dh - grip),
+                     FW_V3(0.010 + reach / 2, 0.004, 0.004), c, 500);
     }
-    fw_geom_held(b, mjGEOM_BOX, FW_V3(r + 0.019, 0, h), FW_V3(0.004, 0.004, 0.020), c, 500);
-    return fw_world_add_obj(w, b, name, "mug", 0.048, 0.072, 0.001);
+    fw_geom_held(b, mjGEOM_BOX, FW_V3(r + 0.019 + reach, 0, h), FW_V3(0.004, 0.004, 0.020 + grip), c, 500);
+    return fw_world_add_obj(w, b, name, "mug", 0.048 + dr + fmax(0, reach), 0.072 + 2 * dh, 0.001);
 }
 
 int fw_part_bowl(fw_world *w, const char *name) {
     mjsBody *b = fw_free_body(w, name);
     fw_rgb c = {0.3f, 0.45f, 0.8f};
-    fw_geom_held(b, mjGEOM_CYLINDER, FW_V3(0, 0, 0.003), FW_V3(0.036, 0.003, 0), c, 900);
-    fw_geom_ring(b, 14, 0.051, 0.027, 0.0025, 0.027, 0.55, c, 900);
-    return fw_world_add_obj(w, b, name, "bowl", 0.068, 0.054, 0.001);
+    double r = fw_world_vary(w, 0.051, 0.047, 0.054), half = fw_world_vary(w, 0.027, 0.024, 0.029),
+           tilt = fw_world_vary(w, 0.55, 0.42, 0.60), out = half * sin(tilt) - 0.027 * sin(0.55), dr = r - 0.051;
+    fw_geom_held(b, mjGEOM_CYLINDER, FW_V3(0, 0, 0.003), FW_V3(0.036 + dr - out, 0.003, 0), c, 900);
+    fw_geom_ring(b, 14, r, half, 0.0025, half, tilt, c, 900);
+    return fw_world_add_obj(w, b, name, "bowl", 0.068 + dr + out, 0.054 + 2 * (half - 0.027), 0.001);
 }
 
 /* Five capsules along an arc in the plane of the counter, thinner at the ends. */
 int fw_part_banana(fw_world *w, const char *name) {
     mjsBody *b = fw_free_body(w, name);
     fw_rgb c = {0.95f, 0.85f, 0.2f}, tip = {0.45f, 0.33f, 0.15f};
+    double k = fw_world_vary(w, 1, 0.90, 1.05), bend = fw_world_vary(w, 1, 0.75, 1.15),
+           thick = fw_world_vary(w, 0, -0.0015, 0.0015), arc = 0.096 * k / bend;
     for (int i = -2; i <= 2; i++) {
-        double a = i * 0.28, arc = 0.096;
+        double a = i * 0.28 * bend;
         mjsGeom *g = fw_geom_held(b, mjGEOM_CAPSULE, FW_V3(arc * sin(a), arc * (cos(a) - 1), 0),
-                                  FW_V3(0.0155 - 0.002 * abs(i), 0.014, 0), c, 900);
+                                  FW_V3(0.0155 - 0.002 * abs(i) + thick, 0.014 * k, 0), c, 900);
         double lie[4] = {cos(mjPI / 4), 0, sin(mjPI / 4), 0}, turn[4] = {cos(-a / 2), 0, 0, sin(-a / 2)};
         mju_mulQuat(g->quat, turn, lie);
     }
-    mjsGeom *g = fw_geom_held(b, mjGEOM_SPHERE, FW_V3(0.068, -0.026, 0), FW_V3(0.009, 0, 0), tip, 900);
+    double end = 0.71 * bend; /* the stem, where the arc ends */
+    const double stem[3] = {w->home == 0 ? 0.068 : 1.09 * arc * sin(end),
+                            w->home == 0 ? -0.026 : 1.09 * arc * (cos(end) - 1), 0};
+    mjsGeom *g = fw_geom_held(b, mjGEOM_SPHERE, stem, FW_V3(0.009, 0, 0), tip, 900);
     g->mass = 0.001;
-    return fw_world_add_obj(w, b, name, "banana", 0.074, 0.031, 0.0165);
+    return fw_world_add_obj(w, b, name, "banana", w->home == 0 ? 0.074 : fmax(0.074, hypot(stem[0], stem[1]) + 0.009),
+                            0.031 + 2 * thick, 0.0165 + thick);
 }
 
 /* Small tileable pictures, so that a counter can be wood, stone or tiles; grey on purpose, the colour is a randomised field. */
@@ -128,40 +141,87 @@ static void add_looks(mjSpec *s) {
     }
 }
 
-/* The counter's top is four boxes round the sink's hole; floor, walls, tap. One mocap body, so that it can be shifted. */
-int fw_part_counter(fw_world *w) {
-    mjsBody *b = fw_mocap_body(w, "counter", FW_V3(0, 0, 0), 0);
-    add_looks(w->spec);
-    double sx = SINK_X_M, sy = SINK_Y_M, h = SINK_HALF_M, x0 = -0.28, x1 = 0.86, y0 = -0.65, y1 = 0.72, th = 0.02,
-           dp = SINK_DEPTH_M;
-    double top[4][4] = {
-        {x0, x1, y0, sy - h}, {x0, x1, sy + h, y1}, {x0, sx - h, sy - h, sy + h}, {sx + h, x1, sy - h, sy + h}};
-    fw_rgb wood = {0.9f, 0.9f, 0.9f}, steel = {0.62f, 0.64f, 0.67f}, dark = {0.5f, 0.52f, 0.55f};
+/* Where the counter ends and where its sink is. */
+typedef struct counter_plan {
+    double x0, x1, y0, y1;                /* m, its top */
+    double sx, sy, half_x, half_y, depth; /* the sink's middle, half its size */
+    int side;                             /* 1: the sink is on the robot's left; -1: on its right */
+} counter_plan;
+
+static counter_plan plan_counter(fw_world *w, bool either) {
+    counter_plan p = {.side = 1};
+    p.x0 = fw_world_vary(w, -0.28, -0.34, -0.27), p.x1 = fw_world_vary(w, 0.86, 0.82, 0.96);
+    p.y0 = fw_world_vary(w, -0.65, -1.1, -0.65), p.y1 = fw_world_vary(w, 0.72, 0.72, 1.1);
+    p.sx = fw_world_vary(w, SINK_X_M, 0.45, 0.51), p.sy = fw_world_vary(w, SINK_Y_M, 0.345, 0.375);
+    p.half_x = fw_world_vary(w, SINK_HALF_M, 0.14, 0.165), p.half_y = fw_world_vary(w, SINK_HALF_M, 0.135, 0.155);
+    p.depth = fw_world_vary(w, SINK_DEPTH_M, 0.072, 0.09);
+    if (fw_world_vary(w, 0, 0, 1) > 0.5 && either) {
+        double y0 = p.y0;
+        p.side = -1;
+        p.sy = -p.sy;
+        p.y0 = -p.y1, p.y1 = -y0;
+    }
+    return p;
+}
+
+/* The tap stands where the arm never is. */
+static void add_tap(fw_world *w, mjsBody *b, const counter_plan *p, fw_rgb steel) {
+    double out = p->side * p->half_y, tall = fw_world_vary(w, 0, -0.03, 0.05);
+    fw_geom(b, mjGEOM_CYLINDER, FW_V3(p->sx - 0.03, p->sy + out + p->side * 0.04, 0.09 + tall / 2),
+            FW_V3(0.012, 0.09 + tall / 2, 0), steel);
+    mjsGeom *g = fw_geom(b, mjGEOM_CAPSULE, FW_V3(p->sx - 0.03, p->sy + out + p->side * 0.025, 0.24 + tall),
+                         FW_V3(0.011, 0.025, 0), steel);
+    mju_copy4(g->quat, (double[]){cos(mjPI / 4), sin(mjPI / 4), 0, 0});
+}
+
+/* Its top is four boxes round the sink's hole. */
+static void add_top(mjsBody *b, const counter_plan *p) {
+    double hx = p->half_x, hy = p->half_y, th = 0.02;
+    double top[4][4] = {{p->x0, p->x1, p->y0, p->sy - hy},
+                        {p->x0, p->x1, p->sy + hy, p->y1},
+                        {p->x0, p->sx - hx, p->sy - hy, p->sy + hy},
+                        {p->sx + hx, p->x1, p->sy - hy, p->sy + hy}};
     for (int i = 0; i < 4; i++) {
         double *t = top[i];
         mjsGeom *g = fw_geom(b, mjGEOM_BOX, FW_V3((t[0] + t[1]) / 2, (t[2] + t[3]) / 2, -th),
-                             FW_V3((t[1] - t[0]) / 2, (t[3] - t[2]) / 2, th), wood);
+                             FW_V3((t[1] - t[0]) / 2, (t[3] - t[2]) / 2, th), (fw_rgb){0.9f, 0.9f, 0.9f});
         char name[16];
         snprintf(name, sizeof name, "top%d", i);
         mjs_setName(g->element, name);
         mjs_setString(g->material, "counter0");
     }
-    mjsGeom *g = fw_geom(b, mjGEOM_BOX, FW_V3(sx, sy, -dp - 0.02), FW_V3(h, h, 0.02), dark);
+}
+
+/* One mocap body, so that it can be shifted. */
+static int add_counter(fw_world *w, bool either) {
+    mjsBody *b = fw_mocap_body(w, "counter", FW_V3(0, 0, 0), 0);
+    add_looks(w->spec);
+    const counter_plan p = plan_counter(w, either);
+    double sx = p.sx, sy = p.sy, half[2] = {p.half_x, p.half_y}, dp = p.depth;
+    fw_rgb steel = {0.62f, 0.64f, 0.67f}, dark = {0.5f, 0.52f, 0.55f};
+    add_top(b, &p);
+    mjsGeom *g = fw_geom(b, mjGEOM_BOX, FW_V3(sx, sy, -dp - 0.02), FW_V3(half[0], half[1], 0.02), dark);
     mjs_setName(g->element, "sink_floor");
     for (int i = 0; i < 4; i++) {
-        double sg = i % 2 ? 1 : -1, off = h + 0.006;
+        double sg = i % 2 ? 1 : -1, off = half[i < 2 ? 0 : 1] + 0.006 + fw_world_vary(w, 0, -0.001, -0.001);
         g = fw_geom(b, mjGEOM_BOX, FW_V3(sx + (i < 2 ? sg * off : 0), sy + (i < 2 ? 0 : sg * off), -dp / 2 - 0.02),
-                    FW_V3(i < 2 ? 0.006 : h, i < 2 ? h : 0.006, dp / 2 + 0.0195), steel);
+                    FW_V3(i < 2 ? 0.006 : half[0], i < 2 ? half[1] : 0.006, dp / 2 + 0.0195), steel);
         char name[16];
         snprintf(name, sizeof name, "sink%d", i);
         mjs_setName(g->element, name);
     }
     fw_geom(b, mjGEOM_CYLINDER, FW_V3(sx, sy, -dp), FW_V3(0.02, 0.001, 0), (fw_rgb){0.2f, 0.2f, 0.2f})->contype = 0;
-    /* the tap stands where the arm never is */
-    fw_geom(b, mjGEOM_CYLINDER, FW_V3(sx - 0.03, sy + h + 0.04, 0.09), FW_V3(0.012, 0.09, 0), steel);
-    g = fw_geom(b, mjGEOM_CAPSULE, FW_V3(sx - 0.03, sy + h + 0.025, 0.24), FW_V3(0.011, 0.025, 0), steel);
-    mju_copy4(g->quat, (double[]){cos(mjPI / 4), sin(mjPI / 4), 0, 0});
-    return fw_world_add_region(w, "sink", "counter", FW_V3(sx, sy, -dp), 0, FW_V3(h, h, dp / 2));
+    add_tap(w, b, &p, steel);
+    part_room(w, &(part_counter){p.x0, p.x1, p.y0, p.y1, p.side});
+    return fw_world_add_region(w, "sink", "counter", FW_V3(sx, sy, -dp), 0, FW_V3(half[0], half[1], dp / 2));
+}
+
+int fw_part_counter(fw_world *w) {
+    return add_counter(w, false);
+}
+
+int fw_part_counter_either(fw_world *w) {
+    return add_counter(w, true);
 }
 
 int fw_part_table(fw_world *w) {

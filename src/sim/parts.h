@@ -15,8 +15,11 @@ int fw_part_plate(fw_world *w, const char *name);
 int fw_part_mug(fw_world *w, const char *name);
 int fw_part_bowl(fw_world *w, const char *name);
 int fw_part_banana(fw_world *w, const char *name);
-/* A counter with a sink; body "counter", region "sink" (its index is returned). */
+/* A counter with a sink on the robot's left; body "counter", region "sink" (its index is returned). In other homes than the plain
+ * one its size varies and a kitchen stands round it: wall, cupboards, appliances, only seen. */
 int fw_part_counter(fw_world *w);
+/* The same, but in every other home the sink is on the right. */
+int fw_part_counter_either(fw_world *w);
 /* A work surface without a sink; body "counter", region "table" (its index is returned). */
 int fw_part_table(fw_world *w);
 /* The counter's look, its steel and the floor, from the visual stream. */

@@ -291,6 +291,8 @@ static void reset(void *ctx) {
     mj_setConst(s->m, s->d);
     mj_resetData(s->m, s->d);
     memset(s->start_set, 0, sizeof s->start_set);
+    mj_kinematics(s->m, s->d);
+    sim_observe_furniture(s);
     if (s->setting->arrange != NULL) {
         s->setting->arrange(s, &layout);
     }

@@ -124,7 +124,8 @@ typedef struct fw_setting {
     const char *name;
     /* Add furniture and things to the model (sim/world.h, sim/parts.h). w->shape is the home's stream; home 0 is the plain one. */
     fw_status (*build)(fw_world *w, fw_err *err);
-    /* Where things are this episode, from the layout stream: fw_sim_place, fw_sim_shift. Physics settles afterwards. NULL: as built. */
+    /* Where things are this episode, from the layout stream: fw_sim_place, fw_sim_shift. Physics settles afterwards. NULL: as built.
+     * fw_sim_scene shows regions and hinges as they were built, and the sizes of things. */
     void (*arrange)(fw_sim *s, fw_rng *layout);
     /* Colours of things, from the visual stream: fw_sim_paint, fw_sim_shade. NULL: as built. */
     void (*paint)(fw_sim *s, fw_rng *visual);

@@ -58,6 +58,7 @@ void sim_decimate(mjModel *m, double cell_m);
 /* observe.c */
 FW_NODISCARD fw_status sim_index(fw_sim *s, fw_err *err);
 void sim_observe(fw_sim *s);
+void sim_observe_furniture(fw_sim *s); /* regions and hinges alone */
 /* render.c */
 FW_NODISCARD fw_status sim_renderer_new(mjModel *m, int max_px, fw_renderer **out, fw_err *err);
 void sim_renderer_free(fw_renderer *r);

@@ -15,17 +15,22 @@
 #define LYING_UP      0.7   /* a thing that leans more than this lies on its side */
 #define TIP_M         0.010
 
-/* The rim at -y: one finger inside and one outside, whatever its own yaw. */
-static void at_rim(const fw_obj_view *o, double radius, double height, double open, fw_pick *p) {
+double grasp_rim_side(const fw_scene *s) {
+    int sink = fw_scene_region(s, "sink");
+    return sink >= 0 && s->region[sink].pos[1] < 0 ? 1 : -1;
+}
+
+/* One finger inside the rim and one outside, whatever its own yaw. */
+static void at_rim(const fw_scene *s, const fw_obj_view *o, double radius, double height, double open, fw_pick *p) {
     p->open = open;
-    p->grasp = (pose4){{o->pos[0], o->pos[1] - radius, o->pos[2] + height}, 0};
+    p->grasp = (pose4){{o->pos[0], o->pos[1] + grasp_rim_side(s) * radius, o->pos[2] + height}, 0};
 }
 
 /* Turn the hand from yaw 0 just as far as the handle demands. */
 static void across_mug(const fw_obj_view *o, fw_pick *p) {
     double off = remainder(o->yaw + M_PI / 2, M_PI); /* handle against the finger line at yaw 0, in (-pi/2, pi/2] */
     p->open = 1;
-    p->grasp = (pose4){{o->pos[0], o->pos[1], o->pos[2] + 0.043},
+    p->grasp = (pose4){{o->pos[0], o->pos[1], o->pos[2] + 0.043 + 0.6 * (o->height - 0.072)},
                        fabs(off) < MUG_CLEAR_RAD ? off - copysign(MUG_CLEAR_RAD, off) : 0};
 }
 
@@ -52,9 +57,9 @@ void grasp_of(const fw_scene *s, int obj, fw_pick *p) {
     double k = skill_fit(s);
     p->obj = obj;
     if (is(o, "plate")) {
-        at_rim(o, FW_PLATE_RIM_M, 0.019, 0.45, p);
+        at_rim(s, o, grasp_plate_rim(o), 0.019 + 0.8 * (o->height - 0.029), 0.45, p);
     } else if (is(o, "bowl")) {
-        at_rim(o, BOWL_RIM_M, 0.042, 0.6, p);
+        at_rim(s, o, BOWL_RIM_M + (o->radius - 0.068), 0.042 + (o->height - 0.054), 0.6, p);
     } else if (is(o, "mug") && o->up > LYING_UP) {
         across_mug(o, p);
     } else if (is(o, "fork") || is(o, "knife") || is(o, "spoon")) {

@@ -1,26 +1,45 @@
-/* setting_kitchen.c - how the plain kitchen is arranged and painted (homes vary nothing here: it is the suite kitchen3's). */
+/*
+ * setting_kitchen.c - how a kitchen is arranged and painted. Home 0 is the plain one of the suite kitchen3; other homes vary the
+ * shapes of things, the counter and its sink (which may be on the right: then all is mirrored) and what stands round it.
+ */
 #include "task/setting_kitchen.h"
 
 #include <math.h>
 
 #include "sim/parts.h"
+#include "task/grasps.h"
+
+#define PLAIN_EDGE_M (0.36 - 0.15) /* the plain sink's edge; things keep clear of it */
 
 typedef struct spot {
     double x, y, yaw;
 } spot;
 
-/* Radius of the circle that holds an object, and more room round the tall mug, for the hand beside it. */
-static const double reach_m[KITCHEN_N_OBJ] = {0.082, 0.048, 0.068, 0.074};
-static const double area_lo[2] = {0.32, -0.36}, area_hi[2] = {0.66, 0.09};
+/* What a layout must respect: circles that hold the things, the area they may lie in, the side of the sink. */
+typedef struct plan {
+    const fw_obj_view *obj;
+    double lo[2], hi[2]; /* of x and of y towards the sink */
+    double side;         /* 1: the sink is at +y; -1: at -y */
+} plan;
 
-static bool fits(const spot *at, const bool *placed, int obj, double gap) {
+static plan look(const fw_scene *s) {
+    const fw_region_view *sink = &s->region[KITCHEN_SINK];
+    double edge = fabs(sink->pos[1]) - sink->half[1];
+    return (plan){.obj = s->obj,
+                  .lo = {0.32, -0.36},
+                  .hi = {0.66, 0.09 + (edge - PLAIN_EDGE_M)},
+                  .side = sink->pos[1] > 0 ? 1 : -1};
+}
+
+/* More room round the tall mug, for the hand beside it. */
+static bool fits(const plan *p, const spot *at, const bool *placed, int obj, double gap) {
     const spot *a = &at[obj];
     if (hypot(a->x, fabs(a->y) + 0.04) > 0.72) {
         return false; /* the arm would be stretched out */
     }
     for (int o = 0; o < KITCHEN_N_OBJ; o++) {
         double tall = (o == KITCHEN_MUG || obj == KITCHEN_MUG) ? 0.015 : 0;
-        if (placed[o] && hypot(a->x - at[o].x, a->y - at[o].y) < reach_m[o] + reach_m[obj] + gap + tall) {
+        if (placed[o] && hypot(a->x - at[o].x, a->y - at[o].y) < p->obj[o].radius + p->obj[obj].radius + gap + tall) {
             return false;
         }
     }
@@ -29,13 +48,13 @@ static bool fits(const spot *at, const bool *placed, int obj, double gap) {
 
 /* The hand (21 x 7 cm, long along its fingers' line, its palm 6 cm up) must not come down on the mug or the bowl when it
  * pinches the plate's rim or takes the banana. */
-static bool hand_fits(const spot *at, double x, double y, double finger_line) {
+static bool hand_fits(const plan *p, const spot *at, double x, double y, double finger_line) {
     static const double half_long = 0.105, half_wide = 0.035;
     for (int o = KITCHEN_MUG; o <= KITCHEN_BOWL; o++) {
         double dx = at[o].x - x, dy = at[o].y - y, c = cos(finger_line), sn = sin(finger_line);
         double along = fmax(0, fabs(c * dx + sn * dy) - half_long),
                across = fmax(0, fabs(c * dy - sn * dx) - half_wide);
-        if (hypot(along, across) < reach_m[o] + 0.005) {
+        if (hypot(along, across) < p->obj[o].radius + 0.005) {
             return false;
         }
     }
@@ -43,7 +62,7 @@ static bool hand_fits(const spot *at, double x, double y, double finger_line) {
 }
 
 /* Any place, any yaw, no overlap: draw until it fits, and start over when the corner is painted. */
-static void draw_layout(fw_rng *r, spot at[KITCHEN_N_OBJ]) {
+static void draw_layout(const plan *w, fw_rng *r, spot at[KITCHEN_N_OBJ]) {
     static const int order[KITCHEN_N_OBJ] = {KITCHEN_PLATE, KITCHEN_BANANA, KITCHEN_BOWL, KITCHEN_MUG};
     for (int attempt = 0;; attempt++) {
         bool placed[KITCHEN_N_OBJ] = {false};
@@ -52,15 +71,16 @@ static void draw_layout(fw_rng *r, spot at[KITCHEN_N_OBJ]) {
         for (int k = 0; k < KITCHEN_N_OBJ; k++) {
             int o = order[k];
             for (int t = 0; t < 40 && !placed[o]; t++) {
-                at[o] = (spot){fw_rng_uniform(r, area_lo[0], area_hi[0]), fw_rng_uniform(r, area_lo[1], area_hi[1]),
-                               fw_rng_uniform(r, -M_PI, M_PI)};
-                placed[o] = fits(at, placed, o, gap);
+                at[o].x = fw_rng_uniform(r, w->lo[0], w->hi[0]);
+                at[o].y = w->side * fw_rng_uniform(r, w->lo[1], w->hi[1]);
+                at[o].yaw = fw_rng_uniform(r, -M_PI, M_PI);
+                placed[o] = fits(w, at, placed, o, gap);
             }
             n += placed[o];
         }
         const spot *p = &at[KITCHEN_PLATE], *b = &at[KITCHEN_BANANA];
-        bool reachable =
-            hand_fits(at, p->x, p->y - FW_PLATE_RIM_M, M_PI / 2) && hand_fits(at, b->x, b->y, b->yaw + M_PI / 2);
+        bool reachable = hand_fits(w, at, p->x, p->y - w->side * grasp_plate_rim(&w->obj[KITCHEN_PLATE]), M_PI / 2) &&
+                         hand_fits(w, at, b->x, b->y, b->yaw + M_PI / 2);
         if ((n == KITCHEN_N_OBJ && reachable) || attempt > 2000) {
             return;
         }
@@ -69,9 +89,10 @@ static void draw_layout(fw_rng *r, spot at[KITCHEN_N_OBJ]) {
 
 static void arrange(fw_sim *s, fw_rng *layout) {
     spot at[KITCHEN_N_OBJ] = {{0}};
-    draw_layout(layout, at);
+    const plan p = look(fw_sim_scene(s));
+    draw_layout(&p, layout, at);
     for (int o = 0; o < KITCHEN_N_OBJ; o++) {
-        double z = o == KITCHEN_BANANA ? 0.0165 : 0.001;
+        double z = o == KITCHEN_BANANA ? 0.0165 + (p.obj[o].height - 0.031) / 2 : 0.001;
         fw_sim_place(s, o, (double[]){at[o].x, at[o].y, z}, at[o].yaw, true);
     }
     double dx = fw_rng_uniform(layout, -0.015, 0.015), dy = fw_rng_uniform(layout, -0.015, 0.015);
@@ -99,7 +120,7 @@ static void paint(fw_sim *s, fw_rng *r) {
 
 static fw_status build(fw_world *w, fw_err *err) {
     (void)err;
-    fw_part_counter(w);
+    fw_part_counter_either(w);
     fw_part_plate(w, "plate");
     fw_part_mug(w, "mug");
     fw_part_bowl(w, "bowl");

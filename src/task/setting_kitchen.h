@@ -1,4 +1,4 @@
-/* setting_kitchen.h - the plain kitchen of the first suite: a counter with a sink; plate, mug, bowl, banana. */
+/* setting_kitchen.h - a counter with a sink; plate, mug, bowl, banana. Home 0 is the plain kitchen of the first suite. */
 #ifndef FW_TASK_SETTING_KITCHEN_H
 #define FW_TASK_SETTING_KITCHEN_H
 

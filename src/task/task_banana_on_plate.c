@@ -56,14 +56,14 @@ static void expert(const fw_scene *s, const fw_meant *m, fw_expert_out *out) {
     const fw_obj_view *b = &s->obj[KITCHEN_BANANA];
     const double *plate = s->obj[KITCHEN_PLATE].pos, *hand = s->arm[0].pos;
     double back = -0.004; /* the arc's weight is a little inside it */
-    const fw_pick pick = {
-        .obj = KITCHEN_BANANA,
-        .open = 1,
-        .grasp = {{b->pos[0] - back * sin(b->yaw), b->pos[1] + back * cos(b->yaw), fmax(b->pos[2] + 0.002, 0.0175)},
-                  expert_half_turn(b->yaw)},
-        .place = {plate[0] + hand[0] - b->pos[0], plate[1] + hand[1] - b->pos[1], plate[2] + 0.045},
-        .place_yaw = NAN,
-        .placed = on_plate(s)};
+    const fw_pick pick = {.obj = KITCHEN_BANANA,
+                          .open = 1,
+                          .grasp = {{b->pos[0] - back * sin(b->yaw), b->pos[1] + back * cos(b->yaw),
+                                     fmax(b->pos[2] + 0.002, 0.0175 + (b->height - 0.031) / 2)},
+                                    expert_half_turn(b->yaw)},
+                          .place = {plate[0] + hand[0] - b->pos[0], plate[1] + hand[1] - b->pos[1], plate[2] + 0.045},
+                          .place_yaw = NAN,
+                          .placed = on_plate(s)};
     expert_pick(s, &pick, out);
 }
 

@@ -40,7 +40,8 @@ static bool goal(const fw_scene *s, const fw_meant *m, char reason[160]) {
 static void expert(const fw_scene *s, const fw_meant *m, fw_expert_out *out) {
     (void)m;
     const double *sink = s->region[KITCHEN_SINK].pos;
-    fw_pick pick = {.place = {sink[0], sink[1] + 0.01 - FW_PLATE_RIM_M, -0.02},
+    double side = grasp_rim_side(s), rim = grasp_plate_rim(&s->obj[KITCHEN_PLATE]);
+    fw_pick pick = {.place = {sink[0], sink[1] - side * 0.01 + side * rim, -0.02},
                     .place_yaw = NAN,
                     .placed = inside_region(s, KITCHEN_PLATE, KITCHEN_SINK, 0.05)};
     grasp_of(s, KITCHEN_PLATE, &pick);

@@ -8,6 +8,7 @@
 #define TASKS(X)           \
   X(task_plate_in_sink)    \
   X(task_mug_in_sink)      \
+  X(task_bowl_in_sink)     \
   X(task_banana_on_plate)  \
   X(task_block_on_tray)    \
   X(task_put_in_drawer)    \

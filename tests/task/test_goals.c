@@ -58,14 +58,17 @@ static void settled_in_the_sink_counts_for_its_own_object_only(void) {
     s = sunk(KITCHEN_MUG);
     CHECK(holds("mug_in_sink", &s));
     CHECK(!holds("plate_in_sink", &s));
+    s = sunk(KITCHEN_BOWL);
+    CHECK(holds("bowl_in_sink", &s));
+    CHECK(!holds("plate_in_sink", &s) && !holds("mug_in_sink", &s));
 }
 
 static void near_misses_of_the_sink_are_misses(void) {
     static const struct {
         const char *task;
         int obj;
-    } cases[] = {{"plate_in_sink", KITCHEN_PLATE}, {"mug_in_sink", KITCHEN_MUG}};
-    for (int i = 0; i < 2; i++) {
+    } cases[] = {{"plate_in_sink", KITCHEN_PLATE}, {"mug_in_sink", KITCHEN_MUG}, {"bowl_in_sink", KITCHEN_BOWL}};
+    for (int i = 0; i < 3; i++) {
         fw_scene s = still();
         put(&s, cases[i].obj, 0.48, 0.19, 0); /* beside the sink */
         CHECK(!holds(cases[i].task, &s) && strstr(why, "not in the sink") != NULL);
@@ -158,6 +161,8 @@ static void real_things_settle_into_the_same_verdicts(void) {
     CHECK(settles(s, "mug_in_sink", KITCHEN_MUG, 0.48, 0.36, 0.02, false));      /* upside down is in the sink, too */
     CHECK(!settles(s, "mug_in_sink", KITCHEN_MUG, 0.48, 0.14, 0.002, true));     /* beside it */
     CHECK(!settles(s, "plate_in_sink", KITCHEN_PLATE, 0.48, 0.19, 0.002, true)); /* over its edge */
+    CHECK(settles(s, "bowl_in_sink", KITCHEN_BOWL, 0.48, 0.36, -0.05, true));
+    CHECK(!settles(s, "bowl_in_sink", KITCHEN_BOWL, 0.48, 0.14, 0.002, true));
     const double *plate = fw_sim_scene(s)->obj[KITCHEN_PLATE].start;
     CHECK(settles(s, "banana_on_plate", KITCHEN_BANANA, plate[0], plate[1], 0.035, true));
     CHECK(!settles(s, "banana_on_plate", KITCHEN_BANANA, plate[0], plate[1] + 0.16, 0.02, true));
