@@ -61,17 +61,21 @@ void carton_go(const fw_scene *s, int arm, const double target[3], double fast, 
     h->grip = 0; /* a fist */
 }
 
+bool carton_retreat(const fw_scene *s, int a, fw_hand_cmd *h) {
+    const fw_arm_view *arm = &s->arm[a];
+    double high = fmax(arm->home[2], FW_CARTON_WALL_M + FW_CARTON_FLAP_M + 0.03);
+    double home[3] = {arm->home[0], arm->home[1], high};
+    if (arm->pos[2] < high - 0.03 && hypot(home[0] - arm->pos[0], home[1] - arm->pos[1]) > 0.03) {
+        home[0] = arm->pos[0], home[1] = arm->pos[1];
+    }
+    carton_go(s, a, home, 0.03, h);
+    return hypot(arm->home[0] - arm->pos[0], arm->home[1] - arm->pos[1]) < 0.04;
+}
+
 void carton_leave(const fw_scene *s, fw_expert_out *out) {
     out->phase = "leave";
     out->done = true;
     for (int a = 0; a < s->n_arm; a++) {
-        const fw_arm_view *arm = &s->arm[a];
-        double high = fmax(arm->home[2], FW_CARTON_WALL_M + FW_CARTON_FLAP_M + 0.03);
-        double home[3] = {arm->home[0], arm->home[1], high};
-        if (arm->pos[2] < high - 0.03 && hypot(home[0] - arm->pos[0], home[1] - arm->pos[1]) > 0.03) {
-            home[0] = arm->pos[0], home[1] = arm->pos[1];
-        }
-        carton_go(s, a, home, 0.03, &out->hand[a]);
-        out->done = out->done && hypot(arm->home[0] - arm->pos[0], arm->home[1] - arm->pos[1]) < 0.04;
+        out->done = carton_retreat(s, a, &out->hand[a]) && out->done;
     }
 }

@@ -21,6 +21,9 @@ double carton_angle(const fw_scene *s, const char *kind, int k);
 bool carton_bent(const fw_scene *s, const char *kind, int k, double lo, double hi, char reason[160]);
 /* It stands on its base, nothing moves, no hand touches it. */
 bool carton_left_alone(const fw_scene *s, char reason[160]);
+/* This arm straight up, then home. True when it is there. */
+bool carton_retreat(const fw_scene *s, int arm, fw_hand_cmd *h);
+/* All arms; out->done when they are home. */
 void carton_leave(const fw_scene *s, fw_expert_out *out);
 void carton_go(const fw_scene *s, int arm, const double target[3], double fast, fw_hand_cmd *h);
 

@@ -18,7 +18,8 @@
   X(task_fold_garment)     \
   X(task_fold_carton)      \
   X(task_bus_table)        \
-  X(task_set_place)
+  X(task_set_place)        \
+  X(task_tuck_flaps)
 /* clang-format on */
 
 #define X(t) extern const fw_task t;

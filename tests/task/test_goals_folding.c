@@ -192,37 +192,67 @@ static void near_misses_of_the_carton_are_misses(void) {
     }
 }
 
+static void near_misses_of_the_flaps_are_misses(void) {
+    fw_scene s = carton(1.6, 1.75);
+    check_left_alone("tuck_flaps", &s);
+    for (int k = 0; k < 2; k++) {
+        s = carton(1.6, 1.75);
+        s.hinge[4 + k].pos = 0.2; /* one gapes */
+        CHECK(!holds("tuck_flaps", &s) && strncmp(why, "flap", 4) == 0 && why[5] == '0' + k);
+        s.hinge[4 + k].pos = 1.5; /* one lies level on the opening */
+        CHECK(!holds("tuck_flaps", &s) && strncmp(why, "flap", 4) == 0 && why[5] == '0' + k);
+    }
+    s = carton(1.6, 1.75);
+    s.hinge[3].pos = 1.1; /* tucked, but a wall fell */
+    CHECK(!holds("tuck_flaps", &s) && strstr(why, "wall 3") != NULL);
+}
+
 /* The real carton: its creases keep what they were bent to, less what they spring back. */
-static bool stays(fw_sim *sim, const double wall[4]) {
+static bool stays(const char *task, fw_sim *sim, const double *bend) {
     fw_err err;
     fw_seeds seeds = fw_seeds_all(21);
     float stay[5] = {0, 0, 0, 0, 1};
     if (fw_sim_reset(sim, &seeds, &err) != FW_OK) {
         FW_FAILED("%s", err.msg);
     }
-    for (int k = 0; k < 4; k++) {
-        fw_sim_set_hinge(sim, k, wall[k]);
-    }
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i < 20; i++) { /* bent little by little, then let go */
+        for (int k = 0; i < 10 && k < fw_sim_scene(sim)->n_hinge; k++) {
+            double now = fw_sim_scene(sim)->hinge[k].pos;
+            fw_sim_set_hinge(sim, k, now + (bend[k] - now) / (10 - i));
+        }
         if (fw_sim_step(sim, stay, &err) != FW_OK) {
             FW_FAILED("%s", err.msg);
         }
     }
-    return holds("fold_carton", fw_sim_scene(sim));
+    return holds(task, fw_sim_scene(sim));
+}
+
+static fw_sim *open_sim(const fw_setting *setting) {
+    fw_err err;
+    fw_sim *sim = NULL;
+    if (fw_sim_open(fw_home(), setting, "panda_kitchen", &(fw_sim_opts){.max_px = 64}, &sim, &err) != FW_OK) {
+        FW_FAILED("%s", err.msg);
+    }
+    return sim;
 }
 
 static void real_cartons_stand_as_far_as_they_were_bent(void) {
-    fw_err err;
-    fw_sim *sim = NULL;
-    if (fw_sim_open(fw_home(), &setting_carton, "panda_kitchen", &(fw_sim_opts){.max_px = 64}, &sim, &err) != FW_OK) {
-        FW_FAILED("%s", err.msg);
-    }
-    CHECK(stays(sim, (double[]){1.6, 1.6, 1.6, 1.6}));
-    CHECK(!stays(sim, (double[]){1.6, 1.6, 1.6, 1.35}) && strstr(why, "wall 3") != NULL);
-    CHECK(!stays(sim, (double[]){1.6, 0.8, 1.6, 1.6}) && strstr(why, "wall 1") != NULL);
+    fw_sim *sim = open_sim(&setting_carton);
+    CHECK(stays("fold_carton", sim, (double[]){1.6, 1.6, 1.6, 1.6}));
+    CHECK(!stays("fold_carton", sim, (double[]){1.6, 1.6, 1.6, 1.35}) && strstr(why, "wall 3") != NULL);
+    CHECK(!stays("fold_carton", sim, (double[]){1.6, 0.8, 1.6, 1.6}) && strstr(why, "wall 1") != NULL);
+    fw_sim_close(sim);
+    sim = open_sim(&setting_flaps);
+    int flap = fw_scene_hinge(fw_sim_scene(sim), "flap_0");
+    double bend[FW_HINGE_MAX] = {1.6, 1.6, 1.6, 1.6, 1.6, 1.6};
+    bend[flap] = 1.8, bend[fw_scene_hinge(fw_sim_scene(sim), "flap_1")] = 1.8;
+    CHECK(stays("tuck_flaps", sim, bend));
+    bend[flap] = 1.5;
+    CHECK(!stays("tuck_flaps", sim, bend) && strstr(why, "flap 0") != NULL);
     fw_sim_close(sim);
 }
 
 FW_TEST_MAIN(T(towel_folded_in_half_counts), T(near_misses_of_the_towel_are_misses),
              T(crumpled_towels_are_not_folded_ones), T(near_misses_of_the_shirt_are_misses),
-             T(near_misses_of_the_carton_are_misses), T(real_cartons_stand_as_far_as_they_were_bent))
+             T(near_misses_of_the_carton_are_misses), T(near_misses_of_the_flaps_are_misses),
+             T(real_cartons_stand_as_far_as_they_were_bent))
