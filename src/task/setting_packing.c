@@ -6,6 +6,8 @@
 
 #include "sim/parts.h"
 
+#define STANDING_RAD 1.73 /* a crease that is bent all at once springs back by 0.2 */
+
 static int hinge(const fw_sim *s, const char *kind, int k) {
     char name[16];
     snprintf(name, sizeof name, "%.8s_%d", kind, k);
@@ -30,7 +32,7 @@ static void arrange_carton(fw_sim *s, fw_rng *r) {
 static void arrange_flaps(fw_sim *s, fw_rng *r) {
     put(s, r);
     for (int k = 0; k < 4; k++) {
-        fw_sim_set_hinge(s, hinge(s, "wall", k), M_PI / 2);
+        fw_sim_set_hinge(s, hinge(s, "wall", k), STANDING_RAD);
     }
     for (int k = 0; k < 2; k++) {
         fw_sim_set_hinge(s, hinge(s, "flap", k), fw_rng_uniform(r, -0.7, 0.3));

@@ -12,6 +12,8 @@
 #define BEFORE_M 0.055 /* from the panel's edge to the middle of the hand, before pushing */
 #define NEAR_M   0.022 /* from there they push together */
 #define PUSH_M   0.014 /* a step */
+#define LEVER_M                                                                                                        \
+    0.075 /* from the crease to where the hand pushes, nearly: the last steps go with what is left to turn */
 
 /* A wall stands; one that is still leant on must have been pushed past that, for it springs back a little. */
 static bool up(const fw_scene *s, int k) {
@@ -83,9 +85,11 @@ static const char *push(const fw_scene *s, int a, int k, bool go, fw_hand_cmd *h
     }
     if (before(s, a, &t)) {
         double z = height(t.angle), gap = t.out_m - t.edge_m - NEAR_M + 0.004;
-        double in = go ? PUSH_M * fmax(0.4, sin(t.angle)) : fmin(0.02, fmax(0, gap));
-        at(&t, t.out_m, z + (go ? PUSH_M * cos(t.angle) : 0), target);
+        double step = fmin(PUSH_M, fmax(0.003, LEVER_M * (PAST_RAD + 0.04 - t.angle))); /* not past its stop */
+        double in = go ? step * fmax(0.4, sin(t.angle)) : fmin(0.02, fmax(0, gap));
+        at(&t, t.out_m, z, target);
         carton_go(s, a, target, 0.03, h);
+        h->dpos[2] = go ? PUSH_M * cos(t.angle) + 0.2 * (z - arm->pos[2]) : h->dpos[2];
         double across = -0.5 * t.side_m;
         h->dpos[0] = -in * t.p.out[0] - across * t.p.out[1];
         h->dpos[1] = -in * t.p.out[1] + across * t.p.out[0];
@@ -153,7 +157,7 @@ static const char *const held[] = {"assemble the cardboard box", "get the sides 
 
 extern const fw_task task_fold_carton;
 const fw_task task_fold_carton = {.name = "fold_carton",
-                                  .version = 1,
+                                  .version = 2,
                                   .setting = &setting_carton,
                                   .time_s = 40,
                                   .train = train,

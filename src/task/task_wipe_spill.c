@@ -16,6 +16,8 @@
 #define LANE_M    0.010  /* off the middle of the lane */
 #define OVERSHOOT 0.02
 #define HOVER_Z_M 0.05 /* of the sponge, on its way */
+#define PASS_M    0.14 /* a way that comes nearer than this to the bottle leads over it */
+#define OVER_M    0.03
 
 static const char *const train[] = {
     "wipe up the spill with the sponge",
@@ -104,6 +106,14 @@ static void move(const fw_scene *s, const skill_frame *f, double x, double y, do
     hand->grip = 0;
 }
 
+/* The straight way from a to b comes near the bottle. */
+static bool past_bottle(const fw_scene *s, const double a[3], const double b[3]) {
+    const double *p = s->obj[SPILL_BOTTLE].pos;
+    double x = b[0] - a[0], y = b[1] - a[1];
+    double t = skill_clamp((x * (p[0] - a[0]) + y * (p[1] - a[1])) / fmax(1e-6, x * x + y * y), 0, 1);
+    return hypot(a[0] + t * x - p[0], a[1] + t * y - p[1]) < PASS_M;
+}
+
 static const char *wipe(const fw_scene *s, fw_expert_out *out) {
     const fw_obj_view *w = &s->obj[SPILL_SPONGE];
     skill_frame f = skill_region_frame(&s->region[SPILL_STAINS]);
@@ -120,20 +130,41 @@ static const char *wipe(const fw_scene *s, fw_expert_out *out) {
         return in_lane ? "wipe" : "next rows";
     }
     double start = fabs(at[1] - l.lo) < fabs(at[1] - l.hi) ? l.lo - half_y : l.hi + half_y;
-    double off = hypot(at[0] - l.x, at[1] - start);
-    double z = skill_clamp(4 * (off - 0.015), 0, HOVER_Z_M);
+    double off = hypot(at[0] - l.x, at[1] - start), there[3], hover = HOVER_Z_M;
+    skill_out_of(&f, l.x, start, 0, there);
+    if (past_bottle(s, w->pos, there)) {
+        hover = s->obj[SPILL_BOTTLE].height + OVER_M;
+    }
+    double z = skill_clamp(4 * (off - 0.015), 0, hover);
     bool low = at[2] < z - 0.02 && off > 0.04;
-    move(s, &f, low ? at[0] : l.x, low ? at[1] : start, low ? HOVER_Z_M : z, SKILL_SPEED_M, hand);
+    move(s, &f, low ? at[0] : l.x, low ? at[1] : start, low ? hover : z, SKILL_SPEED_M, hand);
     if (z < 0.001 && at[2] < 0.006) { /* the last bit by feeling */
         hand->dpos[2] = w->touches_world ? 0 : -DOWN_M;
     }
     return low ? "lift" : off > 0.03 ? "carry" : "press";
 }
 
+/* Take the sponge from above; over the bottle where it stands in the way. */
+static const char *fetch(const fw_scene *s, fw_hand_cmd *hand) {
+    const fw_obj_view *w = &s->obj[SPILL_SPONGE];
+    const fw_arm_view *arm = &s->arm[0];
+    pose4 g = {{w->pos[0], w->pos[1], w->pos[2] + 0.020 * skill_fit(s)}, expert_half_turn(w->yaw)};
+    bool far = hypot(g.pos[0] - arm->pos[0], g.pos[1] - arm->pos[1]) > 0.06;
+    if (!far || !past_bottle(s, arm->pos, g.pos)) {
+        return expert_reach(&g, 1, arm, hand);
+    }
+    double high = s->obj[SPILL_BOTTLE].height + OVER_M + 0.02, to[3] = {g.pos[0], g.pos[1], high};
+    if (arm->pos[2] < high - 0.02) {
+        to[0] = arm->pos[0], to[1] = arm->pos[1];
+    }
+    expert_go(arm, to, g.yaw, SKILL_SPEED_M, SKILL_SPEED_M, hand);
+    hand->grip = 1;
+    return "over the bottle";
+}
+
 static void expert(const fw_scene *s, const fw_meant *m, fw_expert_out *out) {
     (void)m;
     const fw_obj_view *w = &s->obj[SPILL_SPONGE];
-    const fw_arm_view *arm = &s->arm[0];
     bool clean = left(s) == 0, held_now = skill_holds(s, SPILL_SPONGE);
     if (clean && !held_now) {
         out->phase = skill_leave(s, w->touches_hand, out);
@@ -144,14 +175,13 @@ static void expert(const fw_scene *s, const fw_meant *m, fw_expert_out *out) {
     } else if (held_now) {
         out->phase = wipe(s, out);
     } else {
-        pose4 g = {{w->pos[0], w->pos[1], w->pos[2] + 0.020 * skill_fit(s)}, expert_half_turn(w->yaw)};
-        out->phase = expert_reach(&g, 1, arm, &out->hand[0]);
+        out->phase = fetch(s, &out->hand[0]);
     }
 }
 
 extern const fw_task task_wipe_spill;
 const fw_task task_wipe_spill = {.name = "wipe_spill",
-                                 .version = 1,
+                                 .version = 2,
                                  .setting = &setting_spill,
                                  .time_s = 40,
                                  .train = train,

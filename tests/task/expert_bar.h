@@ -35,13 +35,17 @@ static inline int expert_successes(fw_env *env, int task, uint64_t seed0, int n)
     return ok;
 }
 
-static inline fw_env *open_blind(void) {
+static inline fw_env *open_suite(const char *suite) {
     fw_err err = {FW_OK, ""};
     fw_env *env = NULL;
-    if (fw_env_open("kitchen3", &(fw_env_opts){.render = false}, &env, &err) != FW_OK) {
+    if (fw_env_open(suite, &(fw_env_opts){.render = false}, &env, &err) != FW_OK) {
         FW_FAILED("%s", err.msg);
     }
     return env;
+}
+
+static inline fw_env *open_blind(void) {
+    return open_suite("kitchen3");
 }
 
 #endif /* EXPERT_BAR_H */

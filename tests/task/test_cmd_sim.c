@@ -127,8 +127,8 @@ static void what_would_overwrite_or_mix_is_refused(void) {
     CHECK(log_says("--resume"));
     CHECK_INT(make_demos("d", "--episodes 2 --resume --noise 0.1"), 1);
     CHECK(log_says("sim_make.json"));
-    CHECK_INT(make_demos("e", "--episodes 1 --suite laundry"), 1);
-    CHECK(log_says("laundry"));
+    CHECK_INT(make_demos("e", "--episodes 1 --suite garage"), 1);
+    CHECK(log_says("garage"));
     CHECK(!fw_path_exists(in_root("e"))); /* nothing half-written */
     CHECK_INT(make_demos("e", "--episodes none"), 2);
     CHECK_INT(fw_remove_tree(root, &err), FW_OK);
