@@ -31,9 +31,10 @@ fw_status fw_png_write(const char *path, const uint8_t *rgb, int h, int w, fw_er
     return s;
 }
 
-/* data holds a whole file; *rgb owned */
-static fw_status decode(const char *path, const char *data, size_t n, uint8_t **rgb, int *h, int *w, fw_err *err) {
+fw_status fw_png_decode(const char *path, const void *data, size_t n, uint8_t **rgb, int *h, int *w, fw_err *err) {
     png_image im = {.version = PNG_IMAGE_VERSION};
+    *rgb = NULL;
+    *h = *w = 0;
     png_color black = {0, 0, 0};
     fw_status s = FW_OK;
     if (!png_image_begin_read_from_memory(&im, data, n)) {
@@ -69,7 +70,7 @@ fw_status fw_png_read(const char *path, uint8_t **rgb, int *h, int *w, fw_err *e
     *rgb = NULL;
     *h = *w = 0;
     FW_TRY(fw_file_read(path, PNG_MAX_BYTES, &data, &n, err));
-    fw_status s = decode(path, data, n, rgb, h, w, err);
+    fw_status s = fw_png_decode(path, data, n, rgb, h, w, err);
     free(data);
     return s;
 }

@@ -299,11 +299,16 @@ static void fill_episode(void *ctx, int task, int worker) {
     bool go = f->status == FW_OK;
     pthread_mutex_unlock(&f->lock);
     if (go && !all_there(f, row, n)) {
-        const char *path = fw_dataset_video(f->ds, ep, (int)cam, &from);
-        fw_status st = path == NULL
-                           ? fw_fail(&why, FW_FORMAT, "%s: no video of %s", f->ds->dir, f->ds->cameras[cam].key)
-                           : fw_video_open(path, &v, &why);
-        st = st == FW_OK ? fw_video_read(v, from, n, f->h, f->w, fw_blob_row(f->blob, row), &why) : st;
+        uint8_t *to = fw_blob_row(f->blob, row);
+        fw_status st;
+        if (f->ds->cameras[cam].in_rows) {
+            st = fw_row_images(f->ds, ep, (int)cam, 0, n, f->h, f->w, to, &why);
+        } else {
+            const char *path = fw_dataset_video(f->ds, ep, (int)cam, &from);
+            st = path == NULL ? fw_fail(&why, FW_FORMAT, "%s: no video of %s", f->ds->dir, f->ds->cameras[cam].key)
+                              : fw_video_open(path, &v, &why);
+            st = st == FW_OK ? fw_video_read(v, from, n, f->h, f->w, to, &why) : st;
+        }
         if (st != FW_OK) {
             fw_err e;
             fill_failed(f, fw_fail(&e, st, "ep %lld: %s", (long long)f->ds->episodes[ep].index, why.msg), &e);

@@ -85,7 +85,7 @@ static void check_totals(checker *c) {
     check_count(c, info, "total_frames", ds->n_frames);
     check_count(c, info, "total_tasks", ds->n_tasks);
     if (ds->version == 21) {
-        check_count(c, info, "total_videos", ds->n_episodes * ds->n_cameras);
+        check_count(c, info, "total_videos", ds->n_episodes * fw_dataset_videos(ds));
         check_count(c, info, "total_chunks", chunk > 0 ? (ds->n_episodes + chunk - 1) / chunk : 0);
     }
     json_decref(info);

@@ -123,11 +123,11 @@ fw_status check_videos(checker *c, fw_err *err) {
         return fw_fail(err, FW_NOMEM, "%s: %d videos", ds->dir, ds->n_video_files);
     }
     for (int64_t e = ds->n_episodes - 1; e >= 0; e--) {
-        for (int cam = 0; cam < ds->n_cameras; cam++) {
+        for (int cam = 0; cam < ds->n_visual; cam++) {
             int f = ds->episodes[e].video[cam].file;
             if (f >= 0) {
                 k[f] = (file_check){.cam = cam, .ep = ds->episodes[e].index};
-            } else {
+            } else if (!ds->cameras[cam].in_rows) {
                 check_found(c, "missing_camera", "", ds->episodes[e].index, -1, false, "no video of %s",
                             ds->cameras[cam].key);
             }
@@ -137,7 +137,7 @@ fw_status check_videos(checker *c, fw_err *err) {
     for (int f = 0; f < ds->n_video_files && st == FW_OK; f++) {
         st = check_video(c, f, &k[f]);
     }
-    for (int cam = 0; cam < ds->n_cameras && st == FW_OK; cam++) {
+    for (int cam = 0; cam < ds->n_visual && st == FW_OK; cam++) {
         check_sizes(c, cam, k);
     }
     free(k);

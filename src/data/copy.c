@@ -423,7 +423,7 @@ static void episode_columns(copy *c) {
     for (int i = 0; i < 5; i++) {
         fw_table_add_column(t, index[i], FW_COL_I64, 0, 1);
     }
-    for (int k = 0; k < c->as->n_cameras; k++) {
+    for (int k = 0; k < c->as->n_visual; k++) {
         for (int i = 0; i < 4; i++) {
             snprintf(name, sizeof(name), "videos/%s/%s", c->as->cameras[k].key, part[i]);
             fw_table_add_column(t, name, i < 2 ? FW_COL_I64 : FW_COL_F64, 0, 1);
@@ -500,7 +500,10 @@ static fw_status push_row(copy *c, const copy_source *s, int64_t e, int64_t k, c
     for (int j = 0; j < 5; j++) {
         fw_table_push_i64(t, col++, &index[j], 1);
     }
-    for (int v = 0; v < c->as->n_cameras; v++) {
+    for (int v = 0; v < c->as->n_visual; v++) {
+        if (c->as->cameras[v].in_rows) {
+            continue;
+        }
         if (p->video[v] < 0) {
             return fw_fail(err, FW_FORMAT, "%s: ep %lld: no video of %s", s->ds->dir, (long long)i->index,
                            c->as->cameras[v].key);
@@ -637,7 +640,7 @@ static void set_info_v30(const copy *c, json_t *info) {
     json_object_set_new(info, "video_files_size_in_mb", json_integer(c->out.video_mb));
     json_object_set_new(info, "data_path", json_string("data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"));
     json_object_set_new(info, "video_path",
-                        text_or_null(c->as->n_cameras > 0
+                        text_or_null(fw_dataset_videos(c->as) > 0
                                          ? "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
                                          : NULL));
     json_object_foreach(features, key, f) {
@@ -653,13 +656,13 @@ static void set_info_v21(const copy *c, json_t *info) {
     json_object_del(info, "data_files_size_in_mb");
     json_object_del(info, "video_files_size_in_mb");
     json_object_set_new(info, "codebase_version", json_string("v2.1"));
-    json_object_set_new(info, "total_videos", json_integer(c->n_episodes * c->as->n_cameras));
+    json_object_set_new(info, "total_videos", json_integer(c->n_episodes * fw_dataset_videos(c->as)));
     json_object_set_new(info, "total_chunks", json_integer((c->n_episodes + STORE_CHUNK_SIZE - 1) / STORE_CHUNK_SIZE));
     json_object_set_new(info, "data_path",
                         json_string("data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet"));
     json_object_set_new(
         info, "video_path",
-        text_or_null(c->as->n_cameras > 0
+        text_or_null(fw_dataset_videos(c->as) > 0
                          ? "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4"
                          : NULL));
     json_object_foreach(features, key, f) {
@@ -738,7 +741,7 @@ static fw_status job_name(const copy *c, char out[65], fw_err *err) {
 
 static json_t *place_json(const copy *c, int64_t k) {
     json_t *video = json_array();
-    for (int v = 0; v < c->as->n_cameras; v++) {
+    for (int v = 0; v < c->as->n_visual; v++) {
         const copy_place *p = &c->place[k];
         json_array_append_new(video, json_pack("[I, f, f]", (json_int_t)p->video[v], p->from_s[v], p->to_s[v]));
     }
@@ -760,28 +763,50 @@ static fw_status journal_to(copy *c, int64_t k, fw_err *err) {
     return fsync(c->journal) == 0 ? FW_OK : fw_fail(err, FW_IO, "%s/%s: fsync: %s", c->tmp, JOURNAL, strerror(errno));
 }
 
+/* File number `at` can follow `last` (-1: none yet): the same file or the next; v2.1: the episode's own. */
+static bool file_follows(const copy *c, int64_t k, int64_t last, int64_t at) {
+    return c->out.version == 21 ? at == k : at == last || at == last + 1;
+}
+
+/* What a line says of episode k; false: this copy would not have written that, or the files are not there. */
+static bool read_place(const copy *c, int64_t k, const json_t *j, copy_place *at) {
+    const json_t *video = json_object_get(j, "video");
+    const copy_place *last = k > 0 ? &c->place[k - 1] : NULL;
+    at->data = json_is_integer(json_object_get(j, "data")) ? json_integer_value(json_object_get(j, "data")) : -1;
+    bool good = json_is_integer(json_object_get(j, "ep")) && json_integer_value(json_object_get(j, "ep")) == k &&
+                at->data >= 0 && file_follows(c, k, last != NULL ? last->data : -1, at->data) &&
+                copy_out_has(&c->out, NULL, at->data);
+    for (int v = 0; v < c->as->n_visual && good; v++) {
+        const json_t *x = json_array_get(video, (size_t)v);
+        at->video[v] = json_is_integer(json_array_get(x, 0)) ? json_integer_value(json_array_get(x, 0)) : -2;
+        at->from_s[v] = json_number_value(json_array_get(x, 1));
+        at->to_s[v] = json_number_value(json_array_get(x, 2));
+        if (at->video[v] == -1) {
+            continue; /* it has none */
+        }
+        good = at->video[v] >= 0 && file_follows(c, k, last != NULL ? last->video[v] : -1, at->video[v]) &&
+               at->from_s[v] >= 0.0 && at->to_s[v] > at->from_s[v] && isfinite(at->to_s[v]) &&
+               copy_out_has(&c->out, c->as->cameras[v].key, at->video[v]);
+    }
+    return good;
+}
+
 /* Take what the journal's lines say, up to the first that is not whole. */
 static void read_places(copy *c, const char *text) {
     for (const char *p = strchr(text, '\n'); p != NULL && p[1] != 0 && c->done < c->n_episodes;) {
         size_t n = strcspn(++p, "\n");
         json_t *j = NULL;
-        if (p[n] != '\n' || fw_json_parse(p, n, JOURNAL, &j, NULL) != FW_OK ||
-            json_integer_value(json_object_get(j, "ep")) != c->done) {
-            json_decref(j);
+        copy_place *at = &c->place[c->done];
+        bool good = p[n] == '\n' && fw_json_parse(p, n, JOURNAL, &j, NULL) == FW_OK && read_place(c, c->done, j, at);
+        json_decref(j);
+        if (!good) {
             return;
         }
-        copy_place *at = &c->place[c->done++];
-        const json_t *video = json_object_get(j, "video");
-        at->data = json_integer_value(json_object_get(j, "data"));
+        c->done++;
         c->out.data_file = at->data + 1;
-        for (int v = 0; v < c->as->n_cameras; v++) {
-            const json_t *x = json_array_get(video, (size_t)v);
-            at->video[v] = json_integer_value(json_array_get(x, 0));
-            at->from_s[v] = json_number_value(json_array_get(x, 1));
-            at->to_s[v] = json_number_value(json_array_get(x, 2));
+        for (int v = 0; v < c->as->n_visual; v++) {
             c->out.video_file[v] = at->video[v] + 1;
         }
-        json_decref(j);
         p += n;
     }
 }
@@ -829,7 +854,7 @@ static fw_status copy_episode(copy *c, copy_source *s, int64_t e, int64_t k, fw_
         st = episode_stats(c, &c->totals[f], s, e, replaced(other, n_other, c->totals[f].f->key), &stats[f], err);
     }
     if (st == FW_OK && k >= c->done) {
-        for (int cam = 0; cam < c->as->n_cameras; cam++) {
+        for (int cam = 0; cam < c->as->n_visual; cam++) {
             files[cam] = fw_dataset_video(s->ds, e, fw_dataset_camera(s->ds, c->as->cameras[cam].key), &from_s);
         }
         st = copy_out_prepare(&c->out, s->reader, files, &closed, err);

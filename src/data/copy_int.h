@@ -65,6 +65,8 @@ typedef struct copy_out {
     fw_video_copier *video[FW_MAX_CAMERAS];
 } copy_out;
 
+/* Whether its file number `file` is there. key NULL: rows, else the camera's video. */
+bool copy_out_has(const copy_out *o, const char *key, int64_t file);
 /* Close what is open when the next episode (its rows in reader r, its frames in `files`) must not or cannot go there. */
 fw_status copy_out_prepare(copy_out *o, fw_pq_reader *r, const char *const *files, bool *closed, fw_err *err);
 /* The rows and frames of episode k of the copy: e of s. */

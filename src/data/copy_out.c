@@ -25,6 +25,11 @@ static fw_status out_path(const copy_out *o, const char *key, int64_t file, char
     return n < STORE_PATH ? FW_OK : fw_fail(err, FW_INVALID, "%s: path too long", o->dir);
 }
 
+bool copy_out_has(const copy_out *o, const char *key, int64_t file) {
+    char path[STORE_PATH];
+    return out_path(o, key, file, path, NULL) == FW_OK && fw_path_exists(path);
+}
+
 fw_status copy_out_close(copy_out *o, fw_err *err) {
     if (o->data == NULL) {
         return FW_OK;
@@ -34,7 +39,7 @@ fw_status copy_out_close(copy_out *o, fw_err *err) {
     FW_TRY(fw_pq_writer_close(data, err));
     FW_TRY(store_sync_file(o->data_path, err));
     o->data_file++;
-    for (int c = 0; c < o->as->n_cameras; c++) {
+    for (int c = 0; c < o->as->n_visual; c++) {
         fw_video_copier *v = o->video[c];
         o->video[c] = NULL;
         if (v != NULL) {
@@ -63,7 +68,7 @@ fw_status copy_out_prepare(copy_out *o, fw_pq_reader *r, const char *const *file
     }
     bool stay =
         o->version == 30 && fw_pq_writer_bytes(o->data) < (int64_t)o->data_mb << 20 && fw_pq_writer_fits(o->data, r);
-    for (int c = 0; c < o->as->n_cameras && stay; c++) {
+    for (int c = 0; c < o->as->n_visual && stay; c++) {
         bool fits = (o->video[c] != NULL) == (files[c] != NULL);
         if (fits && o->video[c] != NULL) {
             FW_TRY(fw_video_copier_fits(o->video[c], files[c], &fits, err));
@@ -115,7 +120,7 @@ static fw_status copy_frames(copy_out *o, copy_source *s, int64_t e, int64_t k, 
 fw_status copy_out_episode(copy_out *o, copy_source *s, int64_t e, int64_t k, const fw_pq_column *other, int n_other,
                            copy_place *place, fw_err *err) {
     FW_TRY(copy_rows(o, s, e, k, other, n_other, place, err));
-    for (int c = 0; c < o->as->n_cameras; c++) {
+    for (int c = 0; c < o->as->n_visual; c++) {
         FW_TRY(copy_frames(o, s, e, k, c, place, err));
     }
     return FW_OK;

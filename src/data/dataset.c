@@ -92,19 +92,27 @@ static fw_status read_feature(const char *where, const char *key, const json_t *
     return FW_OK;
 }
 
+/* A map of distances, one channel: "is_depth_map" in its info, "video.is_depth_map" in older files. */
+static bool is_depth(const json_t *feature) {
+    const json_t *info = json_object_get(feature, "info");
+    return json_is_true(json_object_get(info, "is_depth_map")) ||
+           json_is_true(json_object_get(info, "video.is_depth_map"));
+}
+
 static fw_status add_camera(fw_dataset *ds, const char *where, const fw_feature *f, fw_err *err) {
-    if (ds->n_cameras == FW_MAX_CAMERAS || f->n_shape != 3) {
+    if (ds->n_visual == FW_MAX_CAMERAS || f->n_shape != 3) {
         return fw_fail(err, FW_UNSUPPORTED,
                        "%s: camera '%s': wanted at most %d cameras with 3 dimensions, found %d dimensions", where,
                        f->key, FW_MAX_CAMERAS, f->n_shape);
     }
     bool chw = f->shape[0] <= 4 && f->shape[2] > 4; /* some v2.1 files say [c,h,w] */
     const char *prefix = "observation.images.";
-    fw_ds_camera *c = &ds->cameras[ds->n_cameras++];
+    fw_ds_camera *c = &ds->cameras[ds->n_visual++];
     c->key = strdup(f->key);
     c->name = strdup(strncmp(f->key, prefix, strlen(prefix)) == 0 ? f->key + strlen(prefix) : f->key);
     c->h = (int)f->shape[chw ? 1 : 0];
     c->w = (int)f->shape[chw ? 2 : 1];
+    c->in_rows = strcmp(f->dtype, "image") == 0;
     return c->key == NULL || c->name == NULL ? nomem(err, ds) : FW_OK;
 }
 
@@ -117,6 +125,12 @@ static unsigned mark_of(const fw_feature *f) {
         }
     }
     return 0;
+}
+
+/* What add_camera takes in its first round: videos and images of colours. Depth in images stays a column like any other. */
+static bool is_picture(const fw_feature *f, const json_t *feature) {
+    bool image = strcmp(f->dtype, "image") == 0 && f->n_shape == 3 && (f->shape[0] == 3 || f->shape[2] == 3);
+    return (strcmp(f->dtype, "video") == 0 || image) && !is_depth(feature);
 }
 
 static fw_status read_features(fw_dataset *ds, const char *where, const json_t *features, fw_err *err) {
@@ -134,7 +148,7 @@ static fw_status read_features(fw_dataset *ds, const char *where, const json_t *
     json_object_foreach((json_t *)(uintptr_t)features, key, v) {
         fw_feature *f = &ds->features[ds->n_features++];
         FW_TRY(read_feature(where, key, v, f, err));
-        if (strcmp(f->dtype, "video") == 0) {
+        if (is_picture(f, v)) {
             FW_TRY(add_camera(ds, where, f, err));
         } else if (mark_of(f) != 0) {
             ds->marks |= mark_of(f);
@@ -144,6 +158,14 @@ static fw_status read_features(fw_dataset *ds, const char *where, const json_t *
         } else if (strcmp(key, "action") == 0) {
             ds->action = f;
             ds->n_action = (int)f->size;
+        }
+    }
+    ds->n_cameras = ds->n_visual;
+    int i = 0;
+    json_object_foreach((json_t *)(uintptr_t)features, key, v) {
+        const fw_feature *f = &ds->features[i++];
+        if (strcmp(f->dtype, "video") == 0 && is_depth(v)) {
+            FW_TRY(add_camera(ds, where, f, err));
         }
     }
     return FW_OK;
@@ -388,7 +410,10 @@ static fw_status place_v21(fw_dataset *ds, const v21_paths *p, fw_err *err) {
         if ((e->data_file = intern(&ds->data_files, &ds->n_data_files, 0, path)) < 0) {
             return nomem(err, ds);
         }
-        for (int c = 0; c < ds->n_cameras && p->video != NULL; c++) {
+        for (int c = 0; c < ds->n_visual && p->video != NULL; c++) {
+            if (ds->cameras[c].in_rows) {
+                continue;
+            }
             v[2].text = ds->cameras[c].key;
             FW_TRY(expand(ds, p->video, v, 3, path, err));
             if ((e->video[c].file = intern(&ds->video_files, &ds->n_video_files, 0, path)) < 0) {
@@ -449,7 +474,7 @@ static fw_status find_ep_columns(const fw_dataset *ds, const fw_table *t, const 
     if (c->tasks == NULL || c->tasks->type != FW_COL_STR) {
         return fw_fail(err, FW_FORMAT, "%s: wanted a column 'tasks' of text", where);
     }
-    for (int k = 0; videos && k < ds->n_cameras; k++) {
+    for (int k = 0; videos && k < ds->n_visual; k++) {
         char name[512];
         const struct {
             const char *suffix;
@@ -458,7 +483,7 @@ static fw_status find_ep_columns(const fw_dataset *ds, const fw_table *t, const 
                     {"file_index", &c->file[k]},
                     {"from_timestamp", &c->from_s[k]},
                     {"to_timestamp", &c->to_s[k]}};
-        for (int i = 0; i < 4; i++) {
+        for (int i = 0; i < 4 && !ds->cameras[k].in_rows; i++) {
             snprintf(name, sizeof(name), "videos/%s/%s", ds->cameras[k].key, part[i].suffix);
             FW_TRY(number_column(t, where, name, part[i].out, err));
         }
@@ -493,7 +518,10 @@ static fw_status v3_episode(fw_dataset *ds, const char *where, const ep_columns 
     if ((e->data_file = intern(&ds->data_files, &ds->n_data_files, 4, path)) < 0) {
         return nomem(err, ds);
     }
-    for (int k = 0; video_path != NULL && k < ds->n_cameras; k++) {
+    for (int k = 0; video_path != NULL && k < ds->n_visual; k++) {
+        if (ds->cameras[k].in_rows) {
+            continue;
+        }
         v[0].number = fw_column_i64(c->chunk[k], row);
         v[1].number = fw_column_i64(c->file[k], row);
         v[2].text = ds->cameras[k].key;
@@ -521,8 +549,8 @@ static int ep_column_names(const fw_dataset *ds, bool videos, const char *names[
     for (size_t i = 0; i < sizeof(fixed) / sizeof(*fixed); i++) {
         names[n++] = fixed[i];
     }
-    for (int k = 0; videos && k < ds->n_cameras; k++) {
-        for (int i = 0; i < 4; i++) {
+    for (int k = 0; videos && k < ds->n_visual; k++) {
+        for (int i = 0; i < 4 && !ds->cameras[k].in_rows; i++) {
             snprintf(buf[n], 512, "videos/%s/%s", ds->cameras[k].key, part[i]);
             names[n] = buf[n];
             n++;
@@ -773,7 +801,7 @@ void fw_dataset_close(fw_dataset *ds) {
         free(ds->features[i].dtype);
         free_texts(ds->features[i].names, ds->features[i].n_names);
     }
-    for (int i = 0; i < ds->n_cameras; i++) {
+    for (int i = 0; i < ds->n_visual; i++) {
         free(ds->cameras[i].key);
         free(ds->cameras[i].name);
     }
@@ -792,8 +820,16 @@ void fw_dataset_close(fw_dataset *ds) {
     free(ds);
 }
 
+int fw_dataset_videos(const fw_dataset *ds) {
+    int n = 0;
+    for (int c = 0; c < ds->n_visual; c++) {
+        n += !ds->cameras[c].in_rows;
+    }
+    return n;
+}
+
 int fw_dataset_camera(const fw_dataset *ds, const char *name) {
-    for (int i = 0; i < ds->n_cameras; i++) {
+    for (int i = 0; i < ds->n_visual; i++) {
         if (strcmp(ds->cameras[i].name, name) == 0 || strcmp(ds->cameras[i].key, name) == 0) {
             return i;
         }

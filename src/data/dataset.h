@@ -40,9 +40,10 @@ typedef struct fw_feature {
 } fw_feature;
 
 typedef struct fw_ds_camera {
-    char *key;  /* "observation.images.front" */
-    char *name; /* "front" */
-    int h, w;   /* pixels, as info.json says */
+    char *key;    /* "observation.images.front" */
+    char *name;   /* "front" */
+    int h, w;     /* pixels, as info.json says */
+    bool in_rows; /* its pictures lie in the data files (dtype image, PNG), not in videos */
 } fw_ds_camera;
 
 typedef struct fw_episode_info {
@@ -69,7 +70,8 @@ typedef struct fw_dataset {
     int n_features;
     fw_feature *features;
     int n_cameras;
-    fw_ds_camera *cameras;
+    int n_visual; /* the cameras, and after them the videos of depth maps: kept by copies, not read as pictures */
+    fw_ds_camera *cameras; /* [n_visual] */
     int n_tasks;
     char **tasks; /* [n_tasks] by task_index */
     int n_subtasks;
@@ -128,7 +130,8 @@ FW_NODISCARD fw_status fw_dataset_read_column(fw_dataset *ds, int64_t ep, const 
                                               fw_err *err);
 
 /* Frames [frame, frame+n) of camera `cam` of episode `ep` as RGB u8 [n,h,w,3] (h = w = 0: as recorded). The last video
- * stays open for the next call. FW_FORMAT when the video is shorter than the table. */
+ * stays open for the next call. FW_FORMAT when the video is shorter than the table, or a picture in the rows is damaged or of
+ * another size than info.json says. */
 FW_NODISCARD fw_status fw_dataset_read_images(fw_dataset *ds, int64_t ep, int cam, int64_t frame, int64_t n, int h,
                                               int w, uint8_t *rgb, fw_err *err);
 

@@ -29,6 +29,14 @@ const char *fw_dataset_rel(const fw_dataset *ds, const char *path);
 /* The table of data file `file`, kept until another is asked for. */
 fw_status fw_dataset_table(fw_dataset *ds, int file, const fw_table **out, fw_err *err);
 
+/* How many cameras and depth maps have videos. */
+int fw_dataset_videos(const fw_dataset *ds);
+
+/* --- row_images.c: pictures inside the data files --- */
+/* As fw_dataset_read_images, of a camera that is in_rows. Opens the file anew: any thread, ds is not changed. */
+fw_status fw_row_images(const fw_dataset *ds, int64_t ep, int cam, int64_t frame, int64_t n, int h, int w, uint8_t *rgb,
+                        fw_err *err);
+
 /* --- fields.c: columns of meta/episodes beyond LeRobot's own --- */
 /* Their names in an episodes file that can be kept in a table: owned (fw_names_free). */
 fw_status fw_fields_names(fw_pq_reader *r, const char *where, char ***names, int *n, fw_err *err);

@@ -176,6 +176,9 @@ fw_status fw_dataset_read_images(fw_dataset *ds, int64_t ep, int cam, int64_t fr
                        (long long)(frame + n), cam, (long long)ep);
     }
     const fw_episode_info *e = &ds->episodes[ep];
+    if (ds->cameras[cam].in_rows) {
+        return fw_row_images(ds, ep, cam, frame, n, h, w, rgb, err);
+    }
     if (e->video[cam].file < 0) {
         return fw_fail(err, FW_FORMAT, "%s: ep %lld: no video of camera %s", ds->dir, (long long)e->index,
                        ds->cameras[cam].name);

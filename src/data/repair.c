@@ -101,7 +101,7 @@ static fw_status set_sizes(const repair *r, json_t *info, fw_err *err) {
             }
             FW_TRY(fw_video_open(ds->video_files[f], &v, err));
             for (int64_t e = 0; e < ds->n_episodes; e++) {
-                for (int c = 0; c < ds->n_cameras; c++) {
+                for (int c = 0; c < ds->n_visual; c++) {
                     if (ds->episodes[e].video[c].file == f) {
                         set_size(info, ds, &ds->cameras[c], fw_video_get_info(v)->w, fw_video_get_info(v)->h);
                         e = ds->n_episodes - 1;
@@ -127,7 +127,7 @@ static fw_status fix_info(const repair *r, fw_err *err) {
     set_count(info, "total_frames", ds->n_frames);
     set_count(info, "total_tasks", ds->n_tasks);
     if (ds->version == 21) {
-        set_count(info, "total_videos", ds->n_episodes * ds->n_cameras);
+        set_count(info, "total_videos", ds->n_episodes * fw_dataset_videos(ds));
         set_count(info, "total_chunks", chunk > 0 ? (ds->n_episodes + chunk - 1) / chunk : 0);
     }
     fw_status st = set_sizes(r, info, err);
@@ -271,7 +271,7 @@ static fw_status cut_video(const repair *r, int f, fw_err *err) {
     fw_video_close(v);
     FW_TRY(st);
     for (int64_t e = 0; e < ds->n_episodes; e++) {
-        for (int c = 0; c < ds->n_cameras; c++) {
+        for (int c = 0; c < ds->n_visual; c++) {
             if (ds->episodes[e].video[c].file == f) {
                 want = check_first_frame(t_s, n, ds->episodes[e].video[c].from_s, fps) + ds->episodes[e].length;
             }

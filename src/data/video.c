@@ -347,6 +347,34 @@ fw_status fw_video_times(fw_video *v, double **t_s, int64_t *frames, bool *plain
     return FW_OK;
 }
 
+fw_status fw_rgb_scale(const uint8_t *rgb, int h, int w, int h2, int w2, uint8_t *out, fw_err *err) {
+    if (h == h2 && w == w2) {
+        memcpy(out, rgb, (size_t)h * (size_t)w * 3);
+        return FW_OK;
+    }
+    /* libswscale reads and writes in whole vectors: pictures with room beyond their rows */
+    struct SwsContext *sws =
+        sws_getContext(w, h, AV_PIX_FMT_RGB24, w2, h2, AV_PIX_FMT_RGB24, SWS_BILINEAR, NULL, NULL, NULL);
+    int from_pitch = (w * 3 + 127) / 64 * 64, to_pitch = (w2 * 3 + 127) / 64 * 64;
+    uint8_t *from = av_mallocz((size_t)from_pitch * (size_t)h + 64),
+            *to = av_mallocz((size_t)to_pitch * (size_t)h2 + 64);
+    bool ok = sws != NULL && from != NULL && to != NULL;
+    for (int y = 0; y < h && ok; y++) {
+        memcpy(from + (size_t)y * (size_t)from_pitch, rgb + (size_t)y * (size_t)w * 3, (size_t)w * 3);
+    }
+    if (ok) {
+        sws_scale(sws, (const uint8_t *const[4]){from}, (const int[4]){from_pitch}, 0, h, (uint8_t *const[4]){to},
+                  (const int[4]){to_pitch});
+    }
+    for (int y = 0; y < h2 && ok; y++) {
+        memcpy(out + (size_t)y * (size_t)w2 * 3, to + (size_t)y * (size_t)to_pitch, (size_t)w2 * 3);
+    }
+    sws_freeContext(sws);
+    av_free(from);
+    av_free(to);
+    return ok ? FW_OK : fw_fail(err, FW_NOMEM, "cannot scale %dx%d to %dx%d", w, h, w2, h2);
+}
+
 /* --- writing --- */
 
 struct fw_video_writer {

@@ -43,6 +43,8 @@ FW_NODISCARD fw_status fw_video_count(fw_video *v, int64_t *frames, fw_err *err)
 /* The times at which its frames are shown, in order, s from the first one's: *t_s owned (free) [*frames]. Reads packets, as above.
  * *plain (may be NULL): they lie in the file in that order too, so that the file can be cut behind any of them. */
 FW_NODISCARD fw_status fw_video_times(fw_video *v, double **t_s, int64_t *frames, bool *plain, fw_err *err);
+/* A picture [h,w,3] scaled to [h2,w2,3] as frames are. */
+FW_NODISCARD fw_status fw_rgb_scale(const uint8_t *rgb, int h, int w, int h2, int w2, uint8_t *out, fw_err *err);
 
 typedef struct fw_video_opts {
     const char *codec;  /* "libx264" or "libsvtav1" */

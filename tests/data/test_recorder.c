@@ -302,6 +302,70 @@ static void a_full_disk_stops_sealing_not_recording(void) {
     OK(fw_remove_tree(dir, err));
 }
 
+/* AV1 at its slowest, and frames as fast as they can be taken: no call waits for the encoder, what is taken is acknowledged long before it
+ * is sealed, nothing is dropped, and closing waits for all of it. */
+static void a_slow_encoder_holds_up_nobody(void) {
+    enum { SIDE = 128, FRAMES = 3, N_EPISODES = 2 };
+    static uint8_t rgb[SIDE * SIDE * 3];
+    static const char *const name[] = {"a", "b"};
+    const char *dir = mk_dir("slow");
+    fw_recorder_desc d = {.writer = {.fps = 10,
+                                     .robot_type = "so101",
+                                     .n_state = 2,
+                                     .state_names = name,
+                                     .n_action = 2,
+                                     .action_names = name,
+                                     .n_cameras = 1,
+                                     .cameras = {{"top", SIDE, SIDE}},
+                                     .video = {"libsvtav1", "0", 20, 2, 1}},
+                          .queue_frames = 32}; /* more than are taken: a busy machine's disk is not what is looked at */
+    fw_recorder *r;
+    fw_recorder_state s;
+    fw_dataset *ds;
+    int64_t slowest = 0, began = fw_now_ns(), acknowledged, sealed;
+    OK(fw_recorder_open(dir, &d, &r, err));
+    for (int e = 0; e < N_EPISODES; e++) {
+        OK(fw_recorder_begin(r, &(fw_recording){"fold it", NULL}, err));
+        for (int t = 0; t < FRAMES; t++) {
+            float v[2] = {(float)e, (float)t};
+            for (int i = 0; i < SIDE * SIDE * 3; i++) {
+                rgb[i] = (uint8_t)(i * (e + 2) / 97 + 9 * t);
+            }
+            int64_t at = fw_now_ns();
+            OK(fw_recorder_frame(r, &(fw_frame){v, v, {rgb}, NULL, false, NULL}, err));
+            at = fw_now_ns() - at;
+            slowest = at > slowest ? at : slowest;
+        }
+        OK(fw_recorder_end(r, true, 1, err));
+    }
+    OK(fw_recorder_sync(r, 10000, err));
+    acknowledged = fw_now_ns() - began;
+    fw_recorder_get_state(r, &s);
+    CHECK_INT(s.acknowledged, N_EPISODES * FRAMES);
+    CHECK_INT(s.refused, 0);
+    CHECK(s.waiting_episodes > 0);
+    OK(fw_recorder_close(r, err));
+    sealed = fw_now_ns() - began;
+    fprintf(stderr, "%d frames: slowest call %.2f ms, acknowledged after %.0f ms, sealed after %.0f ms\n",
+            N_EPISODES * FRAMES, (double)slowest * 1e-6, (double)acknowledged * 1e-6, (double)sealed * 1e-6);
+    CHECK(slowest < 100000000); /* of a busy machine; encoding a frame takes longer */
+    OK(fw_dataset_open(dir, &ds, err));
+    CHECK_INT(ds->n_frames, N_EPISODES * FRAMES);
+    for (int64_t e = 0; e < ds->n_episodes; e++) {
+        fw_episode ep;
+        double dropped;
+        OK(fw_dataset_read_episode(ds, e, &ep, err));
+        for (int64_t t = 0; t < FRAMES; t++) {
+            CHECK(ep.state[2 * t] == (float)e && ep.state[2 * t + 1] == (float)t);
+        }
+        CHECK(fw_dataset_field_number(ds, e, "dropped_frames", &dropped) && dropped == 0.0);
+        OK(fw_dataset_read_images(ds, e, 0, FRAMES - 1, 1, 0, 0, rgb, err));
+        fw_episode_clear(&ep);
+    }
+    fw_dataset_close(ds);
+    OK(fw_remove_tree(dir, err));
+}
+
 /* The caller's part of an episode. The allocator is watched in the whole process; nothing is sealed meanwhile (a hundred to a
  * batch, none ended), and the writing thread allocates nothing either. */
 static void frames_allocate_nothing(void) {
@@ -327,4 +391,4 @@ static void frames_allocate_nothing(void) {
 FW_TEST_MAIN(T(what_is_recorded_reads_back), T(dropped_episodes_leave_nothing),
              T(mistakes_are_refused_and_change_nothing), T(a_stopped_recorder_is_sealed_by_the_next),
              T(damage_costs_only_what_it_hits), T(a_full_disk_is_told_and_costs_nothing_taken),
-             T(a_full_disk_stops_sealing_not_recording), T(frames_allocate_nothing))
+             T(a_full_disk_stops_sealing_not_recording), T(a_slow_encoder_holds_up_nobody), T(frames_allocate_nothing))
