@@ -1,7 +1,8 @@
 #!/bin/sh
-# reproduce.sh NAME OUT [DATASET] - the weights of models/NAME, from nothing (kitchen3) or from a dataset (cr5).
+# reproduce.sh NAME OUT [DATASET] - the weights of models/NAME, from nothing (kitchen3, kitchen4) or from a dataset (cr5).
 #
 #   tools/reproduce.sh kitchen3 out/kitchen3
+#   tools/reproduce.sh kitchen4 out/kitchen4
 #   tools/reproduce.sh cr5 out/cr5 PATH/TO/cr5_banana_plate
 #
 # Every step resumes: run it again after an interruption. The folder that training writes is what ships in models/NAME.
@@ -9,17 +10,17 @@
 set -e
 cd "$(dirname "$0")/.."
 name=${1:-} out=${2:-} dataset=${3:-}
-[ -n "$name" ] && [ -n "$out" ] || { sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ -n "$name" ] && [ -n "$out" ] || { sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 make -s all
 fw=bin/flywheel
 start=$(date +%s)
 case $name in
-kitchen3)
+kitchen3 | kitchen4)
     dataset=
     for seed in 1 2; do
         data=$out/data$seed
         [ -d "$data" ] && resume=--resume || resume=
-        $fw sim make --suite kitchen3 --episodes 1500 --seed $seed --out "$data" $resume
+        $fw sim make --suite "$name" --episodes 1500 --seed $seed --out "$data" $resume
         dataset="$dataset $data"
     done
     ;;
@@ -27,15 +28,22 @@ cr5)
     [ -n "$dataset" ] || { echo "reproduce: cr5 is trained on recordings: give their folder as the third argument" >&2; exit 2; }
     ;;
 *)
-    echo "reproduce: no recipe called '$name': kitchen3 or cr5" >&2
+    echo "reproduce: no recipe called '$name': kitchen3, kitchen4 or cr5" >&2
     exit 2
     ;;
 esac
 [ -d "$out/model/train" ] && resume=--resume || resume=
 $fw train --config "configs/$name.json" --data $dataset --out "$out/model" $resume
-if [ "$name" = kitchen3 ]; then
-    $fw eval --policy "$out/model" --suite kitchen3 --episodes 100 --seed 100000
-else
-    $fw eval --policy "$out/model" --data $dataset --last 8
-fi
+case $name in
+cr5) $fw eval --policy "$out/model" --data $dataset --last 8 ;;
+kitchen3) $fw eval --policy "$out/model" --suite kitchen3 --episodes 100 --seed 100000 ;;
+kitchen4)
+    judge="$fw eval --policy $out/model --suite kitchen4 --episodes 50 --seed 100000"
+    $judge
+    $judge --homes 1000000:64 # homes that are in no training data
+    for domain in held_visual held_physics held_engine; do
+        $judge --domain $domain
+    done
+    ;;
+esac
 echo "reproduce: $(($(date +%s) - start)) s; weights in $out/model" >&2
