@@ -315,6 +315,7 @@ void robot_view(const fw_robot *r, const mjModel *m, const mjData *d, fw_scene *
         v->command = r->mem.arm[i].grip;
         v->opening_m = r->arm[i].grip.opening_m;
         mju_copy3(v->home, r->arm[i].start.pos);
+        v->home_yaw = r->arm[i].start.yaw;
     }
 }
 

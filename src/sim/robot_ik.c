@@ -25,9 +25,51 @@ static void pose_error(const robot_arm *a, const mjData *d, const double pos[3],
     mju_mulMatVec3(e + 3, d->site_xmat + 9 * a->site, local);
 }
 
-/* One damped step with the posture in the null space: dq = J'(JJ' + l I)^-1 (e - J h) + h, h = posture (home - q). */
+/* Damped least squares with the posture in the null space: dq = J'(JJ' + l I)^-1 (e - J h) + h. */
+static void solve(int n, double j[6][ROBOT_DOF_MAX], const double e[6], const double *h, double *dq) {
+    double mat[36], rhs[6], y[6];
+    for (int i = 0; i < 6; i++) {
+        rhs[i] = e[i] - mju_dot(j[i], h, n);
+        for (int c = 0; c < 6; c++) {
+            mat[6 * i + c] = mju_dot(j[i], j[c], n) + (i == c ? 1e-4 : 0);
+        }
+    }
+    mju_cholFactor(mat, 6, 1e-12);
+    mju_cholSolve(y, mat, rhs, 6);
+    for (int k = 0; k < n; k++) {
+        dq[k] = h[k];
+        for (int i = 0; i < 6; i++) {
+            dq[k] += j[i][k] * y[i];
+        }
+    }
+}
+
+static void limits(const robot_arm *a, const mjModel *m, int k, double *lo, double *hi) {
+    const double *range = m->jnt_range + 2 * m->dof_jntid[a->v[k]];
+    *lo = range[0] + 0.02, *hi = range[1] - 0.02;
+}
+
+/* A joint at its limit that would leave it stands still, and the others do without it. Returns whether there was one. */
+static bool hold_at_limits(const robot_arm *a, const mjModel *m, const mjData *d, const double *dq,
+                           double j[6][ROBOT_DOF_MAX], double *h) {
+    bool found = false;
+    for (int k = 0; k < a->n; k++) {
+        double q = d->qpos[a->q[k]], lo, hi;
+        limits(a, m, k, &lo, &hi);
+        if ((q <= lo && dq[k] < 0) || (q >= hi && dq[k] > 0)) {
+            found = true;
+            h[k] = 0;
+            for (int i = 0; i < 6; i++) {
+                j[i][k] = 0;
+            }
+        }
+    }
+    return found;
+}
+
+/* One step towards the error e, drawn to the posture: h = posture (home - q). */
 static void ik_step(const fw_robot *r, const robot_arm *a, const mjModel *m, mjData *d, double e[6]) {
-    double *jac = r->jac, j[6][ROBOT_DOF_MAX], mat[36], rhs[6], y[6], h[ROBOT_DOF_MAX];
+    double *jac = r->jac, j[6][ROBOT_DOF_MAX], h[ROBOT_DOF_MAX], dq[ROBOT_DOF_MAX];
     mj_jacSite(m, d, jac, jac + 3 * m->nv, a->site);
     for (int k = 0; k < a->n; k++) {
         h[k] = a->posture[k] * (a->home[k] - d->qpos[a->q[k]]);
@@ -43,22 +85,16 @@ static void ik_step(const fw_robot *r, const robot_arm *a, const mjModel *m, mjD
             }
         }
     }
-    for (int i = 0; i < 6; i++) {
-        rhs[i] = e[i] - mju_dot(j[i], h, a->n);
-        for (int c = 0; c < 6; c++) {
-            mat[6 * i + c] = mju_dot(j[i], j[c], a->n) + (i == c ? 1e-4 : 0);
+    for (int tries = 0; tries <= a->n; tries++) {
+        solve(a->n, j, e, h, dq);
+        if (!hold_at_limits(a, m, d, dq, j, h)) {
+            break;
         }
     }
-    mju_cholFactor(mat, 6, 1e-12);
-    mju_cholSolve(y, mat, rhs, 6);
     for (int k = 0; k < a->n; k++) {
-        double dq = h[k];
-        for (int i = 0; i < 6; i++) {
-            dq += j[i][k] * y[i];
-        }
-        const double *range = m->jnt_range + 2 * m->dof_jntid[a->v[k]];
-        double *q = d->qpos + a->q[k];
-        *q = robot_clamp(*q + robot_clamp(dq, -0.3, 0.3), range[0] + 0.02, range[1] - 0.02);
+        double *q = d->qpos + a->q[k], lo, hi;
+        limits(a, m, k, &lo, &hi);
+        *q = robot_clamp(*q + robot_clamp(dq[k], -0.3, 0.3), lo, hi);
     }
 }
 

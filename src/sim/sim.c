@@ -64,7 +64,8 @@ static void build(void *ctx) {
     if (a->st != FW_OK) {
         return;
     }
-    sim_decimate(a->out->m, 0.012);
+    /* a short arm is looked at from nearer */
+    sim_decimate(a->out->m, 0.012 * fmin(1, robot_reach(a->s->robot)->far_m / 0.5));
     a->out->m0 = mj_copyModel(NULL, a->out->m);
     a->out->d = mj_makeData(a->out->m);
     a->out->ik = mj_makeData(a->out->m);

@@ -64,6 +64,7 @@ typedef struct fw_arm_view {
     double opening;     /* measured, 0 closed .. 1 open */
     double command;     /* gripper command, 0..1 */
     double home[3];     /* where the hand rests */
+    double home_yaw;    /* rad, there: the wrist has most room on both sides of it */
     double opening_m;   /* distance between the pads at opening 1 */
 } fw_arm_view;
 

@@ -44,18 +44,19 @@ static int arm_for(const fw_scene *s, const fw_obj_view *b) {
     return best;
 }
 
-/* A block has four sides: turn the hand as little as possible. */
+/* A block has four sides: take those that keep the wrist near its middle. */
 static void expert(const fw_scene *s, const fw_meant *m, fw_expert_out *out) {
     (void)m;
     const fw_obj_view *b = &s->obj[TABLE_BLOCK];
     int arm = arm_for(s, b);
     const double *tray = s->region[TABLE_TRAY].pos, *hand = s->arm[arm].pos;
     bool in_hand = (b->held_by & BIT(arm)) != 0;
+    double home_yaw = s->arm[arm].home_yaw, yaw = home_yaw + remainder(b->yaw - home_yaw, M_PI / 2);
     double above = in_hand ? hand[2] - b->pos[2] : b->height / 2; /* where the fingers have it */
     const fw_pick pick = {.arm = arm,
                           .obj = TABLE_BLOCK,
                           .open = 1,
-                          .grasp = {{b->mid[0], b->mid[1], fmax(b->mid[2], 0.014)}, remainder(b->yaw, M_PI / 2)},
+                          .grasp = {{b->mid[0], b->mid[1], fmax(b->mid[2], 0.014)}, yaw},
                           .place = {tray[0], tray[1], tray[2] + 0.022 + above},
                           .place_yaw = NAN,
                           .placed = inside_region(s, TABLE_BLOCK, TABLE_TRAY, 0.0)};
