@@ -7,6 +7,7 @@
 #include "task/setting_coffee.h"
 #include "task/setting_drawer.h"
 #include "task/setting_spill.h"
+#include "task/setting_table.h"
 #include "task/task_int.h"
 
 static char why[160];
@@ -78,6 +79,26 @@ static void near_misses_of_the_drawer_are_misses(void) {
     s.obj[DRAWER_DUCK] = still(DRAWER_N_OBJ, (const char *const[]){"", "", "", "duck"}).obj[DRAWER_DUCK];
     s.obj[DRAWER_CAR] = in.obj[DRAWER_DUCK]; /* the wrong thing */
     CHECK(!holds("put_in_drawer", &s, &duck));
+}
+
+/* --- the tray */
+static void near_misses_of_the_tray_are_misses(void) {
+    const fw_meant block = {.n = 1, .obj = {TABLE_BLOCK}, .named = BIT(TABLE_BLOCK)};
+    fw_scene on = still(1, (const char *const[]){"block"}), s;
+    on.n_region = 2;
+    on.region[TABLE_TRAY] = (fw_region_view){.name = "tray", .pos = {0.5, -0.2, 0.002}, .half = {0.06, 0.08, 0.03}};
+    memcpy(on.obj[TABLE_BLOCK].mid, (double[]){0.52, -0.23, 0.02}, sizeof on.obj[0].mid);
+    check_released("block_on_tray", &on, TABLE_BLOCK, &block);
+    s = on;
+    s.obj[TABLE_BLOCK].mid[0] = 0.57; /* on its rim, and out */
+    CHECK(!holds("block_on_tray", &s, &block) && strstr(why, "not in the tray") != NULL);
+    s = on;
+    s.region[TABLE_TRAY].yaw = M_PI / 2; /* a turned tray is narrow the other way */
+    s.obj[TABLE_BLOCK].mid[1] = -0.27;
+    CHECK(!holds("block_on_tray", &s, &block));
+    s = on;
+    s.obj[TABLE_BLOCK].mid[2] = 0.12; /* over it */
+    CHECK(!holds("block_on_tray", &s, &block));
 }
 
 /* --- the spill */
@@ -252,6 +273,7 @@ static void real_things_settle_into_the_same_verdicts(void) {
     fw_sim_close(sim);
 }
 
-FW_TEST_MAIN(T(near_misses_of_the_drawer_are_misses), T(near_misses_of_the_spill_are_misses),
-             T(only_a_pressed_and_moving_sponge_wipes), T(near_misses_of_the_coffee_are_misses),
-             T(coffee_runs_only_into_a_mug_and_when_asked), T(real_things_settle_into_the_same_verdicts))
+FW_TEST_MAIN(T(near_misses_of_the_drawer_are_misses), T(near_misses_of_the_tray_are_misses),
+             T(near_misses_of_the_spill_are_misses), T(only_a_pressed_and_moving_sponge_wipes),
+             T(near_misses_of_the_coffee_are_misses), T(coffee_runs_only_into_a_mug_and_when_asked),
+             T(real_things_settle_into_the_same_verdicts))
