@@ -108,9 +108,11 @@ typedef struct fw_episode {
 FW_NODISCARD fw_status fw_dataset_read_episode(fw_dataset *ds, int64_t ep, fw_episode *out, fw_err *err);
 void fw_episode_clear(fw_episode *e);
 
-/* Who made episode `ep` and how it may be used. Text and fields (every further column of meta/episodes with one value a row)
- * borrowed from ds. A dataset without these columns: FW_PROVENANCE_UNKNOWN. */
+/* Who made episode `ep` and how it may be used. Text borrowed from ds; fields are left out: fw_dataset_fields. A dataset without these
+ * columns: FW_PROVENANCE_UNKNOWN. */
 fw_provenance fw_dataset_provenance(const fw_dataset *ds, int64_t ep);
+/* Its further columns "provenance/<name>": at most cap of them to out, whose text is borrowed from ds. Returns their number. */
+int fw_dataset_fields(const fw_dataset *ds, int64_t ep, fw_field *out, int cap);
 /* The field called `name` of the episodes ("source", "seed_layout", or a column's full name) as text or number. false: the dataset
  * has none, or it is of the other kind. *text borrowed from ds. */
 bool fw_dataset_field_text(const fw_dataset *ds, int64_t ep, const char *name, const char **text);

@@ -131,6 +131,30 @@ fw_provenance fw_dataset_provenance(const fw_dataset *ds, int64_t ep) {
     return p;
 }
 
+int fw_dataset_fields(const fw_dataset *ds, int64_t ep, fw_field *out, int cap) {
+    int n = 0;
+    for (int i = 0; i < ds->priv->fields.n_cols; i++) {
+        const fw_column *c = &ds->priv->fields.cols[i];
+        const char *name = c->name + strlen(STORE_PROVENANCE);
+        if (strncmp(c->name, STORE_PROVENANCE, strlen(STORE_PROVENANCE)) != 0 || c->depth != 0 ||
+            store_is_provenance(name)) {
+            continue;
+        }
+        if (n < cap) {
+            bool text = c->type == FW_COL_STR, real = c->type == FW_COL_F64 || c->type == FW_COL_F32;
+            out[n] = (fw_field){.name = name,
+                                .kind = text   ? FW_FIELD_TEXT
+                                        : real ? FW_FIELD_REAL
+                                               : FW_FIELD_INT,
+                                .text = text ? c->str[ep] : NULL,
+                                .real = real ? fw_column_f64(c, ep) : 0,
+                                .i = !text && !real ? fw_column_i64(c, ep) : 0};
+        }
+        n++;
+    }
+    return n;
+}
+
 /* Rows of column `key` in episode ep. *table: owned. */
 static fw_status read_rows(fw_dataset *ds, int64_t ep, const char *key, fw_table *table, const fw_column **out,
                            int64_t *first, fw_err *err) {
