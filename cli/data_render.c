@@ -81,7 +81,7 @@ static fw_status views_by_playing(painter *p, int64_t k, const fw_replay *r, fw_
     }
     FW_TRY(fw_player_play(p->blind, r, &d, err));
     FW_TRY(fw_dataset_read_episode(p->ds, k, &ep, err));
-    fw_replay_compare(d, &ep, NULL, &diff);
+    fw_replay_compare(d, &ep, NULL, NULL, &diff);
     fw_replay_text(&diff, ep.length, text, sizeof text);
     fw_episode_clear(&ep);
     if (diff.n_part > 0) {

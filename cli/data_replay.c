@@ -1,8 +1,8 @@
 /*
  * data_replay.c - `flywheel data replay`: does every simulated episode play to the same bits again?
  *
- * Workers (crew.h) each play every W-th episode from its task, version and five seeds and compare states, actions, sentence, length
- * and views with what was recorded. An episode that cannot be played again (another physics, another version of its task, views that
+ * Workers (crew.h) each play every W-th episode from its task, version and five seeds and compare states, actions, steps, sentence,
+ * length and views with what was recorded. An episode that cannot be played again (another physics, another version of its task, views that
  * cannot be read) is named with the reason, and is not equal.
  */
 #include <stdio.h>
@@ -35,22 +35,25 @@ typedef struct replay {
 /* --- the worker */
 static fw_status play_one(fw_dataset *ds, fw_player *p, const fw_replay *r, verdict *v, fw_err *err) {
     fw_episode recorded = {0};
+    fw_episode_marks marks = {0};
     fw_views views = {0};
     const fw_demo *demo = NULL;
     fw_replay_difference d;
     v->viewed = fw_views_exist(ds->dir, r);
     fw_status st = fw_dataset_read_episode(ds, v->episode, &recorded, err);
+    st = st == FW_OK ? fw_dataset_read_marks(ds, v->episode, &marks, err) : st;
     if (st == FW_OK && v->viewed) {
         st = fw_views_read(ds->dir, r, recorded.length, &views, err);
     }
     st = st == FW_OK ? fw_player_play(p, r, &demo, err) : st;
     if (st == FW_OK) {
-        fw_replay_compare(demo, &recorded, v->viewed ? &views : NULL, &d);
+        fw_replay_compare(demo, &recorded, &marks.m, v->viewed ? &views : NULL, &d);
         fw_replay_text(&d, recorded.length, v->text, sizeof v->text);
         v->outcome = d.n_part > 0 ? DIFFERS : EQUAL;
         v->frames = recorded.length;
     }
     fw_views_clear(&views);
+    fw_episode_marks_clear(&marks);
     fw_episode_clear(&recorded);
     return st;
 }

@@ -61,7 +61,7 @@ static const char style[] =
 ".hand{fill:var(--bad)}ol{list-style:none;margin:4px 0 0;padding:0;display:flex;flex-wrap:wrap;gap:2px 16px;font-size:13px}"
 "ol li::before{content:'';display:inline-block;width:9px;height:9px;border-radius:3px;background:var(--c);margin-right:6px}"
 "details{margin-top:10px;font-size:13.5px}summary{cursor:pointer;color:var(--soft)}"
-"dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(230px,1fr));gap:1px 28px;margin:8px 0 0}"
+"dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,290px),1fr));gap:1px 28px;margin:8px 0 0}"
 "dl div{display:flex;justify-content:space-between;gap:14px}dt{color:var(--soft)}dd{margin:0;text-align:right;overflow-wrap:anywhere}"
 ".trouble{background:var(--badbg);color:var(--bad);border-radius:8px;padding:8px 12px;overflow-wrap:anywhere;font-size:13.5px}"
 "figure .trouble{padding-top:26px}.now{font-variant-numeric:tabular-nums;color:var(--ink)}footer{color:var(--soft);font-size:13px;margin-top:28px}"

@@ -142,6 +142,23 @@ static void compare(fw_replay_difference *d, const char *what, const void *wante
     }
 }
 
+/* The sentences of the steps that the expert was in. */
+static void compare_steps(fw_replay_difference *d, const fw_demo *played, const fw_marks *m, int64_t rows) {
+    fw_replay_part *p = NULL;
+    for (int64_t t = 0; t < rows; t++) {
+        int64_t a = m->subtask[t], b = played->subtask[t];
+        const char *wanted = a >= 0 && a < m->n_subtasks ? m->subtasks[a] : "",
+                   *got = b >= 0 ? played->subtasks[b] : "";
+        if (strcmp(wanted, got) != 0) {
+            if (p == NULL) {
+                p = part(d, "steps", 0, 0);
+                p->first = t;
+            }
+            p->frames++;
+        }
+    }
+}
+
 /* When each view was taken, and what it shows. */
 static void compare_views(fw_replay_difference *d, const fw_demo *played, const fw_views *v, int64_t rows) {
     if (v->n_view != played->n_view || v->n_frame < rows) {
@@ -158,7 +175,7 @@ static void compare_views(fw_replay_difference *d, const fw_demo *played, const 
     }
 }
 
-void fw_replay_compare(const fw_demo *played, const fw_episode *recorded, const fw_views *views,
+void fw_replay_compare(const fw_demo *played, const fw_episode *recorded, const fw_marks *marks, const fw_views *views,
                        fw_replay_difference *out) {
     int64_t rows = recorded->length < played->length ? recorded->length : played->length;
     *out = (fw_replay_difference){.n_part = 0};
@@ -178,6 +195,9 @@ void fw_replay_compare(const fw_demo *played, const fw_episode *recorded, const 
     } else {
         compare(out, "action", recorded->action, played->action, sizeof(float), rows, recorded->n_action);
     }
+    if (marks != NULL && marks->subtask != NULL) {
+        compare_steps(out, played, marks, rows);
+    }
     if (views != NULL) {
         compare_views(out, played, views, rows);
     }
@@ -190,8 +210,12 @@ void fw_replay_text(const fw_replay_difference *d, int64_t frames, char *out, si
         const fw_replay_part *p = &d->part[i];
         const char *sep = i > 0 ? "; " : "";
         if (p->frames > 0) {
-            snprintf(out + at, cap - at, "%s%s differs in %lld of %lld frames, from frame %lld on, by up to %.3g", sep,
-                     p->what, (long long)p->frames, (long long)frames, (long long)p->first, p->most);
+            char size[40] = "";
+            if (isfinite(p->most)) {
+                snprintf(size, sizeof size, ", by up to %.3g", p->most);
+            }
+            snprintf(out + at, cap - at, "%s%s differs in %lld of %lld frames, from frame %lld on%s", sep, p->what,
+                     (long long)p->frames, (long long)frames, (long long)p->first, size);
         } else if (p->wanted != p->played) {
             snprintf(out + at, cap - at, "%s%s: recorded %lld, played %lld", sep, p->what, (long long)p->wanted,
                      (long long)p->played);

@@ -5,7 +5,7 @@
  *     FW_TRY(fw_player_new(ds->robot_type, false, &p, err));
  *     FW_TRY(fw_replay_read(ds, ep, &r, err));
  *     FW_TRY(fw_player_play(p, &r, &demo, err));                     // refuses what cannot give the same bits
- *     fw_replay_compare(demo, &episode, &views, &difference);        // difference.n_part == 0: the same bits
+ *     fw_replay_compare(demo, &episode, &marks, &views, &difference); // difference.n_part == 0: the same bits
  *     fw_player_free(p);
  *
  * DESIGN. An episode's identity (data/replay.h) names everything that it was made of except the robot, which is the dataset's. Its home
@@ -33,17 +33,17 @@ FW_NODISCARD fw_status fw_player_stand(fw_player *p, const fw_replay *r, fw_env 
 
 /* One thing that is not the same. */
 typedef struct fw_replay_part {
-    const char *what;       /* "state", "action", "views", "sentence", "length"; static */
+    const char *what;       /* "state", "action", "steps", "views", "sentence", "length"; static */
     int64_t frames, first;  /* frames that differ, and the first of them */
     double most;            /* largest difference of a number; NaN: not numbers */
     int64_t wanted, played; /* of "length", and numbers a frame when those differ */
 } fw_replay_part;
 typedef struct fw_replay_difference {
     int n_part; /* 0: the same bits */
-    fw_replay_part part[5];
+    fw_replay_part part[6];
 } fw_replay_difference;
-/* What was played against what was recorded; views NULL: there are none to compare. */
-void fw_replay_compare(const fw_demo *played, const fw_episode *recorded, const fw_views *views,
+/* What was played against what was recorded; marks (whose subtasks are compared), views NULL: there are none to compare. */
+void fw_replay_compare(const fw_demo *played, const fw_episode *recorded, const fw_marks *marks, const fw_views *views,
                        fw_replay_difference *out);
 /* "state differs in 12 of 80 frames, from frame 3 on, by up to 0.004; ..." */
 void fw_replay_text(const fw_replay_difference *d, int64_t frames, char *out, size_t cap);

@@ -1,6 +1,7 @@
 /* ctest: timeout=300 */
 #include "data/dataset.h"
 #include "replay_test.h"
+#include "task/player.h"
 
 static void an_undisturbed_and_a_disturbed_episode_play_to_the_same_bits(void) {
     start("same");
@@ -108,6 +109,37 @@ static void what_differs_is_said(void) {
     finish();
 }
 
+static void steps_and_views_are_compared_too(void) {
+    static fw_demo d = {
+        .length = 2, .n_state = 1, .n_action = 1, .n_view = 1, .n_subtasks = 2, .subtasks = {"reach", "lift"}};
+    float zero[2] = {0, 0};
+    double view[2] = {1, 2}, other[2] = {1, 2.5};
+    int64_t steps[2] = {0, 1}, same[2] = {3, 2}, frames[2] = {4, 5}, late[2] = {4, 6};
+    const char *const words[] = {"", "drop", "lift", "reach"};
+    char text[200];
+    fw_replay_difference diff;
+    fw_episode ep = {.length = 2, .n_state = 1, .n_action = 1, .state = zero, .action = zero, .sentence = ""};
+    fw_marks marks = {.subtask = same, .subtasks = words, .n_subtasks = 4};
+    fw_views views = {.n_frame = 2, .n_view = 1, .frame = frames, .view = view};
+    d.state = d.action = zero, d.subtask = steps, d.frame = frames, d.view = view;
+    fw_replay_compare(&d, &ep, &marks, &views, &diff);
+    CHECK_INT(diff.n_part, 0);
+    same[1] = 1;
+    views.view = other;
+    fw_replay_compare(&d, &ep, &marks, &views, &diff);
+    fw_replay_text(&diff, 2, text, sizeof text);
+    CHECK(strcmp(text,
+                 "steps differs in 1 of 2 frames, from frame 1 on; views differs in 1 of 2 frames, from frame 1 on, "
+                 "by up to 0.5") == 0);
+    same[1] = 2;
+    views.view = view, views.frame = late;
+    fw_replay_compare(&d, &ep, &marks, &views, &diff);
+    CHECK(diff.n_part == 1 && strcmp(diff.part[0].what, "views") == 0 && diff.part[0].first == 1);
+    views.n_view = 7;
+    fw_replay_compare(&d, &ep, &marks, &views, &diff);
+    CHECK(diff.n_part == 1 && diff.part[0].wanted == 7 && diff.part[0].played == 1);
+}
+
 static void other_data_and_broken_views_are_named(void) {
     char path[700], key[FW_REPLAY_KEY];
     fw_dataset *ds = NULL;
@@ -134,4 +166,4 @@ static void other_data_and_broken_views_are_named(void) {
 }
 
 FW_TEST_MAIN(T(an_undisturbed_and_a_disturbed_episode_play_to_the_same_bits), T(what_differs_is_said),
-             T(other_data_and_broken_views_are_named))
+             T(steps_and_views_are_compared_too), T(other_data_and_broken_views_are_named))
