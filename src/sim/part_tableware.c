@@ -3,33 +3,36 @@
  *
  * DESIGN. A hand that points down pinches walls, bars and blocks; it cannot pinch a sheet of metal that lies flat. So cutlery
  * is a block with rounded ends and a head that tells what it is, and the coffee mug's handle stands off so far that a hand on it
- * stays clear of a spout over the mug.
+ * stays clear of a spout over the mug. Only the handle's block touches the table: four contacts in place of twenty.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "sim/part_int.h"
 
+#define OFF_M 0.0007 /* off the table */
+
 static const fw_rgb steel = {0.70f, 0.72f, 0.76f}, dark_steel = {0.52f, 0.54f, 0.58f};
 
 static void fork_head(mjsBody *b, double k, double x0, double h) {
-    fw_geom_held(b, mjGEOM_BOX, FW_V3(x0 + 0.008 * k, 0, h), FW_V3(0.008 * k, 0.014 * k, h), steel, 1500);
+    fw_geom_held(b, mjGEOM_BOX, FW_V3(x0 + 0.008 * k, 0, h + OFF_M), FW_V3(0.008 * k, 0.014 * k, h), steel, 1500);
     for (int i = -1; i <= 1; i++) {
-        fw_geom_held(b, mjGEOM_BOX, FW_V3(x0 + 0.031 * k, i * 0.0115 * k, h), FW_V3(0.016 * k, 0.0025 * k, h), steel,
-                     1500);
+        fw_geom_held(b, mjGEOM_BOX, FW_V3(x0 + 0.031 * k, i * 0.0115 * k, h + OFF_M), FW_V3(0.016 * k, 0.0025 * k, h),
+                     steel, 1500);
     }
 }
 
 static void knife_head(mjsBody *b, double k, double x0, double h) {
-    fw_geom_held(b, mjGEOM_BOX, FW_V3(x0 + 0.026 * k, -0.003 * k, h), FW_V3(0.028 * k, 0.006 * k, h), steel, 1500);
-    part_turn(fw_geom_held(b, mjGEOM_BOX, FW_V3(x0 + 0.054 * k, -0.003 * k, h), FW_V3(0.0045 * k, 0.0045 * k, h), steel,
-                           1500),
+    fw_geom_held(b, mjGEOM_BOX, FW_V3(x0 + 0.026 * k, -0.003 * k, h + OFF_M), FW_V3(0.028 * k, 0.006 * k, h), steel,
+                 1500);
+    part_turn(fw_geom_held(b, mjGEOM_BOX, FW_V3(x0 + 0.054 * k, -0.003 * k, h + OFF_M),
+                           FW_V3(0.0045 * k, 0.0045 * k, h), steel, 1500),
               0, 0, 1, mjPI / 4);
 }
 
 static void spoon_head(mjsBody *b, double k, double x0, double h) {
-    fw_geom_held(b, mjGEOM_CYLINDER, FW_V3(x0 + 0.014 * k, 0, h), FW_V3(0.017 * k, h, 0), steel, 1200);
-    fw_geom_held(b, mjGEOM_CYLINDER, FW_V3(x0 + 0.027 * k, 0, h), FW_V3(0.014 * k, h, 0), steel, 1200);
+    fw_geom_held(b, mjGEOM_CYLINDER, FW_V3(x0 + 0.014 * k, 0, h + OFF_M), FW_V3(0.017 * k, h, 0), steel, 1200);
+    fw_geom_held(b, mjGEOM_CYLINDER, FW_V3(x0 + 0.027 * k, 0, h + OFF_M), FW_V3(0.014 * k, h, 0), steel, 1200);
     part_paint(
         fw_geom_held(b, mjGEOM_CYLINDER, FW_V3(x0 + 0.020 * k, 0, 2 * h), FW_V3(0.011 * k, 0.0006, 0), dark_steel, 0));
 }
@@ -46,7 +49,7 @@ int fw_part_cutlery(fw_world *w, const char *name, const char *kind) {
             double mid = -0.028 * k; /* of the handle: the whole balances over the origin */
             fw_geom_held(b, mjGEOM_BOX, FW_V3(mid + 0.010 * k, 0, tall), FW_V3(len + 0.012 * k, wide, tall), dark_steel,
                          1000);
-            fw_geom_held(b, mjGEOM_CYLINDER, FW_V3(mid - len, 0, tall), FW_V3(wide, tall, 0), dark_steel, 1000);
+            fw_geom_held(b, mjGEOM_CYLINDER, FW_V3(mid - len, 0, tall), FW_V3(wide, tall - OFF_M, 0), dark_steel, 1000);
             kinds[i].head(b, k, mid + len + 0.014 * k, 0.005);
             return fw_world_add_obj(w, b, name, kind, 0.085 * k, 2 * tall, 0);
         }

@@ -17,6 +17,11 @@ void fw_sim_place(fw_sim *s, int obj, const double pos[3], double yaw, bool upri
     fw_sim_place_quat(s, obj, pos, upright ? spin : q);
 }
 
+void fw_sim_park(fw_sim *s, int obj, const double pos[3]) {
+    fw_sim_place(s, obj, pos, 0, true);
+    s->m->body_gravcomp[s->obj_body[obj]] = 1;
+}
+
 void fw_sim_shift(fw_sim *s, const char *body, double dx, double dy, double dyaw) {
     int b = mj_name2id(s->m, mjOBJ_BODY, body), k = b >= 0 ? s->m->body_mocapid[b] : -1;
     if (k < 0) {

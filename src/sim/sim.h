@@ -186,6 +186,8 @@ FW_NODISCARD fw_status fw_sim_render_view(fw_sim *s, const double *view, int64_t
 /* Put an object somewhere, upright (up > 0) or upside down, at rest. Settle with fw_sim_step. */
 void fw_sim_place(fw_sim *s, int obj, const double pos[3], double yaw, bool upright);
 void fw_sim_place_quat(fw_sim *s, int obj, const double pos[3], const double quat[4]);
+/* Out of this episode: it hangs there, weightless and at rest, and costs no contacts. Until the next reset. */
+void fw_sim_park(fw_sim *s, int obj, const double pos[3]);
 /* Move a piece of furniture (a mocap body, by name) by x, y, yaw from where it was built. */
 void fw_sim_shift(fw_sim *s, const char *body, double dx, double dy, double dyaw);
 void fw_sim_set_hinge(fw_sim *s, int hinge, double pos);

@@ -8,13 +8,13 @@
 
 enum { TRIES = 60, STARTS = 400, DOTS = 5 };
 #define GAP_M        0.012 /* between things */
-#define HAND_GAP_M   0.006 /* between a thing and the hand beside it */
+#define HAND_GAP_M   0.012 /* between a thing and the hand beside it */
 #define FINGERS_LONG 0.062 /* half the open fingers' reach along their line, and their half width */
 #define FINGERS_WIDE 0.013
 #define PALM_LONG    0.105
 #define PALM_WIDE    0.035
 #define PALM_M       0.055  /* the palm over the fingertips */
-#define FLOOR_M      (-0.8) /* the room's, sim/world.c */
+#define AWAY_M       (-0.4) /* under the counter */
 #define FAR_M        0.72   /* beyond it the arm is stretched out */
 
 static footprint shape(const fw_obj_view *o) {
@@ -124,8 +124,13 @@ static double rest_z(const fw_obj_view *o) {
 void scatter_put(fw_sim *sim, const int *obj, int n, const footprint *at) {
     const fw_scene *s = fw_sim_scene(sim);
     for (int o = 0; o < s->n_obj; o++) {
-        double away[3] = {-0.2 + 0.2 * (o / 5), -0.5 + 0.2 * (o % 5), FLOOR_M + rest_z(&s->obj[o])};
-        fw_sim_place(sim, o, away, 0, true);
+        bool here = false;
+        for (int i = 0; i < n; i++) {
+            here = here || obj[i] == o;
+        }
+        if (!here) {
+            fw_sim_park(sim, o, (double[]){-0.2 + 0.2 * (o / 5), -0.5 + 0.2 * (o % 5), AWAY_M});
+        }
     }
     for (int i = 0; i < n; i++) {
         fw_sim_place(sim, obj[i], (double[]){at[i].x, at[i].y, rest_z(&s->obj[obj[i]])}, at[i].yaw, true);
@@ -133,5 +138,5 @@ void scatter_put(fw_sim *sim, const int *obj, int n, const footprint *at) {
 }
 
 bool scatter_there(const fw_scene *s, int obj) {
-    return s->obj[obj].start[2] > 0.5 * FLOOR_M;
+    return s->obj[obj].start[2] > 0.5 * AWAY_M;
 }

@@ -24,7 +24,7 @@ typedef struct scatter_area {
 /* Places at[n] for the objects obj[n] of s (kinds and sizes are used), in this order. True, or false when they do not fit. */
 bool scatter(const fw_scene *s, const scatter_area *area, const int *obj, int n, fw_rng *r, footprint *at);
 
-/* For arrange: these stand at their places; every other object of the room lies on the floor under the counter, out of sight and reach. */
+/* For arrange: these stand at their places; every other object of the room is parked under the counter, out of sight and reach. */
 void scatter_put(fw_sim *sim, const int *obj, int n, const footprint *at);
 /* Whether it stands on the counter in this episode. */
 bool scatter_there(const fw_scene *s, int obj);

@@ -140,7 +140,7 @@ extern const fw_task task_bus_table;
 const fw_task task_bus_table = {.name = "bus_table",
                                 .version = 1,
                                 .setting = &setting_bus,
-                                .time_s = 90,
+                                .time_s = 60,
                                 .train = train,
                                 .held = held,
                                 .mean = mean,

@@ -225,7 +225,7 @@ extern const fw_task task_set_place;
 const fw_task task_set_place = {.name = "set_place",
                                 .version = 1,
                                 .setting = &setting_place,
-                                .time_s = 80,
+                                .time_s = 50,
                                 .train = train,
                                 .held = held,
                                 .mean = mean,

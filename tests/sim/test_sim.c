@@ -227,8 +227,29 @@ static void seeds_are_separate(void) {
     fw_sim_close(s);
 }
 
+static void what_is_parked_hangs_still_until_the_next_reset(void) {
+    const double away[3] = {-0.2, -0.5, -0.4}, high[3] = {0.45, -0.1, 0.3};
+    const float stay[5] = {0, 0, 0, 0, 1};
+    fw_err err;
+    fw_sim *s = open_sim(false);
+    const fw_obj_view *mug = &fw_sim_scene(s)->obj[KITCHEN_MUG];
+    must(reset(s, 12, &err), &err);
+    fw_sim_park(s, KITCHEN_MUG, away);
+    for (int i = 0; i < 30; i++) {
+        must(fw_sim_step(s, stay, &err), &err);
+    }
+    CHECK(fabs(mug->pos[2] - away[2]) < 1e-6 && mug->speed < 1e-6);
+    must(reset(s, 12, &err), &err);
+    fw_sim_place(s, KITCHEN_MUG, high, 0, true);
+    for (int i = 0; i < 10; i++) {
+        must(fw_sim_step(s, stay, &err), &err);
+    }
+    CHECK(mug->pos[2] < 0.05); /* it has its weight again */
+    fw_sim_close(s);
+}
+
 FW_TEST_MAIN(T(same_seed_gives_the_same_bits_whatever_came_before), T(hand_goes_where_it_is_told),
              T(blocked_hand_does_not_wind_up), T(every_scene_stands_still_and_does_not_overlap),
              T(nan_action_is_refused_and_changes_nothing), T(divergence_ends_the_episode_and_reset_recovers),
              T(missing_robot_files_are_named), T(pictures_have_limits), T(restored_state_goes_on_to_the_same_bits),
-             T(seeds_are_separate))
+             T(what_is_parked_hangs_still_until_the_next_reset), T(seeds_are_separate))

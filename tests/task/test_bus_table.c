@@ -162,7 +162,8 @@ static void three_to_six_things_of_both_sorts_are_there_and_the_others_out_of_re
             bool there = scatter_there(s, o);
             n += there, dishes += there && o < BUS_N_DISH;
             seen |= there ? BIT(o) : 0;
-            CHECK(there ? p[2] > -0.005 && p[2] < 0.03 && s->obj[o].up > 0.99 : p[2] < -0.7 && p[0] < 0.3);
+            CHECK(there ? p[2] > -0.005 && p[2] < 0.03 && s->obj[o].up > 0.99
+                        : p[2] < -0.3 && p[2] > -0.5 && s->obj[o].speed < 1e-3);
         }
         CHECK(n >= 3 && n <= 6 && dishes > 0 && dishes < n);
         numbers |= BIT(n);
