@@ -468,6 +468,9 @@ static fw_status run(render *m, fw_err *err) {
     } else if (now <= had) {
         fw_writer_abort(w);
     }
+    if (now == 0) { /* nothing to continue: what is there is this command's own, a recipe and views */
+        (void)!fw_remove_tree(m->out, NULL);
+    }
     return st;
 }
 

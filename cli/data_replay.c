@@ -188,6 +188,9 @@ int data_replay(int argc, char **argv) {
     fw_status st = fw_dataset_open(argv[1], &ds, &err);
     st = st == FW_OK ? fw_select_list(ds, list != NULL ? list : "0-", &episodes, &n, &err) : st;
     fw_dataset_close(ds);
+    if (st == FW_OK && n < 1) {
+        st = fw_fail(&err, FW_INVALID, "%s: no episodes", argv[1]);
+    }
     if (st == FW_OK && (v = calloc((size_t)n, sizeof *v)) == NULL) {
         st = fw_fail(&err, FW_NOMEM, "%lld episodes", (long long)n);
     }

@@ -83,8 +83,10 @@ static fw_status film(view_page *p, fw_dataset *ds, int64_t ep, int c, uint8_t *
     const fw_ds_camera *cam = &ds->cameras[c];
     int64_t T = ds->episodes[ep].length;
     int n = T < MOMENTS ? (int)T : MOMENTS, h = THUMB_H;
-    int w = cam->h > 0 ? 2 * (int)lround(0.5 * h * cam->w / cam->h) : h;
-    w = w < 16 ? 16 : w > THUMB_W_MAX ? THUMB_W_MAX : w;
+    int w = 2 * (int)fmax(8, fmin(THUMB_W_MAX / 2, round(0.5 * h * cam->w / (cam->h > 0 ? cam->h : 1))));
+    if (n < 1) {
+        return fw_fail(err, FW_FORMAT, "ep %lld: %lld frames", (long long)ep, (long long)T);
+    }
     size_t row = 3 * (size_t)(n * (w + GAP) - GAP), step = 3 * (size_t)(w + GAP);
     uint8_t *thumb = strip + (size_t)3 * MOMENTS * (THUMB_W_MAX + GAP) * THUMB_H;
     memset(strip, 128, row * (size_t)h);

@@ -153,6 +153,14 @@ static void what_cannot_be_drawn_is_refused_in_one_line(void) {
     CHECK_INT(flywheel("data render %s/tests/golden/lerobot/theirs --out %s", FW_SOURCE_DIR, at("x")), 1);
     CHECK(logged("only datasets of `sim make`") || logged("not an episode of"));
     CHECK_INT(flywheel("data render %s", at("d")), 2);
+    char key[FW_REPLAY_KEY], view[600];
+    fw_replay r = identity("d", 0);
+    fw_replay_key(&r, key);
+    snprintf(view, sizeof view, "%s/d/sim/%s.parquet", root, key);
+    must(fw_file_write_atomic(view, "PAR1", 4, &fault));
+    CHECK_INT(flywheel("data render %s --out %s", at("d"), at("x")), 1);
+    CHECK(logged("ep 0") && logged(key));
+    CHECK(!fw_path_exists(at("x"))); /* nothing was finished: nothing is left in the way */
     finish();
 }
 
