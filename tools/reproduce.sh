@@ -16,11 +16,12 @@ fw=bin/flywheel
 start=$(date +%s)
 case $name in
 kitchen3 | kitchen4)
+    [ "$name" = kitchen3 ] && episodes=1500 || episodes=1000
     dataset=
     for seed in 1 2; do
         data=$out/data$seed
         [ -d "$data" ] && resume=--resume || resume=
-        $fw sim make --suite "$name" --episodes 1500 --seed $seed --out "$data" $resume
+        $fw sim make --suite "$name" --episodes $episodes --seed $seed --out "$data" $resume
         dataset="$dataset $data"
     done
     ;;
