@@ -119,7 +119,7 @@ void expert_pick(const fw_scene *s, const fw_pick *p, fw_expert_out *out) {
     const fw_obj_view *o = &s->obj[p->obj];
     const fw_arm_view *arm = &s->arm[p->arm];
     fw_hand_cmd *hand = &out->hand[p->arm];
-    double carry = p->carry_m > 0 ? p->carry_m : s->reach.carry_m;
+    double carry = p->carry_m > 0 ? fmin(p->carry_m, s->reach.carry_m) : s->reach.carry_m;
     bool held = (o->held_by & BIT(p->arm)) != 0 && arm->command < CLOSING;
     if (p->placed && !held) {
         out->phase = leave(o, arm, released(p), carry + REST_M, hand, &out->done);

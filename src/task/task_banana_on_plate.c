@@ -63,13 +63,14 @@ static void expert(const fw_scene *s, const fw_meant *m, fw_expert_out *out) {
                                     expert_half_turn(b->yaw)},
                           .place = {plate[0] + hand[0] - b->pos[0], plate[1] + hand[1] - b->pos[1], plate[2] + 0.045},
                           .place_yaw = NAN,
+                          .carry_m = KITCHEN_CARRY_M,
                           .placed = on_plate(s)};
     expert_pick(s, &pick, out);
 }
 
 extern const fw_task task_banana_on_plate;
 const fw_task task_banana_on_plate = {.name = "banana_on_plate",
-                                      .version = 1,
+                                      .version = 2,
                                       .setting = &setting_kitchen,
                                       .time_s = 16,
                                       .train = train,

@@ -81,6 +81,7 @@ static void expert(const fw_scene *s, const fw_meant *m, fw_expert_out *out) {
                   expert_half_turn(side + M_PI / 2)},
         .place = {sink[0] + hand[0] - b->mid[0], sink[1] + hand[1] - b->mid[1], -0.028},
         .place_yaw = NAN,
+        .carry_m = KITCHEN_CARRY_M,
         .placed = inside_region(s, KITCHEN_BOWL, KITCHEN_SINK, 0.02)};
     expert_pick(s, &pick, out);
 }

@@ -84,7 +84,7 @@ typedef struct fw_pick {
     double place[3];  /* where to open; the hand keeps its yaw */
     double place_yaw; /* NAN: keep the hand's yaw */
     bool placed;      /* it lies where it belongs: let go of it and leave */
-    double carry_m;   /* height over everything; 0: the robot's own */
+    double carry_m;   /* height over everything, where the robot's own is more; 0: the robot's own */
     double release;   /* gripper command that lets go of it; 0: wide open */
 } fw_pick;
 void expert_pick(const fw_scene *s, const fw_pick *p, fw_expert_out *out);

@@ -42,6 +42,7 @@ static void expert(const fw_scene *s, const fw_meant *m, fw_expert_out *out) {
     const double *sink = s->region[KITCHEN_SINK].pos;
     fw_pick pick = {.place = {sink[0], sink[1], -0.028},
                     .place_yaw = NAN,
+                    .carry_m = KITCHEN_CARRY_M,
                     .placed = inside_region(s, KITCHEN_MUG, KITCHEN_SINK, 0.0)};
     grasp_of(s, KITCHEN_MUG, &pick);
     expert_pick(s, &pick, out);
@@ -49,7 +50,7 @@ static void expert(const fw_scene *s, const fw_meant *m, fw_expert_out *out) {
 
 extern const fw_task task_mug_in_sink;
 const fw_task task_mug_in_sink = {.name = "mug_in_sink",
-                                  .version = 1,
+                                  .version = 2,
                                   .setting = &setting_kitchen,
                                   .time_s = 16,
                                   .train = train,

@@ -43,6 +43,7 @@ static void expert(const fw_scene *s, const fw_meant *m, fw_expert_out *out) {
     double side = grasp_rim_side(s), rim = grasp_plate_rim(&s->obj[KITCHEN_PLATE]);
     fw_pick pick = {.place = {sink[0], sink[1] - side * 0.01 + side * rim, -0.02},
                     .place_yaw = NAN,
+                    .carry_m = KITCHEN_CARRY_M,
                     .placed = inside_region(s, KITCHEN_PLATE, KITCHEN_SINK, 0.05)};
     grasp_of(s, KITCHEN_PLATE, &pick);
     expert_pick(s, &pick, out);
@@ -50,7 +51,7 @@ static void expert(const fw_scene *s, const fw_meant *m, fw_expert_out *out) {
 
 extern const fw_task task_plate_in_sink;
 const fw_task task_plate_in_sink = {.name = "plate_in_sink",
-                                    .version = 1,
+                                    .version = 2,
                                     .setting = &setting_kitchen,
                                     .time_s = 16,
                                     .train = train,
