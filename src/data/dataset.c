@@ -92,11 +92,12 @@ static fw_status read_feature(const char *where, const char *key, const json_t *
     return FW_OK;
 }
 
-/* A map of distances, one channel: "is_depth_map" in its info, "video.is_depth_map" in older files. */
+/* A map of distances, one channel: "is_depth_map" in its info, "video.is_depth_map" there or in "video_info" in older files. */
 static bool is_depth(const json_t *feature) {
-    const json_t *info = json_object_get(feature, "info");
+    const json_t *info = json_object_get(feature, "info"), *old = json_object_get(feature, "video_info");
     return json_is_true(json_object_get(info, "is_depth_map")) ||
-           json_is_true(json_object_get(info, "video.is_depth_map"));
+           json_is_true(json_object_get(info, "video.is_depth_map")) ||
+           json_is_true(json_object_get(old, "video.is_depth_map"));
 }
 
 static fw_status add_camera(fw_dataset *ds, const char *where, const fw_feature *f, fw_err *err) {

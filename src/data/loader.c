@@ -44,7 +44,7 @@ static fw_status mark(const char *text, uint8_t value, uint8_t *take, int64_t n,
         const char *begin = p;
         int64_t a, b;
         bool ok = parse_number(&p, *p == ':' ? 0 : -1, &a) && a >= 0;
-        b = a + 1;
+        b = a < n ? a + 1 : a;
         if (ok && *p == ':') {
             p++;
             ok = parse_number(&p, n, &b);

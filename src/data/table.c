@@ -98,6 +98,11 @@ double fw_column_f64(const fw_column *c, int64_t i) {
     return NAN;
 }
 
+/* What an integer column takes of a number: INT64_MIN for one that does not fit. */
+static int64_t whole(double v) {
+    return v > -9e18 && v < 9e18 ? (int64_t)v : INT64_MIN;
+}
+
 int64_t fw_column_i64(const fw_column *c, int64_t i) {
     switch (c->type) {
     case FW_COL_I32:
@@ -107,10 +112,8 @@ int64_t fw_column_i64(const fw_column *c, int64_t i) {
     case FW_COL_BOOL:
         return c->b[i];
     case FW_COL_F32:
-    case FW_COL_F64: {
-        double v = fw_column_f64(c, i);
-        return v > -9e18 && v < 9e18 ? (int64_t)v : INT64_MIN;
-    }
+    case FW_COL_F64:
+        return whole(fw_column_f64(c, i));
     case FW_COL_STR:
         break;
     }
@@ -255,6 +258,12 @@ static fw_status append_leaves(const char *where, fw_column *c, const plan *p, c
     char f = p->leaf->format[0];
     const void *valid = a->null_count != 0 ? a->buffers[0] : NULL, *v = a->buffers[1];
     int64_t off = a->offset + begin, at = c->n;
+    size_t same = f == 'f' || f == 'i' ? 4 : f == 'g' || f == 'l' ? 8 : 0; /* stored as we keep them */
+    if (same > 0 && valid == NULL && n > 0) {
+        memcpy((uint8_t *)c->data + (size_t)at * same, (const uint8_t *)v + (size_t)off * same, (size_t)n * same);
+        c->n = at + n;
+        return FW_OK;
+    }
     for (int64_t i = 0; i < n; i++) {
         bool null = valid != NULL && !bit(valid, off + i);
         if (null && c->type != FW_COL_F32 && c->type != FW_COL_F64) {
@@ -556,14 +565,14 @@ static void put(fw_column *c, int64_t i, double f, int64_t v) {
 void fw_table_push_f64(fw_table *t, int col, const double *v, int64_t n) {
     fw_column *c = push(t, col, n);
     for (int64_t i = 0; i < n; i++) {
-        put(c, c->n - n + i, v[i], (int64_t)v[i]);
+        put(c, c->n - n + i, v[i], whole(v[i]));
     }
 }
 
 void fw_table_push_f32(fw_table *t, int col, const float *v, int64_t n) {
     fw_column *c = push(t, col, n);
     for (int64_t i = 0; i < n; i++) {
-        put(c, c->n - n + i, (double)v[i], (int64_t)v[i]);
+        put(c, c->n - n + i, (double)v[i], whole((double)v[i]));
     }
 }
 

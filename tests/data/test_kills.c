@@ -5,7 +5,7 @@
  * Here a share of the places is tried, so that it takes seconds. All of them (of the failing disk: a fifth), and 1,000 kills at random
  * instants:
  *
- *     FW_KILLS=1000 build/dev/bin/data_test_kills
+ *     FW_KILLS=1000 FW_KILL_EVERY=1 build/dev/bin/data_test_kills
  */
 #include <sys/wait.h>
 #include <time.h>
@@ -238,9 +238,10 @@ static void hold(const char *dir, const char *what, uint64_t frames_told, bool p
 
 /* --- where it is stopped --- */
 
-/* Of n places, all (FW_KILLS is set) or about `few`, evenly from an offset. */
+/* How far apart the places are that are tried: about `few` of n, or every $FW_KILL_EVERY-th. */
 static int64_t step_of(int64_t n, int64_t few) {
-    return getenv("FW_KILLS") != NULL || n <= few ? 1 : n / few;
+    const char *every = getenv("FW_KILL_EVERY");
+    return every != NULL ? atoll(every) : n <= few ? 1 : n / few;
 }
 
 static const char *prepare(const char *name) {
@@ -340,7 +341,7 @@ static void a_disk_that_fails_for_a_moment(void) {
     fresh(dir);
     CHECK(run(dir, 1, -1, -1, 0, -1));
     n = crash->n;
-    step = step_of(n, 12) * (getenv("FW_KILLS") != NULL ? 5 : 1);
+    step = step_of(n, 12) * (getenv("FW_KILL_EVERY") != NULL ? 5 : 1);
     for (int64_t k = step / 2; k < n; k += step) {
         fresh(dir);
         CHECK(run(dir, 1, -1, k, k % 2 != 0 ? ENOSPC : EIO, -1));
