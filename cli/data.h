@@ -23,9 +23,10 @@
   X(merge,   "several datasets into one")                                  \
   X(split,   "one dataset in parts")                                       \
   X(filter,  "the episodes that an expression chooses")                    \
-  X(replay,  "simulated episodes played again: the same bits?")             \
-  X(render,  "simulated episodes drawn again: other cameras, sizes, looks")   \
-  X(view,    "a page to look at: pictures, curves, findings")
+  X(replay,  "simulated episodes played again: the same bits?")            \
+  X(render,  "simulated episodes drawn again: other cameras, sizes, looks")\
+  X(view,    "a page to look at: pictures, curves, findings")              \
+  X(delete,  "forget a home, and prove it")
 /* clang-format on */
 
 #define X(name, help) int data_##name(int argc, char **argv);

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -26,15 +27,17 @@
 #include "base/threads.h"
 #include "data/dataset_int.h"
 
-#define PAGE       4096
-#define PATH_BYTES 4096
+#define PAGE        4096
+#define PATH_BYTES  4096
+#define PAGE_SOURCE 3072
 
 typedef struct header {
     char magic[8]; /* "FWBLOB1" */
     char key[128];
     char boot[40]; /* of the machine that began it */
     int64_t n_rows, row_bytes;
-    int64_t sealed; /* 1: complete and flushed */
+    int64_t sealed;           /* 1: complete and flushed */
+    char source[PAGE_SOURCE]; /* full path of the dataset's folder; "": unknown */
 } header;
 
 struct fw_blob {
@@ -187,6 +190,13 @@ int64_t fw_blob_count_done(const fw_blob *b) {
     return n;
 }
 
+void fw_blob_source(fw_blob *b, const char *dir) {
+    char full[PATH_MAX];
+    if (realpath(dir, full) != NULL && strlen(full) < sizeof(b->h->source) && strcmp(b->h->source, full) != 0) {
+        strcpy(b->h->source, full);
+    }
+}
+
 fw_status fw_blob_seal(fw_blob *b, fw_err *err) {
     if (b->h->sealed == 1) {
         return FW_OK;
@@ -214,6 +224,68 @@ fw_status fw_cache_path(const char *kind, const char *key, char *out, size_t cap
                 ? snprintf(out, cap, "%s/.cache/flywheel/%s/%.16s.blob", home, kind, hex)
                 : snprintf(out, cap, "%s/flywheel/%s/%.16s.blob", tmp != NULL ? tmp : "/tmp", kind, hex);
     return n > 0 && (size_t)n < cap ? FW_OK : fw_fail(err, FW_INVALID, "cache path of '%s' is too long", kind);
+}
+
+/* --- forgetting --- */
+
+/* Whether the blob is of the dataset, or may be. */
+static bool is_of(const char *path, const char *dir, const char (*ids)[65], int n_ids) {
+    header h;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool whole = fd >= 0 && pread(fd, &h, sizeof(h), 0) == (ssize_t)sizeof(h) && memcmp(h.magic, "FWBLOB1", 8) == 0;
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (!whole) {
+        return true; /* what cannot say what it is may be anything */
+    }
+    h.key[sizeof(h.key) - 1] = h.source[sizeof(h.source) - 1] = 0;
+    for (int i = 0; i < n_ids; i++) {
+        char part[33]; /* features name the first half of an identity */
+        snprintf(part, sizeof(part), "%.32s", ids[i]);
+        if (strstr(h.key, part) != NULL) {
+            return true;
+        }
+    }
+    return h.source[0] == 0 || strcmp(h.source, dir) == 0 || !fw_path_is_dir(h.source);
+}
+
+static fw_status forget_kind(const char *kind, const char *dir, const char (*ids)[65], int n_ids, int64_t *blobs,
+                             int64_t *bytes, fw_err *err) {
+    char folder[PATH_BYTES], path[PATH_BYTES], **names;
+    size_t n;
+    struct stat st;
+    FW_TRY(fw_cache_path(kind, "", folder, sizeof(folder), err));
+    *strrchr(folder, '/') = 0;
+    if (!fw_path_is_dir(folder)) {
+        return FW_OK;
+    }
+    FW_TRY(fw_list_dir(folder, &names, &n, err));
+    fw_status result = FW_OK;
+    for (size_t i = 0; i < n && result == FW_OK; i++) {
+        result = fw_path_join(path, sizeof(path), folder, names[i], err);
+        if (result != FW_OK || stat(path, &st) != 0 || !S_ISREG(st.st_mode) || !is_of(path, dir, ids, n_ids)) {
+            continue;
+        }
+        if (unlink(path) != 0 && errno != ENOENT) {
+            result = fw_fail(err, FW_IO, "%s: %s", path, strerror(errno));
+        }
+        ++*blobs;
+        *bytes += (int64_t)st.st_size;
+    }
+    fw_names_free(names, n);
+    return result;
+}
+
+fw_status fw_cache_forget(const char *dir, const char (*ids)[65], int n_ids, int64_t *blobs, int64_t *bytes,
+                          fw_err *err) {
+    char full[PATH_MAX];
+    *blobs = *bytes = 0;
+    if (realpath(dir, full) == NULL) {
+        return fw_fail(err, FW_IO, "%s: %s", dir, strerror(errno));
+    }
+    FW_TRY(forget_kind("frames", full, ids, n_ids, blobs, bytes, err));
+    return forget_kind("features", full, ids, n_ids, blobs, bytes, err);
 }
 
 /* Name, size and time of each file. */
@@ -351,6 +423,9 @@ fw_status fw_frames_open(const fw_dataset *ds, int h, int w, int n_threads, fw_f
     }
     f->n_rows = ds->n_frames;
     fw_status st = fw_blob_open(path, key, ds->n_frames * ds->n_cameras, (int64_t)h * w * 3, &f->blob, err);
+    if (st == FW_OK) {
+        fw_blob_source(f->blob, ds->dir);
+    }
     if (st == FW_OK && f->blob->h->sealed != 1) {
         st = fill(ds, f->blob, h, w, n_threads, err);
     }

@@ -33,6 +33,8 @@ void *fw_blob_row(const fw_blob *b,
 bool fw_blob_has(const fw_blob *b, int64_t i);
 void fw_blob_done(fw_blob *b, int64_t i); /* after its bytes are written */
 int64_t fw_blob_count_done(const fw_blob *b);
+/* Say which dataset's folder it was computed from, so that fw_cache_forget finds it. */
+void fw_blob_source(fw_blob *b, const char *dir);
 /* All rows are done: flush to disk and remember that. FW_INVALID when rows are missing. */
 FW_NODISCARD fw_status fw_blob_seal(fw_blob *b, fw_err *err);
 
@@ -41,6 +43,11 @@ FW_NODISCARD fw_status fw_blob_seal(fw_blob *b, fw_err *err);
 FW_NODISCARD fw_status fw_cache_path(const char *kind, const char *key, char *out, size_t cap, fw_err *err);
 /* What a dataset holds, as a key: changes when info.json changes, or a file of rows or frames is replaced. 64 digits and NUL. */
 FW_NODISCARD fw_status fw_dataset_identity(const fw_dataset *ds, char out[65], fw_err *err);
+
+/* Remove what the cache holds of a dataset: blobs whose key names one of its identities [n_ids], that were computed from the folder
+ * `dir`, or that do not say from which (a folder that is gone counts as none): they can all be computed again. *blobs, *bytes: how much. */
+FW_NODISCARD fw_status fw_cache_forget(const char *dir, const char (*ids)[65], int n_ids, int64_t *blobs,
+                                       int64_t *bytes, fw_err *err);
 
 typedef struct fw_frames fw_frames;
 /* Every frame of every camera of ds at [h,w,3] u8, decoding what is missing on n_threads (<= 0: all CPUs) with

@@ -11,6 +11,8 @@
 #include <string.h>
 
 #include "data/check_int.h"
+#include "data/deleted.h"
+#include "data/rebuild.h"
 #include "data/recorder.h"
 #include "data/store_int.h"
 
@@ -362,6 +364,35 @@ static void check_recordings(checker *c, const char *dir) {
     }
 }
 
+/* A repair or deletion that was killed after the exchange. */
+static void check_unfinished(checker *c, const char *dir) {
+    if (fw_rebuild_unfinished(dir)) {
+        found(c, "unfinished", "", -1, -1, true, "a deletion was interrupted: what went still lies beside the folder");
+    }
+}
+
+/* Episodes of homes that were deleted, which came back. */
+static void check_deleted(checker *c) {
+    const fw_dataset *ds = c->ds;
+    fw_deleted *d;
+    fw_err why;
+    if (fw_deleted_new(&d, &why) != FW_OK) {
+        c->nomem = true;
+        return;
+    }
+    if (fw_deleted_load(d, ds->dir, &why) != FW_OK) {
+        found(c, "metadata", FW_DELETED_FILE, -1, -1, false, "%s", why.msg);
+    }
+    for (int64_t e = 0; e < ds->n_episodes && fw_deleted_rules(d) > 0; e++) {
+        const char *home = fw_dataset_provenance(ds, e).home, *rule = home != NULL ? fw_deleted_home(d, home) : NULL;
+        if (rule != NULL) {
+            found(c, "deleted", FW_DELETED_FILE, ds->episodes[e].index, -1, false,
+                  "its home was deleted (rule %s): run data delete again", rule);
+        }
+    }
+    fw_deleted_free(d);
+}
+
 /* The dataset does not open: msg begins with the file at fault, "DIR/meta/info.json: total_frames is ..." */
 static void found_metadata(checker *c, const char *dir, const char *msg) {
     char file[4096] = "meta";
@@ -386,12 +417,14 @@ fw_status fw_dataset_check(const char *dir, double tolerance_s, fw_findings *out
         return fw_fail(err, st, "%s", why.msg);
     }
     check_recordings(&c, dir);
+    check_unfinished(&c, dir);
     if (st != FW_OK) { /* no struct to go on with: this is the finding */
         found_metadata(&c, dir, why.msg);
         return c.nomem ? fw_fail(err, FW_NOMEM, "%s: findings", dir) : FW_OK;
     }
     c.tolerance_s = tolerance_s > 0.0 ? tolerance_s : 1.1 / c.ds->fps;
     check_totals(&c);
+    check_deleted(&c);
     check_rows(&c);
     st = check_videos(&c, err);
     st = st == FW_OK ? check_statistics(&c, err) : st;

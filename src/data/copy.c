@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "data/cache.h"
 #include "data/copy_int.h"
+#include "data/deleted.h"
 #include "data/writer.h"
 
 #define JOURNAL      ".journal"
@@ -53,7 +54,8 @@ typedef struct copy {
     json_t *lines[2];  /* v2.1: arrays, of episodes.jsonl and episodes_stats.jsonl */
     copy_place *place; /* [n_episodes] */
     int64_t n_episodes, frames, done, journaled;
-    int journal; /* fd; -1: none */
+    int journal;         /* fd; -1: none */
+    fw_deleted *deleted; /* of all sources */
 } copy;
 
 static fw_status nomem(const copy *c, fw_err *err) {
@@ -723,8 +725,8 @@ static fw_status job_name(const copy *c, char out[65], fw_err *err) {
     if (f == NULL) {
         return nomem(c, err);
     }
-    fprintf(f, "v%d %d %d %d%d%d\n", c->out.version, c->out.data_mb, c->out.video_mb, c->o->fix_numbers,
-            c->o->fix_times, c->o->fix_stats);
+    fprintf(f, "v%d %d %d %d%d%d%d\n", c->out.version, c->out.data_mb, c->out.video_mb, c->o->fix_numbers,
+            c->o->fix_times, c->o->fix_stats, c->o->recode);
     fw_status st = FW_OK;
     for (int i = 0; i < c->n_src && st == FW_OK; i++) {
         st = fw_dataset_identity(c->src[i].ds, id, err);
@@ -838,28 +840,92 @@ static fw_status open_journal(copy *c, fw_err *err) {
 
 /* --- the copy --- */
 
+/* Whose rows were deleted elsewhere is not copied, whatever it is called now. */
+static fw_status refuse_rows(const copy *c, const copy_source *s, int64_t e, fw_err *err) {
+    const fw_episode_info *i = &s->ds->episodes[e];
+    const fw_feature *f[2] = {s->ds->state, s->ds->action};
+    float *x[2] = {NULL, NULL};
+    fw_status st = FW_OK;
+    for (int k = 0; k < 2 && fw_deleted_rules(c->deleted) > 0 && st == FW_OK; k++) {
+        const fw_column *col = f[k] != NULL ? fw_table_find(&s->rows, f[k]->key) : NULL;
+        int64_t n = f[k] != NULL ? i->length * f[k]->size : 0;
+        if ((x[k] = calloc((size_t)n + 1, sizeof(float))) == NULL) {
+            st = nomem(c, err);
+        } else if (f[k] != NULL && (col == NULL || col->width != f[k]->size)) {
+            st = fw_fail(err, FW_SHAPE, "%s: wanted a column '%s' of %lld numbers", s->ds->data_files[i->data_file],
+                         f[k]->key, (long long)f[k]->size);
+        }
+        for (int64_t v = 0; v < n && st == FW_OK; v++) {
+            x[k][v] = (float)fw_column_f64(col, i->data_row * f[k]->size + v);
+        }
+    }
+    if (st == FW_OK && fw_deleted_rules(c->deleted) > 0) {
+        st = fw_deleted_refuse_rows(c->deleted, s->ds->dir, i->index, x[0], x[1], i->length, s->ds->n_state,
+                                    s->ds->n_action, err);
+    }
+    free(x[0]);
+    free(x[1]);
+    return st;
+}
+
+/* Where the frames of e are, camera by camera of the first source; encoded again when they cannot be copied alone. */
+static fw_status find_frames(const copy *c, const copy_source *s, int64_t e, int64_t k,
+                             char recoded[FW_MAX_CAMERAS][STORE_PATH], copy_frames *out, fw_err *err) {
+    for (int v = 0; v < c->as->n_visual; v++) {
+        bool alone = true;
+        int64_t n = s->ds->episodes[e].length;
+        recoded[v][0] = 0;
+        out->file[v] = fw_dataset_video(s->ds, e, fw_dataset_camera(s->ds, c->as->cameras[v].key), &out->from_s[v]);
+        if (out->file[v] != NULL && c->o->recode && v < c->as->n_cameras) { /* depth would not survive it */
+            FW_TRY(fw_video_stands_alone(out->file[v], out->from_s[v], n, &alone, err));
+        }
+        if (!alone) {
+            if (snprintf(recoded[v], STORE_PATH, "%s/.recoded-%lld-%d.mp4", c->tmp, (long long)k, v) >= STORE_PATH) {
+                return fw_fail(err, FW_INVALID, "%s: path too long", c->tmp);
+            }
+            FW_TRY(fw_video_recode(recoded[v], out->file[v], out->from_s[v], n, s->ds->fps, err));
+            out->file[v] = recoded[v];
+            out->from_s[v] = 0.0;
+        }
+    }
+    return FW_OK;
+}
+
+/* Rows and frames of episode k, e of s, into the open files or new ones. */
+static fw_status copy_contents(copy *c, copy_source *s, int64_t e, int64_t k, const fw_pq_column *other, int n_other,
+                               fw_err *err) {
+    char(*recoded)[STORE_PATH] = calloc(FW_MAX_CAMERAS, sizeof(*recoded));
+    copy_frames frames = {{NULL}, {0.0}};
+    bool closed = false;
+    fw_status st = recoded != NULL ? find_frames(c, s, e, k, recoded, &frames, err) : nomem(c, err);
+    st = st == FW_OK ? copy_out_prepare(&c->out, s->reader, &frames, &closed, err) : st;
+    st = st == FW_OK && closed ? journal_to(c, k, err) : st;
+    st = st == FW_OK ? copy_out_episode(&c->out, s, e, k, &frames, other, n_other, &c->place[k], err) : st;
+    for (int v = 0; recoded != NULL && v < FW_MAX_CAMERAS; v++) {
+        if (recoded[v][0] != 0) {
+            (void)unlink(recoded[v]);
+        }
+    }
+    free(recoded);
+    return st;
+}
+
 static fw_status copy_episode(copy *c, copy_source *s, int64_t e, int64_t k, fw_err *err) {
     const fw_episode_info *i = &s->ds->episodes[e];
-    const char *files[FW_MAX_CAMERAS] = {NULL};
-    double from_s, *v = malloc((size_t)(i->length * COLS + 1) * sizeof(double));
+    double *v = malloc((size_t)(i->length * COLS + 1) * sizeof(double));
     store_stats *stats = calloc((size_t)c->n_totals + 1, sizeof(store_stats));
     fw_pq_column other[COLS];
     int n_other;
-    bool closed;
     fw_status st = v != NULL && stats != NULL ? FW_OK : nomem(c, err);
     st = st == FW_OK ? copy_source_rows(s, e, err) : st;
     st = st == FW_OK ? check_rows(c, s, e, err) : st;
+    st = st == FW_OK ? refuse_rows(c, s, e, err) : st;
     st = st == FW_OK ? number_rows(c, s, e, k, v, other, &n_other, err) : st;
     for (int f = 0; f < c->n_totals && st == FW_OK; f++) {
         st = episode_stats(c, &c->totals[f], s, e, replaced(other, n_other, c->totals[f].f->key), &stats[f], err);
     }
     if (st == FW_OK && k >= c->done) {
-        for (int cam = 0; cam < c->as->n_visual; cam++) {
-            files[cam] = fw_dataset_video(s->ds, e, fw_dataset_camera(s->ds, c->as->cameras[cam].key), &from_s);
-        }
-        st = copy_out_prepare(&c->out, s->reader, files, &closed, err);
-        st = st == FW_OK && closed ? journal_to(c, k, err) : st;
-        st = st == FW_OK ? copy_out_episode(&c->out, s, e, k, other, n_other, &c->place[k], err) : st;
+        st = copy_contents(c, s, e, k, other, n_other, err);
     }
     if (st == FW_OK) {
         st = c->out.version == 30 ? push_row(c, s, e, k, stats, err) : push_line(c, s, e, k, stats, err);
@@ -909,6 +975,18 @@ static bool free_place(const char *path) {
     return empty;
 }
 
+/* What was deleted from any of the sources is not taken from the others. */
+static fw_status refuse_homes(copy *c, fw_err *err) {
+    FW_TRY(fw_deleted_new(&c->deleted, err));
+    for (int i = 0; i < c->n_src; i++) {
+        FW_TRY(fw_deleted_load(c->deleted, c->src[i].ds->dir, err));
+    }
+    for (int i = 0; i < c->n_src; i++) {
+        FW_TRY(fw_deleted_refuse_homes(c->deleted, c->src[i].ds, c->src[i].episodes, c->src[i].n, err));
+    }
+    return FW_OK;
+}
+
 static fw_status open_sources(copy *c, const fw_copy_source *sources, int n, fw_err *err) {
     if (n < 1 || (c->src = calloc((size_t)n, sizeof(copy_source))) == NULL) {
         return fw_fail(err, FW_INVALID, "%s: nothing to copy", c->tmp);
@@ -925,6 +1003,7 @@ static fw_status open_sources(copy *c, const fw_copy_source *sources, int n, fw_
     for (int i = 1; i < n; i++) {
         FW_TRY(fits(c->as, c->src[i].ds, err));
     }
+    FW_TRY(refuse_homes(c, err));
     c->place = calloc((size_t)c->n_episodes + 1, sizeof(copy_place));
     return c->n_episodes < 1
                ? fw_fail(err, FW_INVALID, "%s: no episode is chosen: a dataset has at least one", c->as->dir)
@@ -932,10 +1011,28 @@ static fw_status open_sources(copy *c, const fw_copy_source *sources, int n, fw_
                               : join_fields(c, err);
 }
 
+/* Frames that a run which was killed was encoding. */
+static fw_status remove_recoded(const copy *c, fw_err *err) {
+    char path[STORE_PATH], **names;
+    size_t n;
+    FW_TRY(fw_list_dir(c->tmp, &names, &n, err));
+    fw_status st = FW_OK;
+    for (size_t i = 0; i < n && st == FW_OK; i++) {
+        if (strncmp(names[i], ".recoded-", 9) == 0) {
+            st = fw_path_join(path, sizeof(path), c->tmp, names[i], err);
+            st = st == FW_OK ? fw_remove_tree(path, err) : st;
+        }
+    }
+    fw_names_free(names, n);
+    return st;
+}
+
 static fw_status finish(copy *c, const char *place, fw_err *err) {
     char path[STORE_PATH];
     fw_dataset *ds;
+    FW_TRY(remove_recoded(c, err));
     FW_TRY(write_meta(c, err));
+    FW_TRY(fw_deleted_save(c->deleted, c->tmp, err));
     FW_TRY(fw_dataset_open(c->tmp, &ds, err)); /* it must open before it takes its place */
     fw_dataset_close(ds);
     FW_TRY(fw_path_join(path, sizeof(path), c->tmp, JOURNAL, err));
@@ -957,6 +1054,7 @@ static void copy_clear(copy *c) {
     for (int i = 0; i < c->subtasks.n; i++) {
         free(c->subtasks.item[i]);
     }
+    fw_deleted_free(c->deleted);
     fw_table_clear(&c->eps);
     fw_table_clear(&c->fields);
     json_decref(c->lines[0]);

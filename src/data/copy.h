@@ -10,7 +10,7 @@
  * episode uses are dropped (all are kept, in their order, when all episodes of a source are chosen).
  * The copy is built in "<out>.copying" and renamed when it is whole: it appears complete or not at all. What is finished
  * there is listed in a journal, so that a copy that was stopped goes on (`resume`) with the next file. Statistics of the
- * whole are exact.
+ * whole are exact. Tombstones (deleted.h) of all sources hold for all of them, and for the result.
  */
 #ifndef FW_DATA_COPY_H
 #define FW_DATA_COPY_H
@@ -27,12 +27,13 @@ typedef struct fw_copy_source {
 } fw_copy_source;
 
 typedef struct fw_copy_opts {
-    int version;           /* 30 or 21; 0: 30 */
-    bool resume;           /* go on with what an earlier run of the same copy left; otherwise that is removed */
-    bool progress;         /* on stderr */
-    bool fix_numbers;      /* frame_index: what the row's place says, whatever the source says */
-    bool fix_times;        /* timestamp: frame / fps */
-    bool fix_stats;        /* computed from the rows, also where the source has statistics */
+    int version;      /* 30 or 21; 0: 30 */
+    bool resume;      /* go on with what an earlier run of the same copy left; otherwise that is removed */
+    bool progress;    /* on stderr */
+    bool recode;      /* frames that cannot be copied alone (no key frame first) are encoded again instead of refused */
+    bool fix_numbers; /* frame_index: what the row's place says, whatever the source says */
+    bool fix_times;   /* timestamp: frame / fps */
+    bool fix_stats;   /* computed from the rows, also where the source has statistics */
     int data_mb, video_mb; /* size limits of v3.0 files; 0: 100 and 200 */
 } fw_copy_opts;
 

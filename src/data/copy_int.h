@@ -67,11 +67,17 @@ typedef struct copy_out {
 
 /* Whether its file number `file` is there. key NULL: rows, else the camera's video. */
 bool copy_out_has(const copy_out *o, const char *key, int64_t file);
-/* Close what is open when the next episode (its rows in reader r, its frames in `files`) must not or cannot go there. */
-fw_status copy_out_prepare(copy_out *o, fw_pq_reader *r, const char *const *files, bool *closed, fw_err *err);
+/* An episode's frames: of each camera of `as` a file (NULL: none) and where they begin in it. */
+typedef struct copy_frames {
+    const char *file[FW_MAX_CAMERAS];
+    double from_s[FW_MAX_CAMERAS];
+} copy_frames;
+
+/* Close what is open when the next episode (its rows in reader r) must not or cannot go there. */
+fw_status copy_out_prepare(copy_out *o, fw_pq_reader *r, const copy_frames *frames, bool *closed, fw_err *err);
 /* The rows and frames of episode k of the copy: e of s. */
-fw_status copy_out_episode(copy_out *o, copy_source *s, int64_t e, int64_t k, const fw_pq_column *other, int n_other,
-                           copy_place *place, fw_err *err);
+fw_status copy_out_episode(copy_out *o, copy_source *s, int64_t e, int64_t k, const copy_frames *frames,
+                           const fw_pq_column *other, int n_other, copy_place *place, fw_err *err);
 /* Complete the open files and put them on disk. */
 fw_status copy_out_close(copy_out *o, fw_err *err);
 void copy_out_abort(copy_out *o);

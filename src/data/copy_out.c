@@ -61,7 +61,7 @@ void copy_out_abort(copy_out *o) {
     o->huggingface = NULL;
 }
 
-fw_status copy_out_prepare(copy_out *o, fw_pq_reader *r, const char *const *files, bool *closed, fw_err *err) {
+fw_status copy_out_prepare(copy_out *o, fw_pq_reader *r, const copy_frames *frames, bool *closed, fw_err *err) {
     *closed = false;
     if (o->data == NULL) {
         return FW_OK;
@@ -69,9 +69,9 @@ fw_status copy_out_prepare(copy_out *o, fw_pq_reader *r, const char *const *file
     bool stay =
         o->version == 30 && fw_pq_writer_bytes(o->data) < (int64_t)o->data_mb << 20 && fw_pq_writer_fits(o->data, r);
     for (int c = 0; c < o->as->n_visual && stay; c++) {
-        bool fits = (o->video[c] != NULL) == (files[c] != NULL);
+        bool fits = (o->video[c] != NULL) == (frames->file[c] != NULL);
         if (fits && o->video[c] != NULL) {
-            FW_TRY(fw_video_copier_fits(o->video[c], files[c], &fits, err));
+            FW_TRY(fw_video_copier_fits(o->video[c], frames->file[c], &fits, err));
             fits = fits && fw_video_copier_bytes(o->video[c]) < (int64_t)o->video_mb << 20;
         }
         stay = fits;
@@ -96,11 +96,11 @@ static fw_status copy_rows(copy_out *o, copy_source *s, int64_t e, int64_t k, co
     return st == FW_OK ? FW_OK : fw_fail(err, st, "ep %lld: %s", (long long)i->index, why.msg);
 }
 
-static fw_status copy_frames(copy_out *o, copy_source *s, int64_t e, int64_t k, int c, copy_place *place, fw_err *err) {
+static fw_status copy_video(copy_out *o, copy_source *s, int64_t e, int64_t k, int c, const copy_frames *frames,
+                            copy_place *place, fw_err *err) {
     char path[STORE_PATH];
-    double from_s;
-    int as = fw_dataset_camera(s->ds, o->as->cameras[c].key);
-    const char *from = fw_dataset_video(s->ds, e, as, &from_s);
+    double from_s = frames->from_s[c];
+    const char *from = frames->file[c];
     place->video[c] = -1;
     if (from == NULL) {
         return FW_OK;
@@ -117,11 +117,11 @@ static fw_status copy_frames(copy_out *o, copy_source *s, int64_t e, int64_t k, 
     return st == FW_OK ? FW_OK : fw_fail(err, st, "ep %lld: %s", (long long)s->ds->episodes[e].index, why.msg);
 }
 
-fw_status copy_out_episode(copy_out *o, copy_source *s, int64_t e, int64_t k, const fw_pq_column *other, int n_other,
-                           copy_place *place, fw_err *err) {
+fw_status copy_out_episode(copy_out *o, copy_source *s, int64_t e, int64_t k, const copy_frames *frames,
+                           const fw_pq_column *other, int n_other, copy_place *place, fw_err *err) {
     FW_TRY(copy_rows(o, s, e, k, other, n_other, place, err));
     for (int c = 0; c < o->as->n_visual; c++) {
-        FW_TRY(copy_frames(o, s, e, k, c, place, err));
+        FW_TRY(copy_video(o, s, e, k, c, frames, place, err));
     }
     return FW_OK;
 }

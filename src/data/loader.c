@@ -1,6 +1,8 @@
 /* loader.c - see loader.h. */
 #include "data/loader.h"
 
+#include "data/deleted.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,7 +150,24 @@ static fw_status open_part(fw_loader *l, int i, const fw_loader_source *src, fw_
     FW_TRY(read_numbers(l, p, err));
     p->weight = src->weight > 0.0 ? src->weight : (double)p->n_frames;
     l->frames += p->n_frames;
-    return l->n_cameras > 0 ? fw_frames_open(p->ds, l->o.h, l->o.w, l->o.n_threads, &p->frames, err) : FW_OK;
+    return FW_OK;
+}
+
+/* What was deleted from one of the datasets is not learnt from another. */
+static fw_status refuse_deleted(const fw_loader *l, fw_deleted *d, fw_err *err) {
+    for (int i = 0; i < l->n; i++) {
+        FW_TRY(fw_deleted_load(d, l->part[i].ds->dir, err));
+    }
+    for (int i = 0; i < l->n; i++) {
+        const part *p = &l->part[i];
+        FW_TRY(fw_deleted_refuse_homes(d, p->ds, p->episodes, p->n_episodes, err));
+        for (int64_t k = 0; k < p->n_episodes && fw_deleted_rules(d) > 0; k++) {
+            const fw_episode_info *e = &p->ds->episodes[p->episodes[k]];
+            FW_TRY(fw_deleted_refuse_rows(d, p->ds->dir, e->index, p->state + e->first * l->n_state,
+                                          p->action + e->first * l->n_action, e->length, l->n_state, l->n_action, err));
+        }
+    }
+    return FW_OK;
 }
 
 fw_status fw_loader_open(const fw_loader_source *src, int n, const fw_loader_opts *opts, fw_loader **out, fw_err *err) {
@@ -166,6 +185,14 @@ fw_status fw_loader_open(const fw_loader_source *src, int n, const fw_loader_opt
     fw_status st = FW_OK;
     for (int i = 0; i < n && st == FW_OK; i++) {
         st = open_part(l, i, &src[i], err);
+    }
+    fw_deleted *deleted = NULL;
+    st = st == FW_OK ? fw_deleted_new(&deleted, err) : st;
+    st = st == FW_OK ? refuse_deleted(l, deleted, err) : st;
+    fw_deleted_free(deleted);
+    for (int i = 0; i < n && st == FW_OK && l->n_cameras > 0; i++) {
+        part *p = &l->part[i];
+        st = fw_frames_open(p->ds, l->o.h, l->o.w, l->o.n_threads, &p->frames, err);
     }
     if (st != FW_OK) {
         fw_loader_close(l);

@@ -38,7 +38,8 @@ typedef struct fw_loader_opts {
 } fw_loader_opts;
 
 typedef struct fw_loader fw_loader;
-/* Datasets must have the same widths of state and action and the same cameras by name (FW_SHAPE names the one that has not). */
+/* Datasets must have the same widths of state and action and the same cameras by name (FW_SHAPE names the one that has not).
+ * FW_INVALID also when an episode of one was deleted from another (deleted.h). */
 FW_NODISCARD fw_status fw_loader_open(const fw_loader_source *src, int n, const fw_loader_opts *opts, fw_loader **out,
                                       fw_err *err);
 void fw_loader_close(fw_loader *l); /* NULL is fine */

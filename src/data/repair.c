@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "data/check_int.h"
 #include "data/copy_int.h"
+#include "data/rebuild.h"
 #include "data/stats.h"
 
 #define PASSES 4
@@ -560,6 +561,10 @@ static fw_status act(repair *r, fw_err *err) {
 static fw_status one_pass(const char *dir, const fw_findings *found, fw_repair_result *out, fw_err *err) {
     repair r = {.found = found, .s = {.file = -1}};
     int lock = -1;
+    if (any(&r, "unfinished")) {
+        bool did;
+        return fw_rebuild_resume(dir, &did, err);
+    }
     if (any(&r, "recording")) {
         fw_recovered one;
         FW_TRY(fw_recorder_recover(dir, &one, err));
@@ -576,6 +581,72 @@ static fw_status one_pass(const char *dir, const fw_findings *found, fw_repair_r
     st = st == FW_OK ? act(&r, err) : st;
     copy_source_clear(&r.s);
     store_unlock(dir, lock);
+    return st;
+}
+
+/* --- dropping --- */
+
+/* Findings of a whole file, which its episodes cannot be read around. */
+static bool of_file(const fw_finding *f) {
+    return strcmp(f->kind, "missing_file") == 0 || strcmp(f->kind, "damaged_file") == 0 ||
+           strcmp(f->kind, "shape") == 0;
+}
+
+static bool of_episode(const fw_finding *f) {
+    static const char *const kinds[] = {"length",      "not_finite",  "task_index",
+                                        "video_short", "video_place", "missing_camera"};
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+        if (strcmp(f->kind, kinds[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether episode e is what finding f is about. */
+static bool concerns(const fw_dataset *ds, const fw_finding *f, int64_t e) {
+    const fw_episode_info *i = &ds->episodes[e];
+    bool in = strcmp(fw_dataset_rel(ds, ds->data_files[i->data_file]), f->file) == 0;
+    int64_t first = position(ds, f->episode);
+    for (int c = 0; c < ds->n_visual; c++) {
+        int v = i->video[c].file;
+        bool here = v >= 0 && strcmp(fw_dataset_rel(ds, ds->video_files[v]), f->file) == 0;
+        in = in || here;
+        if (here && strcmp(f->kind, "video_short") == 0 && first >= 0) { /* those behind it have no frames either */
+            return i->video[c].from_s >= ds->episodes[first].video[c].from_s;
+        }
+    }
+    return of_file(f) ? in : of_episode(f) && f->episode == i->index;
+}
+
+static fw_status drop(const char *dir, const fw_repair_opts *o, fw_repair_result *out, fw_err *err) {
+    fw_dataset *ds;
+    int64_t n = 0;
+    FW_TRY(fw_dataset_open(dir, &ds, err));
+    int64_t *keep = calloc((size_t)ds->n_episodes + 1, sizeof(*keep));
+    out->dropped = calloc((size_t)ds->n_episodes + 1, sizeof(*out->dropped));
+    fw_status st = keep != NULL && out->dropped != NULL ? FW_OK : fw_fail(err, FW_NOMEM, "%s: repair", dir);
+    for (int64_t e = 0; e < ds->n_episodes && st == FW_OK; e++) {
+        bool goes = false;
+        for (int64_t i = 0; i < out->left.n && !goes; i++) {
+            goes = concerns(ds, &out->left.item[i], e);
+        }
+        if (goes) {
+            out->dropped[out->n_dropped++] = ds->episodes[e].index;
+        } else {
+            keep[n++] = e;
+        }
+    }
+    if (st == FW_OK && n == 0) {
+        st = fw_fail(err, FW_INVALID, "%s: no episode would be left; nothing was dropped", dir);
+    }
+    fw_dataset_close(ds);
+    if (st == FW_OK && out->n_dropped > 0) {
+        fw_log(FW_LOG_WARN, "%s: removing %lld of %lld episodes, which cannot be repaired", dir,
+               (long long)out->n_dropped, (long long)(n + out->n_dropped));
+        st = fw_dataset_rebuild(dir, &(fw_rebuild_opts){.keep = keep, .n_keep = n, .progress = o->progress}, err);
+    }
+    free(keep);
     return st;
 }
 
@@ -616,6 +687,14 @@ fw_status fw_dataset_repair(const char *dir, const fw_repair_opts *opts, fw_repa
     for (int pass = 0; pass < PASSES && st == FW_OK && repairable(&out->left) > 0 && !opts->dry_run; pass++) {
         fw_findings now;
         if ((st = one_pass(dir, &out->left, out, err)) == FW_OK &&
+            (st = fw_dataset_check(dir, opts->tolerance_s, &now, err)) == FW_OK) {
+            fw_findings_clear(&out->left);
+            out->left = now;
+        }
+    }
+    if (st == FW_OK && opts->drop && !opts->dry_run && out->left.n > 0) {
+        fw_findings now;
+        if ((st = drop(dir, opts, out, err)) == FW_OK &&
             (st = fw_dataset_check(dir, opts->tolerance_s, &now, err)) == FW_OK) {
             fw_findings_clear(&out->left);
             out->left = now;

@@ -79,6 +79,11 @@ FW_NODISCARD fw_status fw_video_copier_fits(fw_video_copier *c, const char *from
  * (FW_UNSUPPORTED). They lie at [*start_s, *end_s) of the new file; distances between their times are kept. */
 FW_NODISCARD fw_status fw_video_copier_add(fw_video_copier *c, const char *from, double from_s, int64_t n,
                                            double *start_s, double *end_s, fw_err *err);
+/* Whether those n frames can be copied: the first is a key frame, and none of theirs lies among others in the file. */
+FW_NODISCARD fw_status fw_video_stands_alone(const char *from, double from_s, int64_t n, bool *alone, fw_err *err);
+/* Those n frames encoded again, as FW_VIDEO_OPTS_DATA says, into a file of their own at nominal times. */
+FW_NODISCARD fw_status fw_video_recode(const char *path, const char *from, double from_s, int64_t n, double fps,
+                                       fw_err *err);
 int64_t fw_video_copier_bytes(const fw_video_copier *c);
 /* Write the index, fsync, close; frees c whatever the result. */
 FW_NODISCARD fw_status fw_video_copier_close(fw_video_copier *c, fw_err *err);

@@ -194,6 +194,72 @@ fw_status fw_video_copier_add(fw_video_copier *c, const char *from, double from_
     return FW_OK;
 }
 
+/* Of the packets from the one in c->pkt on, the n first ones are n frames in a row: what follows in the file, up to the next key
+ * frame, is shown after them. */
+static bool in_a_row(fw_video_copier *c, int64_t n) {
+    int64_t first = packet_pts(c->pkt), last = first;
+    for (int64_t i = 1;; i++) {
+        av_packet_unref(c->pkt);
+        if (next_packet(c) < 0) {
+            return true;
+        }
+        int64_t pts = packet_pts(c->pkt);
+        if (i < n) {
+            last = pts > last ? pts : last;
+        } else if (pts < last || (c->pkt->flags & AV_PKT_FLAG_KEY) != 0) {
+            return pts > last;
+        }
+        if (pts < first) {
+            return false;
+        }
+    }
+}
+
+fw_status fw_video_stands_alone(const char *from, double from_s, int64_t n, bool *alone, fw_err *err) {
+    fw_video_copier c = {.pkt = av_packet_alloc()};
+    av_log_set_level(AV_LOG_QUIET);
+    fw_status st = c.pkt != NULL ? use_source(&c, from, err) : fw_fail(err, FW_NOMEM, "%s", from);
+    if (st == FW_OK && (st = find_first(&c, from_s, err)) == FW_OK) {
+        *alone = c.is->codecpar->video_delay == 0 || in_a_row(&c, n);
+    } else if (st == FW_UNSUPPORTED) {
+        *alone = false;
+        st = FW_OK;
+    }
+    avformat_close_input(&c.in);
+    av_packet_free(&c.pkt);
+    free(c.from);
+    return st;
+}
+
+fw_status fw_video_recode(const char *path, const char *from, double from_s, int64_t n, double fps, fw_err *err) {
+    fw_video *in = NULL;
+    fw_video_writer *out = NULL;
+    uint8_t *rgb = NULL;
+    fw_status st = fw_video_open(from, &in, err);
+    if (st == FW_OK) {
+        const fw_video_info *i = fw_video_get_info(in);
+        rgb = malloc((size_t)i->h * (size_t)i->w * 3 + 1);
+        st = rgb != NULL ? fw_video_writer_open(path, i->h, i->w, fps, NULL, &out, err)
+                         : fw_fail(err, FW_NOMEM, "%s", path);
+    }
+    st = st == FW_OK ? fw_video_seek(in, from_s, err) : st;
+    for (int64_t t = 0; t < n && st == FW_OK; t++) {
+        st = fw_video_next(in, 0, 0, rgb, NULL, err);
+        st = st == FW_CLOSED ? fw_fail(err, FW_FORMAT, "%s: from %.3f s: wanted %lld frames, found %lld", from, from_s,
+                                       (long long)n, (long long)t)
+             : st == FW_OK   ? fw_video_writer_add(out, rgb, t == 0, err)
+                             : st;
+    }
+    if (st == FW_OK) {
+        st = fw_video_writer_close(out, err);
+    } else {
+        fw_video_writer_abort(out);
+    }
+    fw_video_close(in);
+    free(rgb);
+    return st;
+}
+
 int64_t fw_video_copier_bytes(const fw_video_copier *c) {
     return c->bytes;
 }

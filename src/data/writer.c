@@ -425,6 +425,9 @@ static fw_status refuse_foreign(const char *dir, fw_err *err) {
             st = fw_fail(err, FW_INVALID, "%s: not empty and not a dataset (it has '%s')", dir, names[i]);
         }
     }
+    char gone[STORE_PATH]; /* all of its episodes were deleted: their tombstones are what is left */
+    staging =
+        staging || (fw_path_join(gone, sizeof(gone), dir, "meta/deleted.json", NULL) == FW_OK && fw_path_exists(gone));
     if (st == FW_OK && n > 0 && !staging) {
         st = fw_fail(err, FW_INVALID, "%s: not empty and not a dataset (no meta/info.json)", dir);
     }

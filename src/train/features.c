@@ -18,6 +18,7 @@ static fw_status open_blobs(const fw_dataset *ds, const char *ds_id, int camera,
                  cfg->tap[t], cfg->image_size);
         FW_TRY(fw_cache_path("features", key, path, sizeof path, err));
         FW_TRY(fw_blob_open(path, key, ds->n_frames, (int64_t)size * size * channels * 2, &out[t], err));
+        fw_blob_source(out[t], ds->dir);
     }
     return FW_OK;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "data/deleted.h"
 
 enum { STAT_FRAMES = 600 }; /* frames that feature statistics are taken from: 600 x 64 positions a channel */
 
@@ -299,6 +300,27 @@ static fw_status see(fw_trainset *ts, fw_pool *pool, fw_err *err) {
     return s;
 }
 
+/* What was deleted from one of the datasets is not learnt from another (data/deleted.h). */
+static fw_status refuse_deleted(const fw_trainset *ts, fw_err *err) {
+    fw_deleted *d;
+    FW_TRY(fw_deleted_new(&d, err));
+    fw_status s = FW_OK;
+    for (int i = 0; i < ts->n_data && s == FW_OK; i++) {
+        s = fw_deleted_load(d, ts->data[i].ds->dir, err);
+    }
+    for (int i = 0; i < ts->n_data && s == FW_OK; i++) {
+        s = fw_deleted_refuse_homes(d, ts->data[i].ds, NULL, ts->data[i].ds->n_episodes, err);
+    }
+    for (int64_t e = 0; e < ts->n_episode && s == FW_OK && fw_deleted_rules(d) > 0; e++) {
+        const fw_train_episode *ep = &ts->episode[e];
+        const fw_dataset *ds = ts->data[ep->dataset].ds;
+        s = fw_deleted_refuse_rows(d, ds->dir, ds->episodes[ep->position].index, ep->state, ep->action, ep->length,
+                                   ds->n_state, ds->n_action, err);
+    }
+    fw_deleted_free(d);
+    return s;
+}
+
 fw_status fw_trainset_open(const fw_train_cfg *cfg, const char *const *dirs, int n, fw_pool *pool, fw_trainset *out,
                            fw_err *err) {
     fw_trainset ts = {.cfg = cfg, .n_data = n};
@@ -313,6 +335,7 @@ fw_status fw_trainset_open(const fw_train_cfg *cfg, const char *const *dirs, int
     for (int d = 0; d < n && s == FW_OK; d++) {
         s = open_data(&ts, d, dirs[d], err);
     }
+    s = s == FW_OK ? refuse_deleted(&ts, err) : s;
     if (s == FW_OK && (s = begin_stats(&ts, err)) == FW_OK && (s = number_stats(&ts, err)) == FW_OK &&
         (s = encode_sentences(&ts, pool, err)) == FW_OK) {
         s = see(&ts, pool, err);

@@ -101,8 +101,8 @@ static inline void fewer_rows(fw_table *t) {
     }
     t->rows -= 2;
 }
-/* The wrist video again with `more` frames appended (the last one again), or the last ones missing. */
-static inline void resize_video(const char *dir, int more) {
+/* The wrist video again with `more` frames appended (the last one again), or the last ones missing. keys: episodes begin with key frames. */
+static inline void resize_video(const char *dir, int more, bool keys) {
     static uint8_t rgb[64 * MK_IMAGE];
     fw_video *v;
     fw_video_writer *w;
@@ -116,16 +116,16 @@ static inline void resize_video(const char *dir, int more) {
     OK(fw_video_writer_open(out, MK_H, MK_W, 10.0, NULL, &w, err));
     for (int64_t i = 0; i < n + more; i++) {
         OK(fw_video_writer_add(w, rgb + (i < n ? i : n - 1) * MK_IMAGE,
-                               i == mk_length(0) || i == mk_length(0) + mk_length(1), err));
+                               keys && (i == mk_length(0) || i == mk_length(0) + mk_length(1)), err));
     }
     OK(fw_video_writer_close(w, err));
     CHECK(rename(out, file_in(dir, VIDEO_FILE)) == 0);
 }
 static inline void shorten_video(const char *dir) {
-    resize_video(dir, -3);
+    resize_video(dir, -3, true);
 }
 static inline void lengthen_video(const char *dir) {
-    resize_video(dir, 2);
+    resize_video(dir, 2, true);
 }
 
 /* Change info.json: where key is "a/b", set a's member b. */

@@ -262,6 +262,34 @@ static void a_kill_at_any_write_is_finished_by_the_next_run(void) {
     OK(fw_remove_tree(broken, err));
 }
 
+/* What cannot be repaired goes when that is asked for, and nothing else. */
+static void dropping_removes_just_those_episodes(void) {
+    fw_repair_result r;
+    fw_dataset *ds;
+    const char *dir = good();
+    rewrite(dir, DATA_FILE, nan_in_action);
+    OK(fw_file_write_atomic(file_in(dir, "README.md"), "ours", 4, err));
+    OK(fw_dataset_repair(dir, &(fw_repair_opts){.drop = true}, &r, err));
+    CHECK(r.n_dropped == 1 && r.dropped[0] == 1 && r.left.n == 0);
+    fw_repair_result_clear(&r);
+    OK(fw_dataset_open(dir, &ds, err));
+    CHECK_INT(ds->n_episodes, 2);
+    mk_check_episode(ds, 0, 0, 4.0);
+    mk_check_episode(ds, 1, 2, 4.0);
+    fw_dataset_close(ds);
+    CHECK(fw_path_exists(file_in(dir, "README.md")));
+    OK(fw_remove_tree(dir, err));
+    dir = good();
+    shorten_video(dir);
+    OK(fw_dataset_repair(dir, &(fw_repair_opts){.drop = true}, &r, err));
+    CHECK(r.n_dropped == 1 && r.dropped[0] == 2 && r.left.n == 0);
+    fw_repair_result_clear(&r);
+    is_whole(dir, 2);
+    CHECK(truncate(file_in(dir, DATA_FILE), 100) == 0);
+    FAILS(fw_dataset_repair(dir, &(fw_repair_opts){.drop = true}, &r, err), FW_INVALID, "no episode would be left");
+    OK(fw_remove_tree(dir, err));
+}
+
 static void the_verb_repairs(void) {
     char cmd[1400], out[700];
     json_t *j;
@@ -291,4 +319,5 @@ static void the_master_is_removed(void) {
 
 FW_TEST_MAIN(T(every_repairable_fault_is_put_right_once), T(v21_is_repaired_too),
              T(what_would_be_invented_is_left_alone), T(recordings_that_wait_are_sealed),
-             T(a_kill_at_any_write_is_finished_by_the_next_run), T(the_verb_repairs), T(the_master_is_removed))
+             T(dropping_removes_just_those_episodes), T(a_kill_at_any_write_is_finished_by_the_next_run),
+             T(the_verb_repairs), T(the_master_is_removed))
