@@ -227,7 +227,9 @@ int fw_part_counter_either(fw_world *w) {
 int fw_part_table(fw_world *w) {
     add_looks(w->spec);
     mjsBody *b = fw_mocap_body(w, "counter", FW_V3(0, 0, 0), 0);
-    mjsGeom *g = fw_geom(b, mjGEOM_BOX, FW_V3(0.29, 0, -0.02), FW_V3(0.57, 0.68, 0.02), (fw_rgb){0.9f, 0.9f, 0.9f});
+    double cut = (w->reach.edge_m - FW_EDGE_M) / 2; /* half of what is missing at the robot's side */
+    mjsGeom *g =
+        fw_geom(b, mjGEOM_BOX, FW_V3(0.29 + cut, 0, -0.02), FW_V3(0.57 - cut, 0.68, 0.02), (fw_rgb){0.9f, 0.9f, 0.9f});
     mjs_setName(g->element, "top0");
     mjs_setString(g->material, "counter0");
     return fw_world_add_region(w, "table", "counter", FW_V3(0.45, 0, 0), 0, FW_V3(0.25, 0.45, 0.2));

@@ -185,10 +185,17 @@ static void from_base(const fw_robot *r, const mjData *d, double pos[3], double 
 }
 
 /* --- control */
-void robot_start(fw_robot *r, const mjModel *m, mjData *d, mjData *ik, const fw_arm_start *start) {
+void robot_draw_base(const fw_robot *r, fw_rng *layout, double base[3]) {
+    for (int k = 0; k < 3; k++) {
+        base[k] = k < r->base.n ? fw_rng_uniform(layout, r->base.start_lo[k], r->base.start_hi[k]) : 0;
+    }
+}
+
+void robot_start(fw_robot *r, const mjModel *m, mjData *d, mjData *ik, const double base[3],
+                 const fw_arm_start *start) {
     memset(&r->mem, 0, sizeof r->mem);
     for (int k = 0; k < r->base.n; k++) {
-        d->qpos[r->base.q[k]] = 0;
+        d->qpos[r->base.q[k]] = r->mem.base_cmd[k] = r->mem.base_next[k] = base != NULL ? base[k] : 0;
     }
     for (int i = 0; i < r->n_arm; i++) {
         robot_arm *a = &r->arm[i];
@@ -196,7 +203,10 @@ void robot_start(fw_robot *r, const mjModel *m, mjData *d, mjData *ik, const fw_
         mju_copy3(mem->pos, start[i].pos);
         mem->yaw = start[i].yaw;
         mem->grip = start[i].opening;
-        robot_ik(r, i, m, d, ik, mem->pos, mem->yaw, a->home, mem->q_cmd);
+        double pos[3], yaw = mem->yaw;
+        mju_copy3(pos, mem->pos);
+        from_base(r, d, pos, &yaw);
+        robot_ik(r, i, m, d, ik, pos, yaw, a->home, mem->q_cmd);
         memcpy(mem->q_next, mem->q_cmd, sizeof mem->q_cmd);
         for (int k = 0; k < a->n; k++) {
             d->qpos[a->q[k]] = mem->q_cmd[k];
@@ -307,6 +317,7 @@ void robot_finish(fw_robot *r) {
 void robot_view(const fw_robot *r, const mjModel *m, const mjData *d, fw_scene *out) {
     (void)m;
     out->n_arm = r->n_arm;
+    out->mobile = r->base.n > 0;
     base_pose(r, d, out->base);
     for (int i = 0; i < r->n_arm; i++) {
         fw_arm_view *v = &out->arm[i];
@@ -314,8 +325,10 @@ void robot_view(const fw_robot *r, const mjModel *m, const mjData *d, fw_scene *
         v->opening = measured_opening(&r->arm[i], d);
         v->command = r->mem.arm[i].grip;
         v->opening_m = r->arm[i].grip.opening_m;
+        double yaw = r->arm[i].start.yaw;
         mju_copy3(v->home, r->arm[i].start.pos);
-        v->home_yaw = r->arm[i].start.yaw;
+        from_base(r, d, v->home, &yaw);
+        v->home_yaw = yaw;
     }
 }
 

@@ -41,8 +41,11 @@ FW_NODISCARD fw_status robot_bind(fw_robot *r, const mjModel *m, fw_err *err);
 enum { ROBOT_HAND, ROBOT_FINGER1, ROBOT_FINGER2, ROBOT_REST, ROBOT_PARTS };
 int robot_part(const fw_robot *r, const mjModel *m, int body); /* arm * ROBOT_PARTS + part */
 
-/* Begin an episode: joints to reach `start` [n_arm] by inverse kinematics, at rest, commands = measured. ik: scratch data. */
-void robot_start(fw_robot *r, const mjModel *m, mjData *d, mjData *ik, const fw_arm_start *start);
+/* Where a mobile base stands when an episode begins: x, y, yaw. A robot without one draws nothing: 0. */
+void robot_draw_base(const fw_robot *r, fw_rng *layout, double base[3]);
+/* Begin an episode: the base where `base` says (NULL: the origin), joints to reach `start` [n_arm], poses in the base's frame, by
+ * inverse kinematics, at rest, commands = measured. ik: scratch data. */
+void robot_start(fw_robot *r, const mjModel *m, mjData *d, mjData *ik, const double base[3], const fw_arm_start *start);
 /* One control step: plan from the action [n_action] (finite, clamped here to the embodiment's limits) ... */
 void robot_plan(fw_robot *r, const mjModel *m, mjData *d, mjData *ik, const float *action);
 /* ... write ctrl at fraction u in (0,1] of the step (before each physics step) ... */

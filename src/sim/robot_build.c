@@ -137,6 +137,21 @@ static fw_status parse(const char *home_dir, const robot_piece *p, mjSpec **out,
     return *out != NULL ? FW_OK : fw_fail(err, FW_IO, "%s: %.150s (tools/setup.sh unpacks it)", path, msg);
 }
 
+/* Take a joint out of the file and leave what it moves where the joint would hold it. */
+static fw_status fix_joint(mjSpec *s, const robot_piece *p, const robot_fixed *f, fw_err *err) {
+    mjsElement *e = mjs_findElement(s, mjOBJ_JOINT, f->joint);
+    if (e == NULL || mjs_asJoint(e)->type != mjJNT_SLIDE) {
+        return fw_fail(err, FW_FORMAT, "%s: wanted a slide joint \"%s\" to fix, found %s", p->file, f->joint,
+                       e == NULL ? "none" : "another kind");
+    }
+    mjsBody *b = mjs_getParent(e);
+    double way[3];
+    mju_rotVecQuat(way, mjs_asJoint(e)->axis, b->quat);
+    mju_addToScl3(b->pos, way, f->at);
+    mjs_delete(s, e);
+    return FW_OK;
+}
+
 static fw_status add_piece(fw_robot *r, const char *home_dir, const robot_piece *p, mjsBody *root, fw_err *err) {
     mjSpec *s;
     FW_TRY(parse(home_dir, p, &s, err));
@@ -148,6 +163,12 @@ static fw_status add_piece(fw_robot *r, const char *home_dir, const robot_piece 
         goto done;
     }
     strip(r, s);
+    for (int i = 0; i < p->n_fixed && st == FW_OK; i++) {
+        st = fix_joint(s, p, &p->fixed[i], err);
+    }
+    if (st != FW_OK) {
+        goto done;
+    }
     if (p->has_pose) {
         mju_copy3(body->pos, p->pos);
         mju_copy4(body->quat, p->quat);
@@ -291,12 +312,14 @@ static void drop_idle_joints(fw_robot *r) {
     }
 }
 
+/* The base turns about its own origin, which is where the arm's frame stands: whatever wheels do that. */
 static fw_status add_base_motors(mjSpec *s, const robot_base *b, fw_err *err) {
     mjsElement *e;
     for (int k = 0; k < b->n; k++) {
         FW_TRY(find(s, mjOBJ_JOINT, b->joint[k], "joint", &e, err));
         add_servo(s, b->joint[k], b->kp[k], b->kp[k] * b->lag_s, 0);
         mjs_asJoint(e)->frictionloss = 0;
+        mju_zero3(mjs_asJoint(e)->pos);
     }
     return FW_OK;
 }

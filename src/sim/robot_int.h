@@ -13,8 +13,15 @@ enum {
     ROBOT_PAD_MAX = 4,   /* pads of one gripper */
     ROBOT_RULE_MAX = 24, /* rules on geoms */
     ROBOT_BASE_DOF = 3,  /* x, y, yaw */
+    ROBOT_FIXED_MAX = 4, /* fixed joints of one file */
     ROBOT_GAP_N = 33     /* samples of gap over joint */
 };
+
+/* A joint of the file that this robot keeps at one place, and so does not have. */
+typedef struct robot_fixed {
+    char joint[ROBOT_NAME];
+    double at; /* m or rad */
+} robot_fixed;
 
 /* A subtree of an MJCF file and where it goes. */
 typedef struct robot_piece {
@@ -23,6 +30,8 @@ typedef struct robot_piece {
     char mend[2][ROBOT_NAME]; /* a fault in the package's text and what it should be; "" without one */
     double pos[3], quat[4];
     bool has_pose;
+    int n_fixed;
+    robot_fixed fixed[ROBOT_FIXED_MAX];
 } robot_piece;
 
 /* What to do with geoms: each rule in order; empty globs match everything. */
@@ -74,6 +83,7 @@ typedef struct robot_base {
     int n; /* 0 or 3 */
     char joint[ROBOT_BASE_DOF][ROBOT_NAME];
     double kp[ROBOT_BASE_DOF], lag_s, lo[ROBOT_BASE_DOF], hi[ROBOT_BASE_DOF];
+    double start_lo[ROBOT_BASE_DOF], start_hi[ROBOT_BASE_DOF]; /* where an episode begins */
     int q[ROBOT_BASE_DOF], v[ROBOT_BASE_DOF], u[ROBOT_BASE_DOF];
 } robot_base;
 

@@ -75,8 +75,17 @@ static fw_status names(const json_t *j, const char *key, const char *where, int 
 
 static const double zero3[3] = {0, 0, 0}, no_turn[4] = {1, 0, 0, 0};
 
+static fw_status read_fixed(const json_t *j, const char *where, robot_fixed *f, fw_err *err) {
+    static const char *const known[] = {"joint", "at", NULL};
+    FW_TRY(fw_json_only(j, where, known, err));
+    TEXT("joint", f->joint);
+    return fw_json_f64(j, "at", where, &f->at, err);
+}
+
 static fw_status read_piece(const json_t *j, const char *where, robot_piece *p, fw_err *err) {
-    static const char *const known[] = {"file", "body", "to", "prefix", "mend", "pos", "quat", NULL};
+    static const char *const known[] = {"file", "body", "to", "prefix", "mend", "fixed", "pos", "quat", NULL};
+    const json_t *list;
+    char at[160];
     bool pos, quat;
     int n_mend;
     FW_TRY(fw_json_only(j, where, known, err));
@@ -88,6 +97,11 @@ static fw_status read_piece(const json_t *j, const char *where, robot_piece *p, 
     FW_TRY(numbers_or(j, "pos", where, p->pos, 3, zero3, &pos, err));
     FW_TRY(numbers_or(j, "quat", where, p->quat, 4, no_turn, &quat, err));
     p->has_pose = pos || quat;
+    FW_TRY(list_or(j, "fixed", where, ROBOT_FIXED_MAX, &list, &p->n_fixed, err));
+    for (int i = 0; i < p->n_fixed; i++) {
+        snprintf(at, sizeof at, "%.140s.fixed[%d]", where, i);
+        FW_TRY(read_fixed(json_array_get(list, (size_t)i), at, &p->fixed[i], err));
+    }
     return FW_OK;
 }
 
@@ -220,14 +234,37 @@ static fw_status read_arm(const json_t *j, const char *where, robot_arm *a, fw_e
     return read_grip(sub, at, &a->grip, err);
 }
 
+/* "start": {"min", "max"}; without it an episode begins at the origin. */
+static fw_status read_base_start(const json_t *j, const char *where, robot_base *b, fw_err *err) {
+    static const char *const known[] = {"min", "max", NULL};
+    FW_TRY(fw_json_only(j, where, known, err));
+    FW_TRY(fw_json_f64s(j, "min", where, b->start_lo, ROBOT_BASE_DOF, err));
+    FW_TRY(fw_json_f64s(j, "max", where, b->start_hi, ROBOT_BASE_DOF, err));
+    for (int k = 0; k < ROBOT_BASE_DOF; k++) {
+        if (!(b->lo[k] <= b->start_lo[k] && b->start_lo[k] <= b->start_hi[k] && b->start_hi[k] <= b->hi[k])) {
+            return fw_fail(err, FW_FORMAT,
+                           "%.120s: wanted min <= max within the base's own, found [%g, %g] in [%g, %g]", where,
+                           b->start_lo[k], b->start_hi[k], b->lo[k], b->hi[k]);
+        }
+    }
+    return FW_OK;
+}
+
 static fw_status read_base(const json_t *j, const char *where, robot_base *b, fw_err *err) {
-    static const char *const known[] = {"joints", "kp", "lag_s", "min", "max", NULL};
+    static const char *const known[] = {"joints", "kp", "lag_s", "min", "max", "start", NULL};
+    const json_t *sub;
+    char at[160];
     FW_TRY(fw_json_only(j, where, known, err));
     FW_TRY(names(j, "joints", where, ROBOT_BASE_DOF, ROBOT_BASE_DOF, b->joint, &b->n, err));
     FW_TRY(fw_json_f64s(j, "kp", where, b->kp, ROBOT_BASE_DOF, err));
     FW_TRY(fw_json_f64(j, "lag_s", where, &b->lag_s, err));
     FW_TRY(fw_json_f64s(j, "min", where, b->lo, ROBOT_BASE_DOF, err));
-    return fw_json_f64s(j, "max", where, b->hi, ROBOT_BASE_DOF, err);
+    FW_TRY(fw_json_f64s(j, "max", where, b->hi, ROBOT_BASE_DOF, err));
+    if (json_object_get(j, "start") == NULL) {
+        return FW_OK;
+    }
+    FW_TRY(part(j, "start", where, &sub, at, err));
+    return read_base_start(sub, at, b, err);
 }
 
 static fw_status read_camera(const json_t *j, const char *where, robot_camera *c, fw_err *err) {
@@ -242,13 +279,14 @@ static fw_status read_camera(const json_t *j, const char *where, robot_camera *c
 }
 
 static fw_status read_reach(const json_t *j, const char *where, fw_reach *r, fw_err *err) {
-    static const char *const known[] = {"near_m", "far_m", "side_m", "opening_m", "carry_m", NULL};
+    static const char *const known[] = {"near_m", "far_m", "side_m", "opening_m", "carry_m", "edge_m", NULL};
     FW_TRY(fw_json_only(j, where, known, err));
     FW_TRY(fw_json_f64(j, "near_m", where, &r->near_m, err));
     FW_TRY(fw_json_f64(j, "far_m", where, &r->far_m, err));
     FW_TRY(fw_json_f64(j, "side_m", where, &r->side_m, err));
     FW_TRY(fw_json_f64(j, "opening_m", where, &r->opening_m, err));
-    return fw_json_f64(j, "carry_m", where, &r->carry_m, err);
+    FW_TRY(fw_json_f64(j, "carry_m", where, &r->carry_m, err));
+    return fw_json_f64_or(j, "edge_m", where, FW_EDGE_M, &r->edge_m, err);
 }
 
 static fw_status read_model(fw_robot *r, const json_t *j, const char *where, fw_err *err) {

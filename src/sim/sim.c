@@ -275,6 +275,7 @@ static void draw_starts(fw_sim *s, fw_rng *layout) {
         h.yaw += fw_rng_uniform(layout, -0.15, 0.15);
         s->start[a] = s->start_set[a] ? s->start[a] : h;
     }
+    robot_draw_base(s->robot, layout, s->start_base);
 }
 
 typedef struct reset_args {
@@ -306,7 +307,7 @@ static void reset(void *ctx) {
         s->setting->paint(s, &visual);
     }
     rz_visual(s->rz, s->m, s->m0, &visual, seeds->visual);
-    robot_start(s->robot, s->m, s->d, s->b.ik, s->start);
+    robot_start(s->robot, s->m, s->d, s->b.ik, s->start_base, s->start);
     robot_apply(s->robot, s->m, s->d, 1);
     double settle_s = s->setting->settle_s > 0 ? s->setting->settle_s : 0.3;
     for (int i = 0; i < (int)lround(settle_s / s->m->opt.timestep); i++) {
@@ -322,11 +323,6 @@ static void note_starts(fw_sim *s) {
         mju_copy3(v->obj[o].start, v->obj[o].pos);
         v->obj[o].start_yaw = v->obj[o].yaw;
         v->obj[o].lifted = 0;
-    }
-    for (int a = 0; a < v->n_arm; a++) {
-        fw_arm_start h;
-        robot_home(s->robot, a, &h);
-        mju_copy3(v->arm[a].home, h.pos);
     }
 }
 

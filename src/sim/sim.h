@@ -63,7 +63,7 @@ typedef struct fw_arm_view {
     double pos[3], yaw; /* measured: between the finger pads */
     double opening;     /* measured, 0 closed .. 1 open */
     double command;     /* gripper command, 0..1 */
-    double home[3];     /* where the hand rests */
+    double home[3];     /* where the hand rests; a mobile robot's goes with its base */
     double home_yaw;    /* rad, there: the wrist has most room on both sides of it */
     double opening_m;   /* distance between the pads at opening 1 */
 } fw_arm_view;
@@ -98,12 +98,15 @@ typedef struct fw_reach {
     double side_m;        /* |y| of the work area */
     double opening_m;     /* widest thing between the fingers */
     double carry_m;       /* height at which the hand carries things over others */
+    double edge_m;        /* x where worktops begin: a robot on the floor stands before them, others stand on them */
 } fw_reach;
+#define FW_EDGE_M (-0.28)
 
 /* Everything a judge or an expert may know. */
 typedef struct fw_scene {
     int n_arm, n_obj, n_region, n_hinge;
     fw_arm_view arm[FW_ARM_MAX];
+    bool mobile;    /* it has a base that drives */
     double base[3]; /* a mobile robot's base: x, y (m), yaw (rad) */
     fw_reach reach;
     fw_obj_view obj[FW_OBJ_MAX];
@@ -195,7 +198,7 @@ void fw_sim_set_hinge(fw_sim *s, int hinge, double pos);
 void fw_sim_paint(fw_sim *s, const char *body, const float rgb[3]);
 void fw_sim_shade(fw_sim *s, const char *body, const float gain[3]);
 void fw_sim_show(fw_sim *s, const char *geom, bool visible);
-/* Where the arm starts; the robot's default is its own home with the layout stream's jitter. */
+/* Where the arm starts, in its base's frame; the robot's default is its own home with the layout stream's jitter. */
 void fw_sim_start(fw_sim *s, int arm, const double pos[3], double yaw, double opening);
 const fw_reach *fw_sim_reach(const fw_sim *s);
 

@@ -40,6 +40,7 @@ struct fw_sim {
     fw_scene scene;
     fw_arm_start start[FW_ARM_MAX];
     bool start_set[FW_ARM_MAX]; /* by the setting, for this episode */
+    double start_base[3];
     bool diverged;
     int n_sub;     /* physics steps a control step */
     double *cloth; /* owned: vertices as doubles, [rows*cols,3]; NULL without */

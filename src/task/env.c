@@ -440,6 +440,15 @@ static void to_action(const fw_embodiment *b, const fw_expert_out *want, float *
     }
 }
 
+/* Experts think in the room's directions, a mobile robot's hands move in its base's. */
+static void turn_to_base(const fw_scene *s, fw_expert_out *want) {
+    double c = cos(s->base[2]), sn = sin(s->base[2]);
+    for (int a = 0; s->mobile && a < s->n_arm; a++) {
+        double *d = want->hand[a].dpos, x = d[0], y = d[1];
+        d[0] = c * x + sn * y, d[1] = c * y - sn * x;
+    }
+}
+
 fw_status fw_expert_act(fw_env *e, float action[FW_DIM_MAX], bool *done, fw_err *err) {
     if (fw_sim_diverged(now(e))) {
         return fw_fail(err, FW_CLOSED, "the episode ended: physics diverged");
@@ -451,6 +460,7 @@ fw_status fw_expert_act(fw_env *e, float action[FW_DIM_MAX], bool *done, fw_err 
         want.hand[a].grip = s->arm[a].command;
     }
     t->task->expert(s, &t->meant, &want);
+    turn_to_base(s, &want);
     to_action(&e->body, &want, action);
     e->phase = want.phase;
     *done = want.done;

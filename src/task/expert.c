@@ -7,6 +7,8 @@
  *                 placed (in its region, not between both fingers) ------------> leave: open, straight up, rest
  *   held between both fingers, hand closing:   low -> lift;  high -> carry;  over the place -> lower;  there -> open
  *   neither:   far -> above it at hover height;  near -> descend in a funnel;  at the grasp -> close (stay while it closes)
+ *
+ * A mobile base drives before that, the hand high, whenever the place to go to is not before the arm.
  */
 #include <math.h>
 
@@ -19,6 +21,13 @@
 #define YAW_RATE 0.15    /* rad a step */
 #define YAW_LOW  (-1.27) /* a hand's half turn lies where the last joint has room: [-1.27, 1.87) */
 #define CLOSING  0.4     /* a command below this is a closed hand */
+
+#define DRIVE_M    0.03 /* of a mobile base, a step */
+#define DRIVE_RAD  0.06
+#define DRIVE_GAIN 0.4
+#define ASIDE_M    0.15 /* the arm works this far to either side of where the base stands */
+#define STANDS_M   0.02
+#define STANDS_RAD 0.03
 
 static double clamp(double x, double lo, double hi) {
     return x < lo ? lo : x > hi ? hi : x;
@@ -115,13 +124,36 @@ static const char *leave(const fw_obj_view *o, const fw_arm_view *arm, double op
     return *done ? "rest" : clear ? "leave" : "open";
 }
 
+bool expert_drive(const fw_scene *s, int arm, const double target[3], fw_expert_out *out) {
+    double aside = target[1] - s->base[1], c = cos(s->base[2]), sn = sin(s->base[2]);
+    double x = -s->base[0], y = aside - clamp(aside, -ASIDE_M, ASIDE_M), yaw = -s->base[2];
+    if (!s->mobile || (hypot(x, y) < STANDS_M && fabs(yaw) < STANDS_RAD)) {
+        return false;
+    }
+    fw_hand_cmd *hand = &out->hand[arm];
+    double low = s->reach.carry_m - s->arm[arm].pos[2], n = DRIVE_GAIN * hypot(x, y);
+    hand->dpos[2] = clamp(GAIN * low, 0, SPEED_M);
+    out->phase = low > 0.05 ? "rise" : "drive";
+    if (low <= 0.05) {
+        double k = n > DRIVE_M ? DRIVE_GAIN * DRIVE_M / n : DRIVE_GAIN;
+        out->base[0] = k * (c * x + sn * y);
+        out->base[1] = k * (c * y - sn * x);
+        out->base[2] = clamp(DRIVE_GAIN * yaw, -DRIVE_RAD, DRIVE_RAD);
+    }
+    return true;
+}
+
 void expert_pick(const fw_scene *s, const fw_pick *p, fw_expert_out *out) {
     const fw_obj_view *o = &s->obj[p->obj];
     const fw_arm_view *arm = &s->arm[p->arm];
     fw_hand_cmd *hand = &out->hand[p->arm];
     double carry = p->carry_m > 0 ? fmin(p->carry_m, s->reach.carry_m) : s->reach.carry_m;
     bool held = (o->held_by & BIT(p->arm)) != 0 && arm->command < CLOSING;
-    if (p->placed && !held) {
+    bool leaves = p->placed && !held;
+    if (!leaves && expert_drive(s, p->arm, held ? p->place : p->grasp.pos, out)) {
+        return;
+    }
+    if (leaves) {
         out->phase = leave(o, arm, released(p), carry + REST_M, hand, &out->done);
     } else if (held) {
         out->phase = deliver(p, arm, carry, hand);

@@ -26,7 +26,7 @@ typedef struct fw_meant {
 
 /* What an expert wants of one hand in this control step. */
 typedef struct fw_hand_cmd {
-    double dpos[3]; /* m */
+    double dpos[3]; /* m, in the room's directions; a mobile base carries the hand along besides */
     double dyaw;    /* rad */
     double grip;    /* 0 closed .. 1 open */
 } fw_hand_cmd;
@@ -88,6 +88,9 @@ typedef struct fw_pick {
     double release;   /* gripper command that lets go of it; 0: wide open */
 } fw_pick;
 void expert_pick(const fw_scene *s, const fw_pick *p, fw_expert_out *out);
+/* A mobile base: to its place before the worktop, sideways until `target` lies before the arm, the hand held high. False when it
+ * stands there, and for a robot without a base: then out is untouched. */
+bool expert_drive(const fw_scene *s, int arm, const double target[3], fw_expert_out *out);
 /* Come down on a grasp from above with the gripper at `open`, and close there. Returns the phase, static. */
 const char *expert_reach(const pose4 *grasp, double open, const fw_arm_view *arm, fw_hand_cmd *out);
 /* Towards a pose, at most `fast` m a step, slowing down near it. */

@@ -8,8 +8,7 @@
 #include "sim/robot.h"
 
 static const char *const all[] = {
-    "panda_kitchen", "aloha", "xarm7", "ur5e", "so101",
-};
+    "panda_kitchen", "aloha", "xarm7", "ur5e", "so101", "panda_mobile",};
 enum { N_ROBOT = sizeof all / sizeof *all };
 
 typedef struct room {
@@ -86,7 +85,7 @@ static void start(room *w, const fw_arm_start *at) {
         robot_home(w->r, i, &home[i]);
     }
     mj_resetData(w->m, w->d);
-    robot_start(w->r, w->m, w->d, w->ik, at != NULL ? at : home);
+    robot_start(w->r, w->m, w->d, w->ik, NULL, at != NULL ? at : home);
     mj_forward(w->m, w->d);
     robot_view(w->r, w->m, w->d, &w->scene);
 }
@@ -130,10 +129,11 @@ static double go(room *w, int a, const double pos[3], double yaw, double grip, i
     return mju_dist3(pos, w->scene.arm[a].pos);
 }
 
-/* Places of the work area: its corners at a low and a high height, in turn. */
-static void place(const fw_reach *r, int i, double pos[3]) {
+/* Places of the work area: its corners at a low and a high height, in turn. A mobile robot's is wider than its arm reaches. */
+static void place(const fw_reach *r, bool mobile, int i, double pos[3]) {
+    double side = mobile ? fmin(r->side_m, 0.36) : r->side_m;
     pos[0] = i & 1 ? r->far_m : r->near_m;
-    pos[1] = i & 2 ? r->side_m : -r->side_m;
+    pos[1] = i & 2 ? side : -side;
     pos[2] = i & 4 ? r->carry_m : 0.03;
 }
 
@@ -145,7 +145,7 @@ static void hand_goes_where_it_is_told(void) {
         double worst = 0;
         for (int i = 0; i < 8; i++) {
             double pos[3], yaw = w.scene.arm[0].home_yaw + (i % 3 - 1) * 0.6;
-            place(r, i, pos);
+            place(r, w.scene.mobile, i, pos);
             double left = go(&w, 0, pos, yaw, 1, 40), turn = fabs(remainder(yaw - w.scene.arm[0].yaw, 2 * mjPI));
             worst = fmax(worst, left);
             if (!(left < 0.005) || !(turn < 0.03)) {
@@ -228,6 +228,43 @@ static void state_and_parts_mean_what_they_say(void) {
     close_room(&w);
 }
 
+/* Speeds are of the base's own frame; the hand keeps its place in that frame, wherever the base goes and began. */
+static void a_mobile_base_carries_its_arm(void) {
+    room w = open_room("panda_mobile", NULL, 0);
+    const fw_embodiment *e = robot_embodiment(w.r);
+    const double began[3] = {-0.2, 0.1, 0.3}, speed[3] = {0.2, -0.1, 0.3};
+    double want[3] = {began[0], began[1], began[2]};
+    float action[FW_DIM_MAX] = {0}, before[FW_DIM_MAX], after[FW_DIM_MAX];
+    fw_arm_start home;
+    robot_home(w.r, 0, &home);
+    mj_resetData(w.m, w.d);
+    robot_start(w.r, w.m, w.d, w.ik, began, &home);
+    mj_forward(w.m, w.d);
+    robot_state(w.r, w.m, w.d, before);
+    for (int k = 0; k < 3; k++) {
+        CHECK(fabs((double)before[k] - home.pos[k]) < 0.001);
+    }
+    for (int i = 0; i < 15; i++) {
+        for (int k = 0, n = 0; k < e->n_action; k++) {
+            action[k] = e->action[k].meaning == FW_MEANING_BASE_VEL && i < 10 ? (float)speed[n++] : 0;
+        }
+        double c = cos(want[2]), sn = sin(want[2]), dt = i < 10 ? 1 / e->rate_hz : 0;
+        want[0] += dt * (c * speed[0] - sn * speed[1]);
+        want[1] += dt * (sn * speed[0] + c * speed[1]);
+        want[2] += dt * speed[2];
+        step(&w, action);
+    }
+    robot_state(w.r, w.m, w.d, after);
+    for (int k = 0; k < 3; k++) {
+        CHECK(w.scene.mobile && fabs(w.scene.base[k] - want[k]) < 0.005);
+        CHECK(fabsf(after[k] - before[k]) < 0.004f);
+    }
+    CHECK(fabsf(after[3] - before[3]) < 0.01f);
+    double far = hypot(w.scene.arm[0].pos[0] - w.scene.base[0], w.scene.arm[0].pos[1] - w.scene.base[1]);
+    CHECK(fabs(far - hypot(home.pos[0], home.pos[1])) < 0.005);
+    close_room(&w);
+}
+
 /* The same room twice from one loaded robot: homes are compiled again and again. */
 static void a_robot_can_be_attached_again(void) {
     room w = open_room(all[0], NULL, 0);
@@ -254,4 +291,4 @@ static void what_is_missing_is_named(void) {
 
 FW_TEST_MAIN(T(hand_goes_where_it_is_told), T(fingers_hold_a_cube_that_is_lifted),
              T(same_actions_after_restore_give_the_same_bits), T(state_and_parts_mean_what_they_say),
-             T(a_robot_can_be_attached_again), T(what_is_missing_is_named))
+             T(a_mobile_base_carries_its_arm), T(a_robot_can_be_attached_again), T(what_is_missing_is_named))
