@@ -30,7 +30,7 @@ typedef struct make {
     fw_env_opts env; /* from these */
     int64_t episodes, seed, workers;
     double noise, noisy_share;
-    bool json, resume;
+    bool json, resume, held_out_robot;
     int64_t attempts, failed[FW_TASK_MAX];
 } make;
 
@@ -296,6 +296,8 @@ int sim_make(int argc, char **argv) {
     const fw_arg args[] = {
         FW_ARG_STR("suite", &m.suite, "NAME", "which tasks"),
         FW_ARG_STR("embodiment", &m.embodiment, "NAME", "another robot than the suite's"),
+        FW_ARG_BOOL("held-out-robot", &m.held_out_robot,
+                    "also a robot that is kept out of training data: for tests only"),
         FW_ARG_STR("randomise", &m.randomise, "NAME", "what episodes draw: flywheel sim ranges NAME; the suite's"),
         FW_ARG_STR("homes", &m.homes, "A:N", "N homes from number A on, instead of the suite's"),
         FW_ARG_INT("episodes", &m.episodes, 1, 10000000, "N", "demonstrations in the dataset, tasks in turn"),
@@ -341,6 +343,12 @@ int sim_make(int argc, char **argv) {
                      "--randomise %s: a held-out domain is never drawn in training data (flywheel eval "
                      "--domain measures on it)",
                      m.randomise != NULL ? m.randomise : "of the suite");
+    }
+    if (st == FW_OK && fw_env_embodiment(env)->held_out && !m.held_out_robot) {
+        st = fw_fail(&err, FW_INVALID,
+                     "--embodiment %s: a held-out robot is kept for zero-shot tests and never in training data; "
+                     "--held-out-robot makes a dataset of it all the same",
+                     fw_env_embodiment(env)->name);
     }
     if (st == FW_OK && m.env.home_first + m.env.home_count > FW_HOME_NEW) {
         st = fw_fail(&err, FW_INVALID, "--homes %s: homes from %d on are for testing, never for training data", m.homes,

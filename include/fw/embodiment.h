@@ -7,6 +7,8 @@
 #ifndef FW_EMBODIMENT_H
 #define FW_EMBODIMENT_H
 
+#include <stdbool.h>
+
 #include "fw/status.h"
 
 #ifdef __cplusplus
@@ -51,6 +53,7 @@ typedef struct fw_camera {
 typedef struct fw_embodiment {
     char name[FW_NAME_MAX];
     double rate_hz; /* control rate */
+    bool held_out;  /* kept for zero-shot tests: never in training data */
     int n_camera, n_state, n_action;
     fw_camera camera[FW_CAM_MAX];
     fw_dim state[FW_DIM_MAX];

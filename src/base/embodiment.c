@@ -118,11 +118,12 @@ static fw_status read_cameras(const json_t *j, const char *where, fw_embodiment 
 }
 
 fw_status fw_embodiment_from_json(const json_t *j, const char *where, fw_embodiment *out, fw_err *err) {
-    static const char *const known[] = {"name", "rate_hz", "cameras", "state", "action", "model", NULL};
+    static const char *const known[] = {"name", "held_out", "rate_hz", "cameras", "state", "action", "model", NULL};
     fw_embodiment e;
     memset(&e, 0, sizeof(e));
     FW_TRY(fw_json_only(j, where, known, err));
     FW_TRY(read_name(j, where, e.name, err));
+    FW_TRY(fw_json_bool_or(j, "held_out", where, false, &e.held_out, err));
     FW_TRY(fw_json_f64(j, "rate_hz", where, &e.rate_hz, err));
     if (!(e.rate_hz > 0.0 && e.rate_hz <= 10000.0)) {
         return fw_fail(err, FW_FORMAT, "%s: key 'rate_hz': wanted 0 < rate <= 10000, found %g", where, e.rate_hz);
@@ -154,8 +155,12 @@ json_t *fw_embodiment_to_json(const fw_embodiment *e) {
         json_array_append_new(cameras,
                               json_pack("{s:s, s:i, s:i}", "name", c->name, "width", c->width, "height", c->height));
     }
-    return json_pack("{s:s, s:f, s:o, s:o, s:o}", "name", e->name, "rate_hz", e->rate_hz, "cameras", cameras, "state",
-                     dims_to_json(e->state, e->n_state), "action", dims_to_json(e->action, e->n_action));
+    json_t *j = json_pack("{s:s, s:f, s:o, s:o, s:o}", "name", e->name, "rate_hz", e->rate_hz, "cameras", cameras,
+                          "state", dims_to_json(e->state, e->n_state), "action", dims_to_json(e->action, e->n_action));
+    if (e->held_out) {
+        json_object_set_new(j, "held_out", json_true());
+    }
+    return j;
 }
 
 fw_status fw_embodiment_load(const char *path, fw_embodiment *out, fw_err *err) {

@@ -45,8 +45,10 @@ static void solve(int n, double j[6][ROBOT_DOF_MAX], const double e[6], const do
 }
 
 static void limits(const robot_arm *a, const mjModel *m, int k, double *lo, double *hi) {
-    const double *range = m->jnt_range + 2 * m->dof_jntid[a->v[k]];
-    *lo = range[0] + 0.02, *hi = range[1] - 0.02;
+    int joint = m->dof_jntid[a->v[k]];
+    bool limited = m->jnt_limited[joint];
+    *lo = limited ? m->jnt_range[2 * joint] + 0.02 : -mjMAXVAL;
+    *hi = limited ? m->jnt_range[2 * joint + 1] - 0.02 : mjMAXVAL;
 }
 
 /* A joint at its limit that would leave it stands still, and the others do without it. Returns whether there was one. */

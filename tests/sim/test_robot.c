@@ -8,7 +8,8 @@
 #include "sim/robot.h"
 
 static const char *const all[] = {
-    "panda_kitchen", "aloha", "xarm7", "ur5e", "so101", "panda_mobile",};
+    "panda_kitchen", "aloha", "xarm7", "ur5e", "so101", "panda_mobile", "kinova3",
+};
 enum { N_ROBOT = sizeof all / sizeof *all };
 
 typedef struct room {

@@ -134,6 +134,16 @@ static void what_would_overwrite_or_mix_is_refused(void) {
     CHECK_INT(fw_remove_tree(root, &err), FW_OK);
 }
 
+static void a_held_out_robot_makes_data_only_when_asked_to(void) {
+    fw_err err;
+    start();
+    CHECK_INT(make_demos("h", "--episodes 1 --suite table --embodiment kinova3"), 1);
+    CHECK(log_says("kinova3") && log_says("zero-shot") && log_says("--held-out-robot"));
+    CHECK(!fw_path_exists(in_root("h")));
+    CHECK_INT(make_demos("h", "--episodes 1 --suite table --embodiment kinova3 --held-out-robot"), 0);
+    CHECK_INT(fw_remove_tree(root, &err), FW_OK);
+}
+
 /* Exit code of `flywheel sim show` in a home that has this suite file (text NULL: the real home). as: "out", "sheet". */
 static int show_as(const char *as, const char *suite_text, const char *out, const char *more) {
     char cmd[1400], home[400] = "";
@@ -196,4 +206,5 @@ static void show_makes_pictures_and_videos(void) {
 
 FW_TEST_MAIN(T(result_does_not_depend_on_workers_or_interruption),
              T(worker_that_dies_is_replaced_and_its_slot_made_again), T(what_would_overwrite_or_mix_is_refused),
-             T(bad_suites_are_refused_in_one_line), T(show_makes_pictures_and_videos))
+             T(a_held_out_robot_makes_data_only_when_asked_to), T(bad_suites_are_refused_in_one_line),
+             T(show_makes_pictures_and_videos))

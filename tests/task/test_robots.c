@@ -15,7 +15,7 @@ static fw_env *open_table(const char *robot) {
 }
 
 static void expert_solves_a_few_seeds_with_every_robot(void) {
-    static const char *const all[] = {"aloha", "panda_mobile"};
+    static const char *const all[] = {"aloha", "panda_mobile", "kinova3"};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         fw_env *env = open_table(all[i]);
         printf("%s\n", all[i]);
