@@ -19,6 +19,20 @@
 #define MODEL_BYTES (16u << 20)
 #define MESSAGE     500
 
+/* What MuJoCo says, on one line. static, until the next call */
+static const char *said(const char *text) {
+    static _Thread_local char line[MESSAGE];
+    snprintf(line, sizeof line, "%s", text != NULL ? text : "no reason given");
+    size_t n = strlen(line);
+    while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == ' ')) {
+        line[--n] = 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        line[i] = line[i] == '\n' ? ' ' : line[i];
+    }
+    return line;
+}
+
 /* --- a package's file, reduced to bodies, joints and the geoms that are kept */
 static void drop_all(mjSpec *s, mjtObj kind) {
     for (mjsElement *e = mjs_firstElement(s, kind); e != NULL; e = mjs_firstElement(s, kind)) {
@@ -44,13 +58,14 @@ static void set_touch(mjsGeom *g, bool touch) {
 }
 
 /* Returns whether the geom stays. */
-static bool apply_rules(const fw_robot *r, mjsGeom *g) {
+static bool apply_rules(fw_robot *r, mjsGeom *g) {
     set_touch(g, false);
     for (int i = 0; i < r->n_rule; i++) {
-        const robot_rule *u = &r->rule[i];
+        robot_rule *u = &r->rule[i];
         if (!rule_fits(u, g)) {
             continue;
         }
+        u->n_fit++;
         if (u->drop) {
             return false;
         }
@@ -80,7 +95,7 @@ static void drop_unused_meshes(mjSpec *s) {
     }
 }
 
-static void strip(const fw_robot *r, mjSpec *s) {
+static void strip(fw_robot *r, mjSpec *s) {
     static const mjtObj kinds[] = {mjOBJ_KEY,    mjOBJ_EXCLUDE, mjOBJ_ACTUATOR, mjOBJ_SENSOR, mjOBJ_EQUALITY,
                                    mjOBJ_TENDON, mjOBJ_SITE,    mjOBJ_CAMERA,   mjOBJ_LIGHT};
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
@@ -134,7 +149,7 @@ static fw_status parse(const char *home_dir, const robot_piece *p, mjSpec **out,
     } else {
         *out = mj_parseXML(path, NULL, msg, sizeof msg);
     }
-    return *out != NULL ? FW_OK : fw_fail(err, FW_IO, "%s: %.150s (tools/setup.sh unpacks it)", path, msg);
+    return *out != NULL ? FW_OK : fw_fail(err, FW_IO, "%s: %.150s (tools/setup.sh unpacks it)", path, said(msg));
 }
 
 /* Take a joint out of the file and leave what it moves where the joint would hold it. */
@@ -176,7 +191,7 @@ static fw_status add_piece(fw_robot *r, const char *home_dir, const robot_piece 
     }
     mjsFrame *f = mjs_addFrame(to, NULL);
     if (mjs_attach(f->element, body->element, p->prefix, "") == NULL) {
-        st = fw_fail(err, FW_FORMAT, "%s: attaching \"%s\": %.120s", p->file, p->body, mjs_getError(r->spec));
+        st = fw_fail(err, FW_FORMAT, "%s: attaching \"%s\": %.120s", p->file, p->body, said(mjs_getError(r->spec)));
     }
 done:
     mj_deleteSpec(s);
@@ -352,55 +367,105 @@ static fw_status add_camera(mjSpec *s, mjsBody *root, const robot_camera *from, 
 }
 
 /* --- what the compiled robot tells: how far apart the pads are at each fraction of the gripper's travel */
-static void pad_middle(const mjModel *m, const mjData *d, const char *finger, double out[3]) {
-    int n = 0, body = mj_name2id(m, mjOBJ_BODY, finger);
+static bool below(const mjModel *m, int body, int top) {
+    while (body > 0 && body != top) {
+        body = m->body_parentid[body];
+    }
+    return body == top;
+}
+
+/* The middle of a finger's pads. A finger may hang on the other one (a jaw on its hand): what is that one's is not counted.
+ * Returns how many there are. */
+static int pad_middle(const mjModel *m, const mjData *d, const robot_arm *a, int finger, double out[3]) {
+    int n = 0, own = mj_name2id(m, mjOBJ_BODY, a->finger[finger]),
+        other = mj_name2id(m, mjOBJ_BODY, a->finger[1 - finger]);
     mju_zero3(out);
     for (int g = 0; g < m->ngeom; g++) {
         int b = m->geom_bodyid[g];
-        while (b > 0 && b != body) {
-            b = m->body_parentid[b];
-        }
-        if (b == body && m->geom_priority[g] == 1) {
+        bool others = below(m, b, other) && !below(m, own, other);
+        if (m->geom_priority[g] == 1 && below(m, b, own) && !others) {
             mju_addTo3(out, d->geom_xpos + 3 * g);
             n++;
         }
     }
     mju_scl3(out, out, n > 0 ? 1.0 / n : 0);
+    return n;
 }
 
-static fw_status measure_gaps(fw_robot *r, fw_err *err) {
+/* gap[s]: the pads' distance in m at fraction s / (N - 1) of the travel from closed to open. */
+static fw_status measure_travel(const robot_arm *a, const mjModel *m, mjData *d, double gap[ROBOT_GAP_N], fw_err *err) {
+    for (int s = 0; s < ROBOT_GAP_N; s++) {
+        double f = (double)s / (ROBOT_GAP_N - 1), pads[2][3];
+        for (int k = 0; k < a->grip.n_joint; k++) {
+            int j = mj_name2id(m, mjOBJ_JOINT, a->grip.joint[k]);
+            d->qpos[m->jnt_qposadr[j]] = a->grip.closed[k] + f * (a->grip.open[k] - a->grip.closed[k]);
+        }
+        mj_kinematics(m, d);
+        for (int i = 0; i < 2; i++) {
+            if (pad_middle(m, d, a, i, pads[i]) == 0) {
+                return fw_fail(err, FW_FORMAT, "finger \"%s\" has no pad", a->finger[i]);
+            }
+        }
+        gap[s] = mju_dist3(pads[0], pads[1]);
+    }
+    for (int s = 1; s < ROBOT_GAP_N; s++) {
+        if (!(gap[s] > gap[s - 1])) {
+            return fw_fail(
+                err, FW_FORMAT,
+                "gripper of \"%s\": wanted pads that part steadily from closed to open, found %.1f mm closed, "
+                "%.1f mm open, and %.1f mm before %.1f mm on the way",
+                a->hand, 1000 * gap[0], 1000 * gap[ROBOT_GAP_N - 1], 1000 * gap[s - 1], 1000 * gap[s]);
+        }
+    }
+    return FW_OK;
+}
+
+static fw_status measure_arm(robot_arm *a, const mjModel *m, mjData *d, fw_err *err) {
+    FW_TRY(measure_travel(a, m, d, a->gap, err));
+    double shut = a->gap[0], wide = a->gap[ROBOT_GAP_N - 1];
+    if (a->grip.opening_m > wide) {
+        return fw_fail(err, FW_FORMAT, "gripper of \"%s\": opening_m is %.1f mm, yet its pads part by %.1f mm", a->hand,
+                       1000 * a->grip.opening_m, 1000 * wide);
+    }
+    for (int s = 0; s < ROBOT_GAP_N; s++) {
+        a->gap[s] = (a->gap[s] - shut) / (wide - shut); /* 0 closed .. 1 open */
+    }
+    return FW_OK;
+}
+
+static fw_status measure(fw_robot *r, fw_err *err) {
     mjModel *m = mj_compile(r->spec, NULL);
     if (m == NULL) {
-        return fw_fail(err, FW_FORMAT, "compiling the robot: %.180s", mjs_getError(r->spec));
+        return fw_fail(err, FW_FORMAT, "compiling the robot: %.180s", said(mjs_getError(r->spec)));
     }
     mjData *d = mj_makeData(m);
     fw_status st = d != NULL ? FW_OK : fw_fail(err, FW_NOMEM, "robot");
     for (int i = 0; i < r->n_arm && st == FW_OK; i++) {
-        robot_arm *a = &r->arm[i];
-        for (int s = 0; s < ROBOT_GAP_N; s++) {
-            double f = (double)s / (ROBOT_GAP_N - 1), pads[2][3];
-            for (int k = 0; k < a->grip.n_joint; k++) {
-                int j = mj_name2id(m, mjOBJ_JOINT, a->grip.joint[k]);
-                d->qpos[m->jnt_qposadr[j]] = a->grip.closed[k] + f * (a->grip.open[k] - a->grip.closed[k]);
-            }
-            mj_kinematics(m, d);
-            pad_middle(m, d, a->finger[0], pads[0]);
-            pad_middle(m, d, a->finger[1], pads[1]);
-            a->gap[s] = mju_dist3(pads[0], pads[1]);
-        }
-        double shut = a->gap[0], wide = a->gap[ROBOT_GAP_N - 1];
-        for (int s = 0; s < ROBOT_GAP_N; s++) {
-            a->gap[s] = (a->gap[s] - shut) / (wide - shut); /* 0 closed .. 1 open */
-        }
-        for (int s = 1; s < ROBOT_GAP_N; s++) {
-            if (!(a->gap[s] > a->gap[s - 1])) {
-                st = fw_fail(err, FW_FORMAT, "gripper of arm %d: its pads do not part steadily from closed to open", i);
-            }
-        }
+        st = measure_arm(&r->arm[i], m, d, err);
     }
     mj_deleteData(d);
     mj_deleteModel(m);
     return st;
+}
+
+/* A rule or finger that fits nothing is a slip of the pen. */
+static fw_status check_names(const fw_robot *r, fw_err *err) {
+    mjsElement *e;
+    for (int i = 0; i < r->n_rule; i++) {
+        const robot_rule *u = &r->rule[i];
+        if (u->n_fit == 0) {
+            return fw_fail(err, FW_FORMAT,
+                           "geoms[%d] (body \"%s\", geom \"%s\", mesh \"%s\") fits no geom of the pieces", i, u->body,
+                           u->geom, u->mesh);
+        }
+    }
+    for (int i = 0; i < r->n_arm; i++) {
+        const robot_arm *a = &r->arm[i];
+        FW_TRY(find(r->spec, mjOBJ_BODY, a->hand, "body", &e, err));
+        FW_TRY(find(r->spec, mjOBJ_BODY, a->finger[0], "body", &e, err));
+        FW_TRY(find(r->spec, mjOBJ_BODY, a->finger[1], "body", &e, err));
+    }
+    return FW_OK;
 }
 
 fw_status robot_build(fw_robot *r, const char *home_dir, fw_err *err) {
@@ -415,6 +480,7 @@ fw_status robot_build(fw_robot *r, const char *home_dir, fw_err *err) {
     for (int i = 0; i < r->n_piece; i++) {
         FW_TRY(add_piece(r, home_dir, &r->piece[i], root, err));
     }
+    FW_TRY(check_names(r, err));
     drop_idle_joints(r);
     FW_TRY(add_base_motors(r->spec, &r->base, err));
     for (int i = 0; i < r->n_arm; i++) {
@@ -426,7 +492,7 @@ fw_status robot_build(fw_robot *r, const char *home_dir, fw_err *err) {
     for (int i = 0; i < r->n_camera; i++) {
         FW_TRY(add_camera(r->spec, root, &r->camera[i], err));
     }
-    return measure_gaps(r, err);
+    return measure(r, err);
 }
 
 fw_status robot_attach(fw_robot *r, mjSpec *s, fw_err *err) {
@@ -434,7 +500,7 @@ fw_status robot_attach(fw_robot *r, mjSpec *s, fw_err *err) {
     mjsBody *root = mjs_findBody(r->spec, "robot");
     mjsFrame *f = mjs_addFrame(mjs_findBody(s, "world"), NULL);
     if (mjs_attach(f->element, root->element, "", "") == NULL) {
-        return fw_fail(err, FW_FORMAT, "attaching %s: %.180s", r->emb.name, mjs_getError(s));
+        return fw_fail(err, FW_FORMAT, "attaching %s: %.180s", r->emb.name, said(mjs_getError(s)));
     }
     return FW_OK;
 }

@@ -40,6 +40,7 @@ typedef struct robot_rule {
     int64_t group; /* -1: any */
     bool drop, has_touch, touch, has_rgba;
     double rgba[4];
+    int n_fit; /* geoms that it fits */
 } robot_rule;
 
 typedef struct robot_pad {

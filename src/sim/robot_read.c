@@ -363,6 +363,55 @@ static fw_status check_dims(const fw_robot *r, const char *where, const char *wh
     return FW_OK;
 }
 
+static fw_status positive(const char *where, const char *key, double x, fw_err *err) {
+    return x > 0 ? FW_OK : fw_fail(err, FW_FORMAT, "%.110s.%s: wanted a number above 0, found %g", where, key, x);
+}
+#define POSITIVE(key, x) FW_TRY(positive(where, key, x, err))
+
+/* Sizes that no machine has. */
+static fw_status check_arm(const robot_arm *a, const char *where, fw_err *err) {
+    static const char axis[] = "xyz";
+    for (int k = 0; k < a->n; k++) {
+        POSITIVE("kp", a->kp[k]);
+    }
+    POSITIVE("lag_s", a->lag_s);
+    POSITIVE("tilt", a->tilt);
+    POSITIVE("gripper.kp", a->grip.kp);
+    POSITIVE("gripper.kv", a->grip.kv);
+    POSITIVE("gripper.force", a->grip.force);
+    POSITIVE("gripper.friction", a->grip.friction);
+    POSITIVE("gripper.opening_m", a->grip.opening_m);
+    for (int k = 0; k < 3; k++) {
+        if (a->start.pos[k] < a->lo[k] || a->start.pos[k] > a->hi[k]) {
+            return fw_fail(err, FW_FORMAT, "%.110s.start: %c = %g is outside the arm's space, %g to %g", where, axis[k],
+                           a->start.pos[k], a->lo[k], a->hi[k]);
+        }
+    }
+    return FW_OK;
+}
+
+static fw_status check_sizes(const fw_robot *r, const char *path, fw_err *err) {
+    char at[200], where[200];
+    size_t n = strlen(path);
+    snprintf(at, sizeof at, "%.100s: model", n > 100 ? path + n - 100 : path);
+    for (int i = 0; i < r->n_arm; i++) {
+        snprintf(where, sizeof where, "%.150s.arms[%d]", at, i);
+        FW_TRY(check_arm(&r->arm[i], where, err));
+    }
+    for (int i = 0; i < r->n_camera; i++) {
+        double fovy = r->camera[i].fovy;
+        if (!(fovy > 1 && fovy < 170)) {
+            return fw_fail(err, FW_FORMAT, "%.120s.cameras[%d].fovy: wanted 1 to 170 degrees, found %g", at, i, fovy);
+        }
+    }
+    snprintf(where, sizeof where, "%.150s.reach", at);
+    POSITIVE("near_m", r->reach.near_m);
+    POSITIVE("far_m - near_m", r->reach.far_m - r->reach.near_m);
+    POSITIVE("side_m", r->reach.side_m);
+    POSITIVE("opening_m", r->reach.opening_m);
+    return positive(where, "carry_m", r->reach.carry_m, err);
+}
+
 fw_status robot_read(fw_robot *r, const char *path, fw_err *err) {
     json_t *j = NULL;
     const json_t *model;
@@ -376,6 +425,9 @@ fw_status robot_read(fw_robot *r, const char *path, fw_err *err) {
         size_t n = strlen(path); /* the end of a long path says more than its beginning */
         snprintf(where, sizeof where, "%.110s: model", n > 110 ? path + n - 110 : path);
         st = read_model(r, model, where, err);
+    }
+    if (st == FW_OK) {
+        st = check_sizes(r, path, err);
     }
     if (st == FW_OK) {
         st = check_dims(r, path, "state", r->emb.state, r->emb.n_state, false, err);
