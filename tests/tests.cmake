@@ -78,7 +78,7 @@ endforeach()
 function(fw_check name canary expect)
   set(tool ${CMAKE_SOURCE_DIR}/tools/check_${name}.sh)
   add_test(NAME check.${name} COMMAND sh ${tool} ${ARGN})
-  set_tests_properties(check.${name} PROPERTIES LABELS check SKIP_RETURN_CODE 77)
+  set_tests_properties(check.${name} PROPERTIES LABELS check SKIP_RETURN_CODE 77 TIMEOUT 600) # a busy machine
   foreach(want ${expect})
     string(MAKE_C_IDENTIFIER "${want}" id)
     add_test(NAME canary.${name}.${id} COMMAND sh ${tool} ${CMAKE_SOURCE_DIR}/tests/canary/${canary})
