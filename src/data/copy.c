@@ -426,7 +426,7 @@ static void episode_columns(copy *c) {
         fw_table_add_column(t, index[i], FW_COL_I64, 0, 1);
     }
     for (int k = 0; k < c->as->n_visual; k++) {
-        for (int i = 0; i < 4; i++) {
+        for (int i = 0; i < 4 && !c->as->cameras[k].in_rows; i++) {
             snprintf(name, sizeof(name), "videos/%s/%s", c->as->cameras[k].key, part[i]);
             fw_table_add_column(t, name, i < 2 ? FW_COL_I64 : FW_COL_F64, 0, 1);
         }

@@ -5,6 +5,7 @@
  */
 #include "base/hash.h"
 #include "base/json.h"
+#include "data/copy.h"
 #include "make.h"
 
 #define DIR_GOLDEN FW_SOURCE_DIR "/tests/golden/lerobot"
@@ -44,15 +45,14 @@ static void same_episode(const char *name, fw_dataset *ds, int64_t e, const json
     fw_episode_clear(&ep);
 }
 
-static void same_dataset(const char *name) {
-    char dir[600];
+/* dir holds what LeRobot read from `name`. */
+static void same_as(const char *dir, const char *name) {
     json_t *golden;
     fw_dataset *ds;
     OK(fw_json_load(DIR_GOLDEN "/read.json", &golden, err));
     const json_t *want = json_object_get(json_object_get(golden, "datasets"), name),
                  *eps = json_object_get(want, "episodes");
     CHECK(eps != NULL);
-    snprintf(dir, sizeof(dir), "%s/%s", DIR_GOLDEN, name);
     OK(fw_dataset_open(dir, &ds, err));
     CHECK_INT(ds->n_episodes, json_array_size(eps));
     CHECK_INT(ds->n_frames, json_integer_value(json_object_get(want, "frames")));
@@ -66,6 +66,12 @@ static void same_dataset(const char *name) {
     json_decref(golden);
 }
 
+static void same_dataset(const char *name) {
+    char dir[600];
+    snprintf(dir, sizeof(dir), "%s/%s", DIR_GOLDEN, name);
+    same_as(dir, name);
+}
+
 static void what_we_wrote_reads_as_lerobot_reads_it(void) {
     const char *make = getenv("FW_GOLDEN_MAKE");
     if (make != NULL) {
@@ -77,6 +83,23 @@ static void what_we_wrote_reads_as_lerobot_reads_it(void) {
 
 static void what_lerobot_wrote_reads_as_lerobot_reads_it(void) {
     same_dataset("theirs");
+}
+
+/* To v2.1 and back, both still hold what LeRobot read: every value and every pixel. */
+static void both_go_to_v21_and_back(void) {
+    static const char *const names[] = {"ours", "theirs"};
+    for (int i = 0; i < 2; i++) {
+        char dir[600];
+        const char *old = mk_dir("v21"), *back = mk_dir("v30");
+        snprintf(dir, sizeof(dir), "%s/%s", DIR_GOLDEN, names[i]);
+        fw_copy_source from = {.dir = dir}, from_old = {.dir = old};
+        OK(fw_dataset_copy(&from, 1, old, &(fw_copy_opts){.version = 21}, NULL, err));
+        same_as(old, names[i]);
+        OK(fw_dataset_copy(&from_old, 1, back, &(fw_copy_opts){.version = 30}, NULL, err));
+        same_as(back, names[i]);
+        OK(fw_remove_tree(old, err));
+        OK(fw_remove_tree(back, err));
+    }
 }
 
 static void both_pass_the_check(void) {
@@ -94,4 +117,4 @@ static void both_pass_the_check(void) {
 }
 
 FW_TEST_MAIN(T(what_we_wrote_reads_as_lerobot_reads_it), T(what_lerobot_wrote_reads_as_lerobot_reads_it),
-             T(both_pass_the_check))
+             T(both_go_to_v21_and_back), T(both_pass_the_check))
