@@ -28,3 +28,5 @@ sheet laundry fold_towel
 sheet laundry fold_garment
 sheet packing fold_carton
 sheet packing tuck_flaps
+sheet salad gather_salad --randomise default
+sheet cr5_twin banana_twin

@@ -40,6 +40,7 @@ static void name_scene(fw_sim *s) {
     for (int o = 0; o < w->n_obj; o++) {
         v->obj[o].name = w->obj[o].name, v->obj[o].kind = w->obj[o].kind;
         v->obj[o].radius = w->obj[o].radius, v->obj[o].height = w->obj[o].height;
+        v->obj[o].rest_z = w->obj[o].rest_z;
     }
     for (int r = 0; r < w->n_region; r++) {
         v->region[r].name = w->region[r].name;

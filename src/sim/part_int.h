@@ -45,4 +45,12 @@ typedef struct part_counter {
 /* part_room.c: the kitchen round a counter, drawn from the home; only seen. Nothing in the plain home. */
 void part_room(fw_world *w, const part_counter *c);
 
+/* A banana, against the plain one: k times its length, bend times its curve, thick m more in radius. part_kitchen.c */
+typedef struct part_arc {
+    double k, bend, thick, stem[3], radius;
+    fw_rgb skin, tip;
+} part_arc;
+void part_arc_stem(part_arc *f); /* where the arc ends; and its radius */
+int part_banana(fw_world *w, const char *name, const part_arc *f);
+
 #endif /* FW_SIM_PART_INT_H */

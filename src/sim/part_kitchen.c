@@ -62,26 +62,37 @@ int fw_part_bowl(fw_world *w, const char *name) {
     return fw_world_add_obj(w, b, name, "bowl", 0.068 + dr + out, 0.054 + 2 * (half - 0.027), 0.001);
 }
 
-/* Five capsules along an arc in the plane of the counter, thinner at the ends. */
-int fw_part_banana(fw_world *w, const char *name) {
+int part_banana(fw_world *w, const char *name, const part_arc *f) {
     mjsBody *b = fw_free_body(w, name);
-    fw_rgb c = {0.95f, 0.85f, 0.2f}, tip = {0.45f, 0.33f, 0.15f};
-    double k = fw_world_vary(w, 1, 0.90, 1.05), bend = fw_world_vary(w, 1, 0.75, 1.15),
-           thick = fw_world_vary(w, 0, -0.0015, 0.0015), arc = 0.096 * k / bend;
+    double arc = 0.096 * f->k / f->bend;
     for (int i = -2; i <= 2; i++) {
-        double a = i * 0.28 * bend;
+        double a = i * 0.28 * f->bend;
         mjsGeom *g = fw_geom_held(b, mjGEOM_CAPSULE, FW_V3(arc * sin(a), arc * (cos(a) - 1), 0),
-                                  FW_V3(0.0155 - 0.002 * abs(i) + thick, 0.014 * k, 0), c, 900);
+                                  FW_V3(0.0155 - 0.002 * abs(i) + f->thick, 0.014 * f->k, 0), f->skin, 900);
         double lie[4] = {cos(mjPI / 4), 0, sin(mjPI / 4), 0}, turn[4] = {cos(-a / 2), 0, 0, sin(-a / 2)};
         mju_mulQuat(g->quat, turn, lie);
     }
-    double end = 0.71 * bend; /* the stem, where the arc ends */
-    const double stem[3] = {w->home == 0 ? 0.068 : 1.09 * arc * sin(end),
-                            w->home == 0 ? -0.026 : 1.09 * arc * (cos(end) - 1), 0};
-    mjsGeom *g = fw_geom_held(b, mjGEOM_SPHERE, stem, FW_V3(0.009, 0, 0), tip, 900);
+    mjsGeom *g = fw_geom_held(b, mjGEOM_SPHERE, f->stem, FW_V3(0.009, 0, 0), f->tip, 900);
     g->mass = 0.001;
-    return fw_world_add_obj(w, b, name, "banana", w->home == 0 ? 0.074 : fmax(0.074, hypot(stem[0], stem[1]) + 0.009),
-                            0.031 + 2 * thick, 0.0165 + thick);
+    return fw_world_add_obj(w, b, name, "banana", f->radius, 0.031 + 2 * f->thick, 0.0165 + f->thick);
+}
+
+void part_arc_stem(part_arc *f) {
+    double arc = 0.096 * f->k / f->bend, end = 0.71 * f->bend;
+    f->stem[0] = 1.09 * arc * sin(end), f->stem[1] = 1.09 * arc * (cos(end) - 1);
+    f->radius = fmax(0.074, hypot(f->stem[0], f->stem[1]) + 0.009);
+}
+
+/* Five capsules along an arc in the plane of the counter, thinner at the ends. */
+int fw_part_banana(fw_world *w, const char *name) {
+    part_arc f = {
+        .stem = {0.068, -0.026, 0}, .radius = 0.074, .skin = {0.95f, 0.85f, 0.2f}, .tip = {0.45f, 0.33f, 0.15f}};
+    f.k = fw_world_vary(w, 1, 0.90, 1.05), f.bend = fw_world_vary(w, 1, 0.75, 1.15);
+    f.thick = fw_world_vary(w, 0, -0.0015, 0.0015);
+    if (w->home != 0) {
+        part_arc_stem(&f);
+    }
+    return part_banana(w, name, &f);
 }
 
 /* Small tileable pictures, so that a counter can be wood, stone or tiles; grey on purpose, the colour is a randomised field. */
@@ -233,6 +244,10 @@ int fw_part_table(fw_world *w) {
     mjs_setName(g->element, "top0");
     mjs_setString(g->material, "counter0");
     return fw_world_add_region(w, "table", "counter", FW_V3(0.45, 0, 0), 0, FW_V3(0.25, 0.45, 0.2));
+}
+
+void fw_part_table_room(fw_world *w) {
+    part_room(w, &(part_counter){-0.28, 0.86, -0.68, 0.68, 1});
 }
 
 void fw_hsv(double h, double s, double v, float out[3]) {

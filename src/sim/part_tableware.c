@@ -118,3 +118,16 @@ int fw_part_cutting_board(fw_world *w, const char *name, const double pos[3], do
     part_paint(fw_geom(b, mjGEOM_CYLINDER, FW_V3(0, hy - 0.015, 2 * t), FW_V3(0.007, 0.0003, 0), groove));
     return fw_world_add_region(w, name, name, FW_V3(0, 0, 2 * t), 0, FW_V3(hx - 0.01, hy - 0.01, 0.06));
 }
+
+int fw_part_salad_bowl(fw_world *w, const char *name) {
+    mjsBody *b = fw_free_body(w, name);
+    fw_rgb c = {0.80f, 0.66f, 0.48f};
+    double k = part_fit(w), r = k * fw_world_vary(w, 0.097, 0.093, 0.102), half = 0.030 * k,
+           tilt = fw_world_vary(w, 0.35, 0.28, 0.42), out = half * sin(tilt);
+    fw_geom_held(b, mjGEOM_CYLINDER, FW_V3(0, 0, 0.004), FW_V3(r - out + 0.002, 0.004, 0), c, 2500);
+    fw_geom_ring(b, 18, r, half, 0.003, half, tilt, c, 1500);
+    char inside[48];
+    snprintf(inside, sizeof inside, "%s_inside", name);
+    fw_world_add_region(w, inside, name, FW_V3(0, 0, 0.008), 0, FW_V3(r - 0.01, r - 0.01, 0.045 * k));
+    return fw_world_add_obj(w, b, name, "salad_bowl", r + out + 0.004, 2 * half, 0.001);
+}

@@ -20,6 +20,8 @@ int fw_part_banana(fw_world *w, const char *name);
 int fw_part_counter(fw_world *w);
 /* The same, but in every other home the sink is on the right. */
 int fw_part_counter_either(fw_world *w);
+/* A kitchen's wall, cupboards and appliances round a table, in other homes than the plain one; only seen. */
+void fw_part_table_room(fw_world *w);
 /* A work surface without a sink; body "counter", region "table" (its index is returned). */
 int fw_part_table(fw_world *w);
 /* The counter's look, its steel and the floor, from the visual stream. */
@@ -40,6 +42,8 @@ int fw_part_cutlery(fw_world *w, const char *name, const char *kind); /* "fork",
 int fw_part_coffee_mug(fw_world *w, const char *name);
 /* Regions "<name>_plate" (returned), "_fork", "_knife", "_spoon", "_mug"; the diner sits at -x and has the fork at the left, +y. */
 int fw_part_place_mat(fw_world *w, const char *name, const double pos[3], double yaw);
+/* Wide and heavy; region "<name>_inside" reaches a little over its edge, for what is heaped up. */
+int fw_part_salad_bowl(fw_world *w, const char *name);
 int fw_part_cutting_board(fw_world *w, const char *name, const double pos[3], double yaw); /* its region */
 
 /* part_food.c: "tomato", "cucumber", "lettuce", "pepper", "carrot", "onion", "egg", "lemon", "mushroom", "cheese", "celery" */
@@ -70,6 +74,12 @@ int fw_part_coaster(fw_world *w, const char *name, const double pos[3]); /* its 
 int fw_part_sponge(fw_world *w, const char *name);
 /* rows (along x) times cols (along y) stains, geoms "<name>_<row * cols + col>", only seen; its region spans them. */
 int fw_part_spill(fw_world *w, const char *name, const double pos[3], int rows, int cols);
+
+/* part_desk.c: an office desk with a monitor and cables at its far end (body "desk", "desk_monitor", "desk_cables"; region "desk" is
+ * returned); a wide flat plate, a plastic banana. */
+int fw_part_desk(fw_world *w);
+int fw_part_dinner_plate(fw_world *w, const char *name);
+int fw_part_plastic_banana(fw_world *w, const char *name);
 
 /* part_tray.c: a rim of 1.6 cm; its region. */
 int fw_part_tray(fw_world *w, const char *name, const double pos[3], double yaw);

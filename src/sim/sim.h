@@ -43,6 +43,7 @@ static inline fw_seeds fw_seeds_all(uint64_t seed) {
 typedef struct fw_obj_view {
     const char *name, *kind; /* "mug_2", "mug"; borrowed from the sim */
     double radius, height;   /* m: the circle round its origin that holds it; how high it stands */
+    double rest_z;           /* m, its origin over what it stands on */
     double pos[3];           /* m */
     double mid[3];           /* m, its centre of mass */
     double quat[4];          /* w x y z */

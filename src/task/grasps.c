@@ -40,6 +40,28 @@ static void across(const fw_obj_view *o, double height, double yaw, double open,
     p->grasp = (pose4){{o->mid[0], o->mid[1], fmax(o->pos[2] + height, o->mid[2])}, yaw};
 }
 
+static bool is(const fw_obj_view *o, const char *kind) {
+    return strcmp(o->kind, kind) == 0;
+}
+
+/* What a salad is made of: round things at any yaw, the others across their length; in the middle however they lie. */
+static bool is_food(const fw_obj_view *o, bool *round) {
+    static const char *const kinds[] = {"tomato", "lettuce", "onion",  "cucumber", "pepper",  "carrot",
+                                        "egg",    "lemon",   "cheese", "celery",   "mushroom"};
+    for (int i = 0; i < (int)(sizeof kinds / sizeof *kinds); i++) {
+        if (is(o, kinds[i])) {
+            *round = i < 3;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void across_food(const fw_obj_view *o, bool round, fw_pick *p) {
+    p->open = 0.95;
+    p->grasp = (pose4){{o->mid[0], o->mid[1], fmax(o->mid[2], 0.013)}, round ? 0 : expert_half_turn(o->yaw)};
+}
+
 /* It fell over: across its long axis (z of its frame), low. */
 static void lying(const fw_obj_view *o, fw_pick *p) {
     double w = o->quat[0], x = o->quat[1], y = o->quat[2], z = o->quat[3];
@@ -48,13 +70,10 @@ static void lying(const fw_obj_view *o, fw_pick *p) {
     p->grasp = (pose4){{o->mid[0], o->mid[1], o->mid[2]}, expert_half_turn(atan2(axis[1], axis[0]))};
 }
 
-static bool is(const fw_obj_view *o, const char *kind) {
-    return strcmp(o->kind, kind) == 0;
-}
-
 void grasp_of(const fw_scene *s, int obj, fw_pick *p) {
     const fw_obj_view *o = &s->obj[obj];
     double k = skill_fit(s);
+    bool round;
     p->obj = obj;
     if (is(o, "plate")) {
         at_rim(s, o, grasp_plate_rim(o), 0.019 + 0.8 * (o->height - 0.029), 0.45, p);
@@ -68,6 +87,8 @@ void grasp_of(const fw_scene *s, int obj, fw_pick *p) {
         across(o, 0.018 * k, remainder(o->yaw, M_PI / 2), 0.7, p); /* four tongues: between any two */
     } else if (is(o, "paper")) {
         across(o, 0, 0, 0.9, p);
+    } else if (is_food(o, &round)) {
+        across_food(o, round, p);
     } else if (o->up > LYING_UP) {
         across(o, fmin(0.6 * o->height, 0.045 * k), is(o, "can") ? 0 : expert_half_turn(o->yaw), 0.9, p);
     } else {

@@ -118,7 +118,7 @@ bool scatter(const fw_scene *s, const scatter_area *area, const int *obj, int n,
 
 /* Height of its origin over what it lies on. */
 static double rest_z(const fw_obj_view *o) {
-    return strcmp(o->kind, "paper") == 0 ? 0.5 * o->height : 0.001;
+    return fmax(0.001, o->rest_z);
 }
 
 void scatter_put(fw_sim *sim, const int *obj, int n, const footprint *at) {

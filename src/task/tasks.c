@@ -19,7 +19,9 @@
   X(task_fold_carton)      \
   X(task_bus_table)        \
   X(task_set_place)        \
-  X(task_tuck_flaps)
+  X(task_tuck_flaps)       \
+  X(task_gather_salad)     \
+  X(task_banana_twin)
 /* clang-format on */
 
 #define X(t) extern const fw_task t;
