@@ -46,7 +46,7 @@ void check_found(checker *c, const char *kind, const char *file, int64_t ep, int
         f->cap = cap;
     }
     fw_finding *x = &f->item[f->n];
-    *x = (fw_finding){.episode = ep, .frame = frame, .repairable = repairable};
+    *x = (fw_finding){.episode = ep, .frame = frame, .repairable = repairable && !c->uncounted};
     snprintf(x->kind, sizeof(x->kind), "%s", kind);
     x->file = strdup(c->ds != NULL ? fw_dataset_rel(c->ds, file) : file);
     x->text = strdup(text);
@@ -355,6 +355,20 @@ static void check_rows(checker *c) {
     }
 }
 
+/* A table with more episodes than are counted: what of it exists is not for us to say. (Whole files that are not counted are what a
+ * writer that died leaves, and count for nothing.) */
+static void check_uncounted(checker *c) {
+    char **paths = NULL;
+    size_t n = 0;
+    fw_err why;
+    if (c->ds->version != 30 || store_episode_files(c->ds->dir, c->ds->n_episodes, &paths, &n, &why) == FW_OK) {
+        fw_names_free(paths, n);
+        return;
+    }
+    c->uncounted = true;
+    found(c, "metadata", "meta/episodes", -1, -1, false, "%s", why.msg);
+}
+
 /* Recordings that are acknowledged and not yet in the dataset. */
 static void check_recordings(checker *c, const char *dir) {
     int64_t files = 0;
@@ -423,6 +437,7 @@ fw_status fw_dataset_check(const char *dir, double tolerance_s, fw_findings *out
         return c.nomem ? fw_fail(err, FW_NOMEM, "%s: findings", dir) : FW_OK;
     }
     c.tolerance_s = tolerance_s > 0.0 ? tolerance_s : 1.1 / c.ds->fps;
+    check_uncounted(&c);
     check_totals(&c);
     check_deleted(&c);
     check_rows(&c);

@@ -8,6 +8,8 @@
 
 typedef struct checker {
     fw_dataset *ds; /* NULL: it does not open */
+    bool
+        uncounted; /* its tables hold episodes that info.json does not count: nothing of it may be cut to what is counted */
     double tolerance_s;
     fw_findings *out;
     bool nomem;

@@ -351,16 +351,24 @@ static fw_status tasks_complete(fw_dataset *ds, const char *where, fw_err *err) 
 
 /* --- episodes --- */
 
-static fw_status alloc_episodes(fw_dataset *ds, int64_t n, fw_err *err) {
-    ds->episodes = calloc((size_t)n + 1, sizeof(fw_episode_info));
-    if (ds->episodes == NULL) {
+/* Room for the first n episodes: it grows as tables show that they exist, whatever info.json counts. */
+static fw_status room_for(fw_dataset *ds, int64_t n, fw_err *err) {
+    int64_t cap = 2 * ds->priv->room > n ? 2 * ds->priv->room : n;
+    if (n <= ds->priv->room && ds->episodes != NULL) {
+        return FW_OK;
+    }
+    fw_episode_info *more = realloc(ds->episodes, (size_t)(cap + 1) * sizeof(*more));
+    if (more == NULL) {
         return nomem(err, ds);
     }
-    for (int64_t e = 0; e < n; e++) {
+    memset(more + ds->priv->room, 0, (size_t)(cap + 1 - ds->priv->room) * sizeof(*more));
+    for (int64_t e = ds->priv->room; e < cap; e++) {
         for (int c = 0; c < FW_MAX_CAMERAS; c++) {
-            ds->episodes[e].video[c].file = -1;
+            more[e].video[c].file = -1;
         }
     }
+    ds->episodes = more;
+    ds->priv->room = cap;
     return FW_OK;
 }
 
@@ -380,6 +388,7 @@ static fw_status episode_line(fw_dataset *ds, const char *where, int64_t line, c
     if (line >= ds->n_episodes) {
         return FW_OK; /* written but never counted */
     }
+    FW_TRY(room_for(ds, line + 1, err));
     fw_episode_info *e = &ds->episodes[line];
     ds->priv->lines[line] = json_incref((json_t *)(uintptr_t)j);
     FW_TRY(fw_json_i64(j, "episode_index", where, 0, MAX_EPISODES, &e->index, err));
@@ -400,8 +409,8 @@ static fw_status episode_line(fw_dataset *ds, const char *where, int64_t line, c
 static fw_status place_v21(fw_dataset *ds, const v21_paths *p, fw_err *err) {
     char path[PATH_BYTES];
     for (int64_t i = 0; i < ds->n_episodes; i++) {
-        fw_episode_info *e = &ds->episodes[i];
-        if (e->length == 0) {
+        fw_episode_info *e = &ds->episodes[i < ds->priv->room ? i : ds->priv->room];
+        if (e->length == 0) { /* the one behind the room is always empty */
             return fw_fail(err, FW_FORMAT, "%s/meta/episodes.jsonl: %lld episodes, info.json counts %lld", ds->dir,
                            (long long)i, (long long)ds->n_episodes);
         }
@@ -498,10 +507,10 @@ static fw_status v3_episode(fw_dataset *ds, const char *where, const ep_columns 
     int64_t first, n;
     e->index = fw_column_i64(c->index, row);
     e->length = fw_column_i64(c->length, row);
-    int64_t from = fw_column_i64(c->from, row);
-    if (e->length < 1 || e->length > INT32_MAX || from < 0 || fw_column_i64(c->to, row) - from != e->length) {
+    int64_t from = fw_column_i64(c->from, row), to = fw_column_i64(c->to, row);
+    if (e->length < 1 || e->length > INT32_MAX || from < 0 || to < from || to - from != e->length) {
         return fw_fail(err, FW_FORMAT, "%s: ep %lld: length %lld, rows %lld..%lld", where, (long long)e->index,
-                       (long long)e->length, (long long)from, (long long)fw_column_i64(c->to, row));
+                       (long long)e->length, (long long)from, (long long)to);
     }
     e->data_row = from; /* made file-local when all are known */
     fw_column_row(c->tasks, row, &first, &n);
@@ -577,6 +586,7 @@ static fw_status episodes_rows(fw_dataset *ds, fw_pq_reader *r, const char *path
     fw_status st = fw_table_read_from(r, path, names, n, 0, -1, &t, err);
     st = st == FW_OK ? find_ep_columns(ds, &t, path, video_path != NULL, &c, err) : st;
     int64_t rows = t.rows < ds->n_episodes - *at ? t.rows : ds->n_episodes - *at;
+    st = st == FW_OK ? room_for(ds, *at + rows, err) : st;
     for (int64_t i = 0; i < rows && st == FW_OK; i++) {
         st = v3_episode(ds, path, &c, i, data_path, video_path, &ds->episodes[*at + i], err);
     }
@@ -691,7 +701,7 @@ static fw_status read_info(fw_dataset *ds, const char *where, const json_t *info
         return fw_fail(err, FW_FORMAT, "%s: fps is %g", where, ds->fps);
     }
     FW_TRY(read_features(ds, where, features, err));
-    FW_TRY(alloc_episodes(ds, episodes, err));
+    FW_TRY(room_for(ds, 0, err));
     FW_TRY(read_subtasks(ds, err));
     return ds->version == 30 ? open_v3(ds, where, info, err) : open_v21(ds, where, info, err);
 }
@@ -790,6 +800,7 @@ void fw_dataset_close(fw_dataset *ds) {
     if (ds == NULL) {
         return;
     }
+    int64_t room = ds->priv != NULL ? ds->priv->room : 0;
     if (ds->priv != NULL) {
         fw_dataset_priv_clear(ds->priv);
         fw_table_clear(&ds->priv->fields);
@@ -806,7 +817,7 @@ void fw_dataset_close(fw_dataset *ds) {
         free(ds->cameras[i].key);
         free(ds->cameras[i].name);
     }
-    for (int64_t e = 0; ds->episodes != NULL && e < ds->n_episodes; e++) {
+    for (int64_t e = 0; ds->episodes != NULL && e < ds->n_episodes && e < room; e++) {
         free_texts(ds->episodes[e].tasks, ds->episodes[e].n_tasks);
     }
     free_texts(ds->tasks, ds->n_tasks);

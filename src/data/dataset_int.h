@@ -12,6 +12,7 @@ struct fw_dataset_priv {
     fw_table fields;      /* the columns of meta/episodes beyond LeRobot's own: a row an episode */
     json_t **lines;       /* [n_episodes] of v2.1's episodes.jsonl; NULL otherwise */
     int64_t *from;        /* v3.0: [n_episodes] dataset_from_index as the file has it; NULL otherwise */
+    int64_t room;         /* of ds->episodes, which has one more, empty */
     int64_t total_frames; /* as info.json says */
     int table_file;       /* into data_files; -1: none */
     fw_table table;       /* the columns that fw_dataset_read_episode needs, of the whole file */
