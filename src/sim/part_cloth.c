@@ -222,17 +222,6 @@ void fw_part_cloth_lay(fw_sim *s, double dx, double dy, double yaw, double rumpl
     }
 }
 
-void fw_part_cloth_vary(fw_sim *s, fw_rng *r) {
-    double heavy = fw_rng_uniform(r, 0.7, 1.4), rough = fw_rng_uniform(r, 0.7, 1.3);
-    for (int v = 0; v < n_vertex(s); v++) {
-        int b = vertex_body(s, v);
-        s->m->body_mass[b] = s->m0->body_mass[b] * heavy;
-        mju_scl3(s->m->body_inertia + 3 * b, s->m0->body_inertia + 3 * b, heavy);
-    }
-    s->m->flex_friction[3 * s->flex] = s->m0->flex_friction[3 * s->flex] * rough;
-    mj_setConst(s->m, s->d);
-}
-
 void fw_part_cloth_paint(fw_sim *s, const float rgb[3]) {
     memcpy(s->m->flex_rgba + 4 * s->flex, rgb, 3 * sizeof *rgb);
 }

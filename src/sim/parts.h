@@ -94,8 +94,6 @@ void fw_part_shirt(fw_world *w);
 int fw_part_shirt_vertex(int row, int col);
 /* For arrange: spread it at an offset from where it was built, with bumps of up to rumple_m. */
 void fw_part_cloth_lay(fw_sim *s, double dx, double dy, double yaw, double rumple_m, fw_rng *r);
-/* Its mass and friction, from the dynamics stream. */
-void fw_part_cloth_vary(fw_sim *s, fw_rng *r);
 void fw_part_cloth_paint(fw_sim *s, const float rgb[3]);
 /* For tick: fingers catch and let go of vertices; fills scene->cloth.gripped. */
 void fw_part_cloth_tick(fw_sim *s, fw_scene *scene);

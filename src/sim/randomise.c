@@ -238,6 +238,19 @@ static void draw_objects(const fw_rz *z, mjModel *m, const mjModel *m0, fw_rng *
     }
 }
 
+/* A cloth is a thing, too. */
+static void draw_cloths(const fw_rz *z, mjModel *m, const mjModel *m0, fw_rng *r) {
+    for (int f = 0; f < m->nflex; f++) {
+        double heavy = draw(z, FW_RANGE_MASS, r), slide = draw(z, FW_RANGE_FRICTION, r);
+        for (int v = m->flex_vertadr[f]; v < m->flex_vertadr[f] + m->flex_vertnum[f]; v++) {
+            int b = m->flex_vertbodyid[v];
+            m->body_mass[b] = m0->body_mass[b] * heavy;
+            mju_scl3(m->body_inertia + 3 * b, m0->body_inertia + 3 * b, heavy);
+        }
+        m->flex_friction[3 * f] = m0->flex_friction[3 * f] * slide;
+    }
+}
+
 static void draw_joints(const fw_rz *z, mjModel *m, const mjModel *m0, fw_rng *r) {
     for (int v = 0; v < m->nv; v++) {
         if (z->parts.body_is_robot[m->dof_bodyid[v]]) {
@@ -267,6 +280,7 @@ void rz_dynamics(fw_rz *z, mjModel *m, const mjModel *m0, fw_rng *dynamics, uint
            delays = fw_rng_stream(seed, "dynamics delays");
     z->dynamics = seed;
     draw_objects(z, m, m0, dynamics);
+    draw_cloths(z, m, m0, dynamics);
     draw_joints(z, m, m0, &joints);
     draw_motors(z, m, m0, &motors);
     z->action_steps = (int)lround(draw(z, FW_RANGE_ACTION_DELAY, &delays) / m->opt.timestep);

@@ -9,7 +9,6 @@
 
 /* Where the cloth lies this episode: a few centimetres and degrees off, a little rumpled. */
 static void arrange(fw_sim *s, fw_rng *r) {
-    fw_part_cloth_vary(s, r);
     double dx = fw_rng_uniform(r, -0.03, 0.03), dy = fw_rng_uniform(r, -0.03, 0.03);
     double yaw = fw_rng_uniform(r, -0.30, 0.30);
     fw_part_cloth_lay(s, dx, dy, ACROSS_YAW + yaw, 0.012, r);

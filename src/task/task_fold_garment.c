@@ -73,7 +73,7 @@ static const char *const held[] = {"sleeves inward, hem to the collar", "get the
 
 extern const fw_task task_fold_garment;
 const fw_task task_fold_garment = {.name = "fold_garment",
-                                   .version = 1,
+                                   .version = 2,
                                    .setting = &setting_shirt,
                                    .time_s = 60,
                                    .train = train,

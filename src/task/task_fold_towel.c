@@ -95,7 +95,7 @@ static const char *const held[] = {
 
 extern const fw_task task_fold_towel;
 const fw_task task_fold_towel = {.name = "fold_towel",
-                                 .version = 2,
+                                 .version = 3,
                                  .setting = &setting_towel,
                                  .time_s = 30,
                                  .train = train,

@@ -44,5 +44,26 @@ static void folding_episodes_replay_to_the_same_bits(void) {
     CHECK(memcmp(first, again, n * sizeof *first) == 0);
 }
 
+/* Where the towel lies comes from the layout seed, how heavy and slippery it is from the dynamics seed, its colour from another. */
+static void cloth_feels_as_its_dynamics_seed_says(void) {
+    enum { CAP = 2000 };
+    static double a[CAP], b[CAP];
+    fw_err err;
+    fw_env *env = open_suite("laundry");
+    fw_seeds seeds = fw_seeds_all(91007);
+    CHECK_INT(fw_env_reset_seeds(env, 0, &seeds, &err), FW_OK);
+    size_t n = fw_env_physics_state(env, a, CAP);
+    CHECK(n <= CAP);
+    seeds.visual++;
+    CHECK_INT(fw_env_reset_seeds(env, 0, &seeds, &err), FW_OK);
+    fw_env_physics_state(env, b, CAP);
+    CHECK(memcmp(a, b, n * sizeof *a) == 0);
+    seeds.dynamics++;
+    CHECK_INT(fw_env_reset_seeds(env, 0, &seeds, &err), FW_OK);
+    fw_env_physics_state(env, b, CAP);
+    CHECK(memcmp(a, b, n * sizeof *a) != 0); /* it settled otherwise */
+    fw_env_close(env);
+}
+
 FW_TEST_MAIN(T(experts_do_the_furniture_tasks), T(experts_fold_and_tuck_cartons), T(experts_fold_laundry),
-             T(folding_episodes_replay_to_the_same_bits))
+             T(folding_episodes_replay_to_the_same_bits), T(cloth_feels_as_its_dynamics_seed_says))
