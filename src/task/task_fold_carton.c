@@ -131,7 +131,8 @@ static void expert(const fw_scene *s, const fw_meant *m, fw_expert_out *out) {
             out->phase = up(s, pair) ? other : out->phase;
             return;
         }
-        if (back_off(s, 0, pair, &out->hand[0]) | back_off(s, 1, pair + 1, &out->hand[1])) {
+        bool backing[2] = {back_off(s, 0, pair, &out->hand[0]), back_off(s, 1, pair + 1, &out->hand[1])};
+        if (backing[0] || backing[1]) {
             out->phase = "back off";
             return;
         }
