@@ -49,11 +49,12 @@ static uint64_t touch(const rec_episode *e) {
     return sum;
 }
 
+static volatile uint64_t sum; /* so that every byte is read */
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     uint8_t *copy = malloc(size + 1);
     rec_episode e;
     fw_err err;
-    static volatile uint64_t sum;
     if (copy == NULL) {
         return 0;
     }

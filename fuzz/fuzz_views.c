@@ -4,13 +4,14 @@
 #include "data/replay.h"
 #include "scratch.h"
 
+static volatile double sum; /* so that every value is read */
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     fw_replay r = {.suite = "fuzz"};
     char name[64], key[FW_REPLAY_KEY];
     fw_views v;
     fw_err err;
-    static volatile double sum;
     fw_replay_key(&r, key);
     snprintf(name, sizeof name, "sim/%s.parquet", key);
     scratch_put(name, data, size);
