@@ -21,14 +21,6 @@
 
 #include "fw_test.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define FW_GUARD_HOOKS 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define FW_GUARD_HOOKS 1
-#endif
-#endif
-
 #define FW_GUARD_DEPTH 24
 
 static atomic_bool fw_guard_on;
@@ -45,7 +37,7 @@ static void fw_guard_count(void) {
     }
 }
 
-#ifdef FW_GUARD_HOOKS
+#ifdef FW_SANITIZED
 /* sanitizer/allocator_interface.h, which gcc does not bring along */
 int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void *, size_t),
                                               void (*on_free)(const volatile void *));

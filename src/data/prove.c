@@ -162,8 +162,11 @@ static bool part_of_word(uint8_t c) {
 static int64_t count_name(const uint8_t *data, size_t size, const char *name) {
     size_t n = strlen(name);
     int64_t found = 0;
+    if (size < n) {
+        return 0; /* an empty file has no data to point into */
+    }
     const uint8_t *p = data, *end = data + size;
-    while (size >= n && (p = memmem(p, (size_t)(end - p), name, n)) != NULL) {
+    while ((p = memmem(p, (size_t)(end - p), name, n)) != NULL) {
         bool alone = (p == data || !part_of_word(p[-1])) && (p + n == end || !part_of_word(p[n]));
         bool counted = p > data && p[-1] == n; /* thrift */
         counted =

@@ -421,7 +421,7 @@ static const char *const verb_names[] = {"info", "stats", "train", "convert"};
 
 static void limit(void) {
     alarm(60);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifndef FW_SANITIZED /* a sanitizer's shadow alone is more */
     struct rlimit r = {3ull << 30, 3ull << 30};
     CHECK(setrlimit(RLIMIT_AS, &r) == 0);
 #endif

@@ -14,14 +14,6 @@
 #include "crash.h"
 #include "record.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define NO_SHIM 1 /* the checkers stand in the same place */
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define NO_SHIM 1
-#endif
-#endif
-
 enum { EPISODES = 6, CUT = 3, CUT_FRAMES = 5, MAX_EPISODES = 64 };
 
 /* How many frames of episode e the scenario takes: it stops within CUT. */
@@ -245,7 +237,7 @@ static int64_t step_of(int64_t n, int64_t few) {
 }
 
 static const char *prepare(const char *name) {
-#ifdef NO_SHIM
+#ifdef FW_SANITIZED
     fprintf(stderr, "skipped: a sanitizer stands where the test would\n");
     exit(77);
 #endif
