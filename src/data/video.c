@@ -158,6 +158,9 @@ static int64_t stream_start(const fw_video *v) {
 fw_status fw_video_seek(fw_video *v, double t_s, fw_err *err) {
     double tick = av_q2d(v->st->time_base);
     double half = v->info.fps > 0 ? 0.5 / v->info.fps : 0.0;
+    if (!(fabs(t_s / tick) < 0x1p53)) { /* no video is that long */
+        return fw_fail(err, FW_FORMAT, "%s: no frame at %g s", v->path, t_s);
+    }
     int64_t target = stream_start(v) + llround(t_s / tick), floor_pts = stream_start(v) + llround((t_s - half) / tick);
     int r = av_seek_frame(v->fmt, v->st->index, target, AVSEEK_FLAG_BACKWARD);
     if (r < 0) { /* before the first key frame: from the start */

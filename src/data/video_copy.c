@@ -123,7 +123,11 @@ static int64_t nominal_ticks(const fw_video_copier *c) {
 /* Read on until the first packet shown at or after from_s - half a frame is in c->pkt. */
 static fw_status find_first(fw_video_copier *c, double from_s, fw_err *err) {
     int64_t start = c->is->start_time != AV_NOPTS_VALUE ? c->is->start_time : 0, half = nominal_ticks(c) / 2;
-    int64_t target = start + llround(from_s / av_q2d(c->is->time_base));
+    double ticks = from_s / av_q2d(c->is->time_base);
+    if (!(fabs(ticks) < 0x1p53)) { /* no video is that long */
+        return fw_fail(err, FW_FORMAT, "%s: no frame from %g s on", c->from, from_s);
+    }
+    int64_t target = start + llround(ticks);
     int r = 0;
     if (c->after == AV_NOPTS_VALUE || llabs(c->after - target) > half) {
         r = av_seek_frame(c->in, c->is->index, target, AVSEEK_FLAG_BACKWARD);
