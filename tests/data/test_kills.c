@@ -138,12 +138,15 @@ static bool run(const char *dir, int mode, int64_t kill_at, int64_t fail_at, int
 
 /* --- what must be true afterwards --- */
 
+static bool ended[MAX_EPISODES]; /* what read_all saw: the episode's end was kept too */
+
 /* Every episode in the dataset is one that was recorded, as far as it goes, once; seen[e]: how many of its frames. */
 static void read_all(const char *dir, const char *what, bool pixels, int64_t seen[MAX_EPISODES]) {
     fw_dataset *ds;
     static uint8_t rgb[32 * MK_IMAGE], want[MK_IMAGE];
     fw_err why;
     memset(seen, 0, MAX_EPISODES * sizeof(*seen));
+    memset(ended, 0, sizeof(ended));
     if (fw_dataset_open(dir, &ds, &why) != FW_OK) {
         FW_FAILED("%s: the dataset does not open: %s", what, why.msg);
     }
@@ -163,7 +166,9 @@ static void read_all(const char *dir, const char *what, bool pixels, int64_t see
             CHECK(ep.state[t * MK_NS + 1] == mk_state(e, t, 1) && ep.action[t * MK_NA + 4] == mk_action(e, t, 4));
         }
         /* stopped between its last frame and its end, an episode is whole and yet was never ended */
-        CHECK(fw_dataset_field_number(ds, i, "truncated", &cut) && (cut == 1.0 || ep.length == mk_length(e)));
+        CHECK(fw_dataset_field_number(ds, i, "truncated", &cut) &&
+              (cut == 1.0 || (cut == 0.0 && ep.length == mk_length(e))));
+        ended[e] = cut == 0.0;
         CHECK(fw_dataset_field_number(ds, i, "damaged_frames", &damaged) && damaged == 0.0);
         for (int c = 0; c < MK_CAMS && pixels; c++) {
             OK(fw_dataset_read_images(ds, i, c, 0, ep.length, 0, 0, rgb, err));
@@ -218,6 +223,9 @@ static void hold(const char *dir, const char *what, uint64_t frames_told, bool p
                       (int)seen[e]);
         }
         left -= taken_of(e);
+        if (left > 0 && e != CUT && !ended[e]) {
+            FW_FAILED("%s: episode %d: a later frame was acknowledged, its end was lost", what, (int)e);
+        }
     }
     OK(fw_recorder_waiting(dir, &files, err));
     CHECK_INT(files, 0);
@@ -260,6 +268,7 @@ static void a_run_that_nothing_stops_is_whole(void) {
     hold(dir, "nothing happened", crash->told_last, true);
     uint64_t all = 0;
     for (int64_t e = 0; e < EPISODES; e++) {
+        CHECK(ended[e] == (e != CUT));
         all += (uint64_t)taken_of(e);
     }
     CHECK_INT(crash->told_last, all);
