@@ -8,7 +8,8 @@
  *   held between both fingers, hand closing:   low -> lift;  high -> carry;  over the place -> lower;  there -> open
  *   neither:   far -> above it at hover height;  near -> descend in a funnel;  at the grasp -> close (stay while it closes)
  *
- * A mobile base drives before that, the hand high, whenever the place to go to is not before the arm.
+ * A mobile base drives before that, the hand high, whenever the place to go to is not before the arm. Once the hand is low, only a
+ * base that is well off drives again; what tells the two apart is the hand's height, so this too is no memory.
  */
 #include <math.h>
 
@@ -26,8 +27,10 @@
 #define DRIVE_RAD  0.06
 #define DRIVE_GAIN 0.4
 #define ASIDE_M    0.15 /* the arm works this far to either side of where the base stands */
-#define STANDS_M   0.02
+#define STANDS_M   0.02 /* near enough to begin to work, the hand high */
 #define STANDS_RAD 0.03
+#define WORKS      2.5  /* times as far may a base be off whose arm works already: the arm's pull moves it */
+#define RISEN_M    0.05 /* a hand no further below the height at which things are carried is high */
 
 static double clamp(double x, double lo, double hi) {
     return x < lo ? lo : x > hi ? hi : x;
@@ -127,15 +130,15 @@ static const char *leave(const fw_obj_view *o, const fw_arm_view *arm, double op
 bool expert_drive(const fw_scene *s, int arm, const double target[3], fw_expert_out *out) {
     double aside = target[1] - s->base[1], c = cos(s->base[2]), sn = sin(s->base[2]);
     double x = -s->base[0], y = aside - clamp(aside, -ASIDE_M, ASIDE_M), yaw = -s->base[2];
-    if (!s->mobile || (hypot(x, y) < STANDS_M && fabs(yaw) < STANDS_RAD)) {
+    double low = s->reach.carry_m - s->arm[arm].pos[2], off = hypot(x, y), slack = low > RISEN_M ? WORKS : 1;
+    if (!s->mobile || (off < slack * STANDS_M && fabs(yaw) < slack * STANDS_RAD)) {
         return false;
     }
     fw_hand_cmd *hand = &out->hand[arm];
-    double low = s->reach.carry_m - s->arm[arm].pos[2], n = DRIVE_GAIN * hypot(x, y);
     hand->dpos[2] = clamp(GAIN * low, 0, SPEED_M);
-    out->phase = low > 0.05 ? "rise" : "drive";
-    if (low <= 0.05) {
-        double k = n > DRIVE_M ? DRIVE_GAIN * DRIVE_M / n : DRIVE_GAIN;
+    out->phase = low > RISEN_M ? "rise" : "drive";
+    if (low <= RISEN_M) {
+        double n = DRIVE_GAIN * off, k = n > DRIVE_M ? DRIVE_GAIN * DRIVE_M / n : DRIVE_GAIN;
         out->base[0] = k * (c * x + sn * y);
         out->base[1] = k * (c * y - sn * x);
         out->base[2] = clamp(DRIVE_GAIN * yaw, -DRIVE_RAD, DRIVE_RAD);

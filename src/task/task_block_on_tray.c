@@ -65,7 +65,7 @@ static void expert(const fw_scene *s, const fw_meant *m, fw_expert_out *out) {
 
 extern const fw_task task_block_on_tray;
 const fw_task task_block_on_tray = {.name = "block_on_tray",
-                                    .version = 1,
+                                    .version = 2,
                                     .setting = &setting_table,
                                     .time_s = 20,
                                     .train = train,

@@ -90,7 +90,7 @@ static void what_differs_is_said(void) {
         {SHORTER, 1, "length: recorded"},
         {NOISY_SEED, 1, "action differs in"},
         {PHYSICS, 1, "recorded with mujoco 3.17.0, this is"},
-        {VERSION, 1, "recorded with version 2 of task block_on_tray, this is version 1"},
+        {VERSION, 1, "recorded with version 3 of task block_on_tray, this is version 2"},
     };
     char from[400], to[400];
     start("differs");
