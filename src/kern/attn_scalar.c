@@ -3,15 +3,9 @@
 
 #include "kern/kern_int.h"
 
-/* How many leading keys query i of batch b sees. */
-static int64_t n_seen(const fw_attn *a, int64_t b, int64_t i) {
-    int64_t n = a->tk;
-    if (a->mask == FW_MASK_CAUSAL) {
-        n = i + a->tk - a->tq + 1;
-    } else if (a->mask == FW_MASK_LENGTH) {
-        n = a->lengths[b];
-    }
-    return n < 0 ? 0 : n > a->tk ? a->tk : n;
+/* The key after j that is seen; -1 begins, end is past the last. */
+static int64_t next_seen(fw_seen s, int64_t j) {
+    return j + 1 == s.lo ? s.hi : j + 1;
 }
 
 static double dot_d(const float *x, const float *y, int64_t n) {
@@ -28,19 +22,21 @@ static size_t attention_scratch(const fw_attn *a, bool bwd) {
 }
 
 static void fwd_row(const fw_attn *a, int64_t b, int64_t h, int64_t i, double *p, double *acc) {
-    int64_t hk = h / (a->n_head / a->n_kv), n = n_seen(a, b, i);
+    int64_t hk = h / (a->n_head / a->n_kv);
+    const fw_seen seen = fw_attn_seen(a, b, i);
+    bool any = seen.lo + seen.end - seen.hi > 0;
     const float *q = a->q + b * a->q_batch + i * a->q_row + h * a->q_head;
     const float *k = a->k + b * a->k_batch + hk * a->k_head, *v = a->v + b * a->v_batch + hk * a->v_head;
     float *o = a->o + b * a->o_batch + i * a->o_row + h * a->o_head;
     double max = -INFINITY, sum = 0.0;
-    for (int64_t j = 0; j < n; j++) {
+    for (int64_t j = next_seen(seen, -1); j < seen.end; j = next_seen(seen, j)) {
         p[j] = (double)a->scale * dot_d(q, k + j * a->k_row, a->d);
         max = p[j] > max ? p[j] : max;
     }
     for (int64_t c = 0; c < a->d; c++) {
         acc[c] = 0.0;
     }
-    for (int64_t j = 0; j < n; j++) {
+    for (int64_t j = next_seen(seen, -1); j < seen.end; j = next_seen(seen, j)) {
         double e = exp(p[j] - max);
         sum += e;
         for (int64_t c = 0; c < a->d; c++) {
@@ -48,10 +44,10 @@ static void fwd_row(const fw_attn *a, int64_t b, int64_t h, int64_t i, double *p
         }
     }
     for (int64_t c = 0; c < a->d; c++) {
-        o[c] = n > 0 ? (float)(acc[c] / sum) : 0.0f;
+        o[c] = any ? (float)(acc[c] / sum) : 0.0f;
     }
     if (a->lse != NULL) {
-        a->lse[(b * a->n_head + h) * a->tq + i] = n > 0 ? (float)(max + log(sum)) : -INFINITY;
+        a->lse[(b * a->n_head + h) * a->tq + i] = any ? (float)(max + log(sum)) : -INFINITY;
     }
 }
 
@@ -69,14 +65,15 @@ static void attention_fwd(const fw_attn *a, int64_t item0, int64_t item1, void *
 
 /* One query row: dq of it, and its share of dk, dv. With p = softmax: ds = p (do.v - do.o), dq = scale ds k. */
 static void bwd_row(const fw_attn *a, int64_t b, int64_t h, int64_t i, double *acc) {
-    int64_t hk = h / (a->n_head / a->n_kv), n = n_seen(a, b, i);
+    int64_t hk = h / (a->n_head / a->n_kv);
+    const fw_seen seen = fw_attn_seen(a, b, i);
     int64_t qo = b * a->q_batch + i * a->q_row + h * a->q_head, oo = b * a->o_batch + i * a->o_row + h * a->o_head;
     int64_t ko = b * a->k_batch + hk * a->k_head, vo = b * a->v_batch + hk * a->v_head;
     double lse = (double)a->lse[(b * a->n_head + h) * a->tq + i], delta = dot_d(a->d_o + oo, a->o + oo, a->d);
     for (int64_t c = 0; c < a->d; c++) {
         acc[c] = 0.0;
     }
-    for (int64_t j = 0; j < n; j++) {
+    for (int64_t j = next_seen(seen, -1); j < seen.end; j = next_seen(seen, j)) {
         const float *kj = a->k + ko + j * a->k_row, *vj = a->v + vo + j * a->v_row;
         float *dkj = a->dk + ko + j * a->k_row, *dvj = a->dv + vo + j * a->v_row;
         double p = exp((double)a->scale * dot_d(a->q + qo, kj, a->d) - lse);

@@ -63,12 +63,6 @@ static size_t attention_scratch(const fw_attn *a, bool bwd) {
     return layout(a, bwd, NULL).bytes;
 }
 
-/* How many leading keys query i of batch b sees. */
-static int64_t n_seen(const fw_attn *a, int64_t b, int64_t i) {
-    int64_t n = a->mask == FW_MASK_CAUSAL ? i + a->tk - a->tq + 1 : a->mask == FW_MASK_LENGTH ? a->lengths[b] : a->tk;
-    return max64(0, min64(n, a->tk));
-}
-
 static void product(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, bool trans_a, const float *b,
                     int64_t k_packed, float *c, int64_t ldc, bool accumulate, void *rest) {
     fw_gemm g = {.m = m,
@@ -84,22 +78,27 @@ static void product(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda
     gemm_deep(&g, k_packed, rest);
 }
 
-/* s[0:n] -> exp(scale s - shift), zeros up to `width`; returns the sum. */
-static double exp_row(float *s, int64_t n, int64_t width, float scale, float shift) {
+/* Keys seen -> exp(scale s - shift), the others zero, up to `width` (whole vectors); returns the sum. */
+static double exp_row(float *s, fw_seen seen, int64_t width, float scale, float shift) {
     vf sum = v_zero(), sc = v_set1(scale), sh = v_set1(-shift);
     for (int64_t j = 0; j < width; j += VW) {
-        vm m = v_tail(max64(0, n - j));
-        vf e = v_sel(m, v_exp(v_fma(v_load(s + j), sc, sh)), v_zero());
+        vf e = v_sel(v_tail(max64(0, seen.end - j)), v_exp(v_fma(v_load(s + j), sc, sh)), v_zero());
+        if (j < seen.hi && j + VW > seen.lo) { /* the padding in this vector */
+            e = v_sel(v_tail(max64(0, seen.hi - j)), v_sel(v_tail(max64(0, seen.lo - j)), e, v_zero()), e);
+        }
         sum = v_add(sum, e);
         v_store(s + j, e);
     }
     return v_sum_d(sum);
 }
 
-static float max_row(const float *s, int64_t n) {
+static float max_row(const float *s, fw_seen seen) {
     vf best = v_set1(-INFINITY);
-    for (int64_t j = 0; j < n; j += VW) {
-        best = v_max(best, v_sel(v_tail(n - j), v_load(s + j), v_set1(-INFINITY)));
+    for (int64_t j = 0; j < seen.lo; j += VW) {
+        best = v_max(best, v_sel(v_tail(seen.lo - j), v_load(s + j), v_set1(-INFINITY)));
+    }
+    for (int64_t j = seen.hi; j < seen.end; j += VW) {
+        best = v_max(best, v_sel(v_tail(seen.end - j), v_load(s + j), v_set1(-INFINITY)));
     }
     return v_hmax(best);
 }
@@ -120,16 +119,17 @@ static head head_at(const fw_attn *a, int64_t item, int64_t gh) {
 }
 
 static void fwd_block(const fw_attn *a, const attn_mem *w, head hd, int64_t i0, int64_t m) {
-    int64_t ld = score_ld(a->tk), n = n_seen(a, hd.b, i0 + m - 1), width = (n + VW - 1) / VW * VW;
+    int64_t ld = score_ld(a->tk), n = fw_attn_seen(a, hd.b, i0 + m - 1).end, width = (n + VW - 1) / VW * VW;
     float *o = a->o + hd.o + i0 * a->o_row;
     product(m, n, a->d, a->q + hd.q + i0 * a->q_row, a->q_row, false, w->k_nk, a->d, w->s, ld, false, w->rest);
     for (int64_t i = 0; i < m; i++) {
-        int64_t seen = n_seen(a, hd.b, i0 + i);
-        float *s = w->s + i * ld, max = seen > 0 ? max_row(s, seen) * a->scale : 0.0f;
+        const fw_seen seen = fw_attn_seen(a, hd.b, i0 + i);
+        bool any = seen.lo + seen.end - seen.hi > 0;
+        float *s = w->s + i * ld, max = any ? max_row(s, seen) * a->scale : 0.0f;
         double sum = exp_row(s, seen, width, a->scale, max);
-        w->inv[i] = seen > 0 ? (float)(1.0 / sum) : 0.0f;
+        w->inv[i] = any ? (float)(1.0 / sum) : 0.0f;
         if (a->lse != NULL) {
-            a->lse[(hd.b * a->n_head + hd.h) * a->tq + i0 + i] = seen > 0 ? (float)((double)max + log(sum)) : -INFINITY;
+            a->lse[(hd.b * a->n_head + hd.h) * a->tq + i0 + i] = any ? (float)((double)max + log(sum)) : -INFINITY;
         }
     }
     product(m, a->d, n, w->s, ld, false, w->v_kn, a->tk, o, a->o_row, false, w->rest);
@@ -174,14 +174,14 @@ static void ds_row(const float *p, float *ds, int64_t width, float scale, float 
 }
 
 static void bwd_block(const fw_attn *a, const attn_mem *w, head hd, int64_t i0, int64_t m) {
-    int64_t ld = score_ld(a->tk), n = n_seen(a, hd.b, i0 + m - 1), width = (n + VW - 1) / VW * VW;
+    int64_t ld = score_ld(a->tk), n = fw_attn_seen(a, hd.b, i0 + m - 1).end, width = (n + VW - 1) / VW * VW;
     const float *q = a->q + hd.q + i0 * a->q_row, *d_o = a->d_o + hd.o + i0 * a->o_row,
                 *o = a->o + hd.o + i0 * a->o_row;
     const float *lse = a->lse + (hd.b * a->n_head + hd.h) * a->tq + i0;
     product(m, n, a->d, q, a->q_row, false, w->k_nk, a->d, w->s, ld, false, w->rest);
     product(m, n, a->d, d_o, a->o_row, false, w->v_nk, a->d, w->ds, ld, false, w->rest);
     for (int64_t i = 0; i < m; i++) {
-        (void)exp_row(w->s + i * ld, n_seen(a, hd.b, i0 + i), width, a->scale, lse[i]);
+        (void)exp_row(w->s + i * ld, fw_attn_seen(a, hd.b, i0 + i), width, a->scale, lse[i]);
         ds_row(w->s + i * ld, w->ds + i * ld, width, a->scale, dot_row(d_o + i * a->o_row, o + i * a->o_row, a->d));
     }
     product(m, a->d, n, w->ds, ld, false, w->k_kn, a->tk, a->dq + hd.q + i0 * a->q_row, a->q_row, false, w->rest);

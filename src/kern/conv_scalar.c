@@ -158,7 +158,41 @@ static void dwconv_bwd_weight(const fw_conv *d, const float *x, const float *dy,
     }
 }
 
+/* c innermost, so that a compiler's vectors do: memory is the limit. */
+static void max_pool_fwd(const fw_conv *d, const float *x, float *y, int32_t *from, int64_t r0, int64_t r1) {
+    for (int64_t r = r0; r < r1; r++) {
+        int64_t b = r / (d->oh * d->ow), i = r / d->ow % d->oh, j = r % d->ow;
+        float *best = y + r * d->c;
+        bool any = false;
+        for (int64_t t = 0; t < d->kh * d->kw; t++) {
+            int64_t ih = i * d->stride - d->pad_top + t / d->kw, iw = j * d->stride - d->pad_left + t % d->kw;
+            if (ih < 0 || ih >= d->h || iw < 0 || iw >= d->w) {
+                continue;
+            }
+            const float *xt = x + ((b * d->h + ih) * d->w + iw) * d->c;
+            for (int64_t c = 0; c < d->c; c++) {
+                if (from != NULL && (!any || xt[c] > best[c])) {
+                    from[r * d->c + c] = (int32_t)(ih * d->w + iw);
+                }
+                best[c] = !any || xt[c] > best[c] ? xt[c] : best[c];
+            }
+            any = true;
+        }
+    }
+}
+
+static void max_pool_bwd(const fw_conv *d, const int32_t *from, const float *dy, float *dx, int64_t b0, int64_t b1) {
+    int64_t out = d->oh * d->ow * d->c;
+    for (int64_t b = b0; b < b1; b++) {
+        for (int64_t e = b * out; e < (b + 1) * out; e++) {
+            dx[(b * d->h * d->w + from[e]) * d->c + e % d->c] += dy[e];
+        }
+    }
+}
+
 void fw_kern_init_conv_scalar(fw_kern *k) {
+    k->max_pool_fwd = max_pool_fwd;
+    k->max_pool_bwd = max_pool_bwd;
     k->conv_scratch = conv_scratch;
     k->conv_fwd = conv_fwd;
     k->conv_bwd_data = conv_bwd_data;

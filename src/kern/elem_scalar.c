@@ -30,6 +30,8 @@ double fw_act_ref(fw_act act, double x) {
         return tanh(x);
     case FW_ACT_SIGMOID:
         return sigmoid(x);
+    case FW_ACT_EXP:
+        return exp(x);
     }
     return x;
 }
@@ -60,6 +62,8 @@ double fw_act_ref_grad(fw_act act, double x) {
         double s = sigmoid(x);
         return s * (1.0 - s);
     }
+    case FW_ACT_EXP:
+        return exp(x);
     }
     return 1.0;
 }

@@ -7,6 +7,7 @@ void fw_kern_init_rows_avx512(fw_kern *k) {
     k->layer_norm_bwd = layer_norm_bwd;
     k->rms_norm_fwd = rms_norm_fwd;
     k->rms_norm_bwd = rms_norm_bwd;
+    k->rope = rope;
     k->softmax_fwd = softmax_fwd;
     k->softmax_bwd = softmax_bwd;
     k->colsum = colsum;

@@ -63,7 +63,7 @@ static void rms_norm_fwd(const float *x, const float *gamma, float eps, float *y
         }
         double rs = 1.0 / sqrt(q / (double)c + (double)eps);
         for (int64_t j = 0; j < c; j++) {
-            y[i * c + j] = (float)((double)x[i * c + j] * rs * (double)gamma[j]);
+            y[i * c + j] = (float)((double)x[i * c + j] * rs * (gamma == NULL ? 1.0 : (double)gamma[j]));
         }
         if (rstd != NULL) {
             rstd[i] = (float)rs;
@@ -76,14 +76,30 @@ static void rms_norm_bwd(const float *x, const float *gamma, const float *rstd, 
     for (int64_t i = 0; i < r; i++) {
         double rs = (double)rstd[i], sgx = 0.0;
         for (int64_t j = 0; j < c; j++) {
-            sgx += (double)dy[i * c + j] * (double)gamma[j] * (double)x[i * c + j] * rs;
+            double gj = gamma == NULL ? 1.0 : (double)gamma[j];
+            sgx += (double)dy[i * c + j] * gj * (double)x[i * c + j] * rs;
         }
         for (int64_t j = 0; j < c; j++) {
-            double xhat = (double)x[i * c + j] * rs, d = (double)dy[i * c + j];
-            put(&dx[i * c + j], accumulate, rs * (d * (double)gamma[j] - xhat * sgx / (double)c));
+            double xhat = (double)x[i * c + j] * rs, d = (double)dy[i * c + j],
+                   gj = gamma == NULL ? 1.0 : (double)gamma[j];
+            put(&dx[i * c + j], accumulate, rs * (d * gj - xhat * sgx / (double)c));
             if (dgamma != NULL) {
                 dgamma[j] += (float)(d * xhat);
             }
+        }
+    }
+}
+
+static void rope(const float *x, const float *table, float *y, bool inverse, bool accumulate, int64_t r, int64_t n_head,
+                 int64_t d) {
+    int64_t half = d / 2;
+    for (int64_t i = 0; i < r * n_head; i++) {
+        const float *xi = x + i * d, *cosine = table + i / n_head * d, *sine = cosine + half;
+        for (int64_t j = 0; j < half; j++) {
+            double c = (double)cosine[j], s = inverse ? -(double)sine[j] : (double)sine[j];
+            double a = (double)xi[j], b = (double)xi[half + j];
+            put(&y[i * d + j], accumulate, a * c - b * s);
+            put(&y[i * d + half + j], accumulate, b * c + a * s);
         }
     }
 }
@@ -243,6 +259,7 @@ void fw_kern_init_rows_scalar(fw_kern *k) {
     k->layer_norm_bwd = layer_norm_bwd;
     k->rms_norm_fwd = rms_norm_fwd;
     k->rms_norm_bwd = rms_norm_bwd;
+    k->rope = rope;
     k->softmax_fwd = softmax_fwd;
     k->softmax_bwd = softmax_bwd;
     k->colsum = colsum;

@@ -67,13 +67,17 @@ FW_INLINE void bump(float *dst, vf v, vm m) {
     v_store_m(dst, v_add(v_load_m(dst, m), v), m);
 }
 
+FW_INLINE vf gamma_at(const float *gamma, int64_t j, vm m) {
+    return gamma == NULL ? v_set1(1.0f) : v_load_m(gamma + j, m);
+}
+
 /* Both norms: xhat = (x - mu) rs, g = dy gamma: dx = rs (g - sub_mean mean(g) - xhat mean(g xhat)). */
 FW_INLINE void norm_bwd_row(const float *x, const float *gamma, float mu, float rs, const float *dy, float *dx,
                             bool accumulate, float *dgamma, float *dbeta, int64_t c, const bool sub_mean) {
     vf vmu = v_set1(mu), vrs = v_set1(rs), sg = v_zero(), sgx = v_zero();
     for (int64_t j = 0; j < c; j += VW) {
         vm m = v_tail(c - j);
-        vf g = v_mul(v_load_m(dy + j, m), v_load_m(gamma + j, m));
+        vf g = v_mul(v_load_m(dy + j, m), gamma_at(gamma, j, m));
         sg = v_add(sg, g);
         sgx = v_fma(g, v_mul(v_sub(v_load_m(x + j, m), vmu), vrs), sgx);
     }
@@ -81,7 +85,7 @@ FW_INLINE void norm_bwd_row(const float *x, const float *gamma, float mu, float 
     for (int64_t j = 0; j < c; j += VW) {
         vm m = v_tail(c - j);
         vf d = v_load_m(dy + j, m), xhat = v_mul(v_sub(v_load_m(x + j, m), vmu), vrs);
-        vf g = v_mul(d, v_load_m(gamma + j, m));
+        vf g = v_mul(d, gamma_at(gamma, j, m));
         put(dx + j, accumulate, v_mul(vrs, v_sub(v_sub(g, mg), v_mul(xhat, mgx))), m);
         if (dgamma != NULL) {
             bump(dgamma + j, v_mul(d, xhat), m);
@@ -105,7 +109,7 @@ static void rms_norm_fwd(const float *x, const float *gamma, float eps, float *y
         vf vrs = v_set1(rs);
         for (int64_t j = 0; j < c; j += VW) {
             vm m = v_tail(c - j);
-            v_store_m(y + j, v_mul(v_mul(v_load_m(x + j, m), vrs), v_load_m(gamma + j, m)), m);
+            v_store_m(y + j, v_mul(v_mul(v_load_m(x + j, m), vrs), gamma_at(gamma, j, m)), m);
         }
         if (rstd != NULL) {
             rstd[i] = rs;
@@ -117,6 +121,23 @@ static void rms_norm_bwd(const float *x, const float *gamma, const float *rstd, 
                          bool accumulate, float *dgamma, int64_t r, int64_t c) {
     for (int64_t i = 0; i < r; i++) {
         norm_bwd_row(x + i * c, gamma, 0.0f, rstd[i], dy + i * c, dx + i * c, accumulate, dgamma, NULL, c, false);
+    }
+}
+
+/* x may be y: each pair is read before it is written. */
+static void rope(const float *x, const float *table, float *y, bool inverse, bool accumulate, int64_t r, int64_t n_head,
+                 int64_t d) {
+    int64_t half = d / 2;
+    for (int64_t i = 0; i < r * n_head; i++, x += d, y += d) {
+        const float *cosine = table + i / n_head * d, *sine = cosine + half;
+        for (int64_t j = 0; j < half; j += VW) {
+            vm m = v_tail(half - j);
+            vf c = v_load_m(cosine + j, m), s = v_load_m(sine + j, m), a = v_load_m(x + j, m),
+               b = v_load_m(x + half + j, m);
+            s = inverse ? v_sub(v_zero(), s) : s;
+            put(y + j, accumulate, v_fnma(b, s, v_mul(a, c)), m);
+            put(y + half + j, accumulate, v_fma(a, s, v_mul(b, c)), m);
+        }
     }
 }
 

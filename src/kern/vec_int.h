@@ -301,6 +301,8 @@ FW_INLINE vf v_act(fw_act act, vf x) {
         return v_tanh(x);
     case FW_ACT_SIGMOID:
         return v_sigmoid(x);
+    case FW_ACT_EXP:
+        return v_exp(x);
     }
     return x;
 }
@@ -331,6 +333,8 @@ FW_INLINE vf v_act_grad(fw_act act, vf x) {
     case FW_ACT_SIGMOID:
         (void)v_sigmoid_slope(x, &d);
         return d;
+    case FW_ACT_EXP:
+        return v_exp(x);
     }
     return one;
 }
@@ -361,6 +365,9 @@ FW_INLINE vf v_act_grad(fw_act act, vf x) {
         break;                                                                                                         \
     case FW_ACT_SIGMOID:                                                                                               \
         BODY(FW_ACT_SIGMOID);                                                                                          \
+        break;                                                                                                         \
+    case FW_ACT_EXP:                                                                                                   \
+        BODY(FW_ACT_EXP);                                                                                              \
         break;                                                                                                         \
     }
 

@@ -6,6 +6,7 @@ typedef struct adata {
     int64_t nq, nk, nl;
     float *q, *k, *v, *d_o;
     int32_t lengths[4];
+    bool no_lengths;
 } adata;
 
 /* Heads interleaved [B,T,H*D], with a few floats between rows. */
@@ -22,6 +23,13 @@ static adata make(int64_t batch, int64_t n_head, int64_t n_kv, int64_t tq, int64
     for (int64_t b = 0; b < 4; b++) {
         t.lengths[b] = (int32_t)(b == 1 ? 0 : t_int(1, tk));
     }
+    if (mask == FW_MASK_PREFIX || mask == FW_MASK_PREFIX_CAUSAL) {
+        a->prefix = t_int(0, tk), a->first = t_int(0, tq), a->first_end = t_int(0, tk);
+        for (int64_t b = 0; b < 4; b++) {
+            t.lengths[b] = (int32_t)(b == 1 ? 0 : t_int(0, a->prefix));
+        }
+        t.no_lengths = t_int(0, 3) == 0;
+    }
     return t;
 }
 
@@ -36,7 +44,7 @@ typedef struct result {
 static result run(const fw_kern *kt, const adata *t) {
     result r = {t_alloc(t->nq), t_alloc(t->nl), t_alloc(t->nq), t_alloc(t->nk), t_alloc(t->nk)};
     fw_attn a = t->a;
-    a.lengths = t->lengths, a.o = r.o, a.lse = r.lse, a.dq = r.dq, a.dk = r.dk, a.dv = r.dv;
+    a.lengths = t->no_lengths ? NULL : t->lengths, a.o = r.o, a.lse = r.lse, a.dq = r.dq, a.dk = r.dk, a.dv = r.dv;
     int64_t items = a.batch * a.n_kv;
     size_t sf = kt->attention_scratch(&a, false), sb = kt->attention_scratch(&a, true);
     void *f = t_scratch(sf), *b = t_scratch(sb);
@@ -80,7 +88,7 @@ static void compare(adata t) {
 }
 
 static void every_mask_and_tail_agrees_with_scalar(void) {
-    for (int mask = FW_MASK_NONE; mask <= FW_MASK_LENGTH; mask++) {
+    for (int mask = FW_MASK_NONE; mask <= FW_MASK_PREFIX_CAUSAL; mask++) {
         for (int i = 0; i < 12; i++) {
             compare(make(3, 4, 2, t_int(1, 70), t_int(1, 90), t_int(1, 40), (fw_mask)mask));
         }
@@ -107,6 +115,28 @@ static void a_row_without_keys_gives_zeros(void) {
             }
         }
         result_free(&r, &t);
+        drop(&t);
+    }
+}
+
+/* Keys of the padding may hold any number: it reaches nothing. */
+static void padding_is_never_read(void) {
+    const fw_kern *all[8];
+    int n = t_tables(all);
+    for (int i = 0; i < n; i++) {
+        adata t = make(1, 2, 1, 6, 40, 8, FW_MASK_PREFIX);
+        t.a.prefix = 37, t.lengths[0] = 5, t.a.first = 1, t.a.first_end = 38, t.no_lengths = false;
+        for (int64_t j = 5; j < 37; j++) {
+            t.k[j * t.a.k_row] = 1e30f;
+        }
+        result big = run(all[i], &t);
+        for (int64_t j = 5; j < 37; j++) {
+            t.k[j * t.a.k_row] = 0.0f, t.v[j * t.a.v_row] = 7.0f;
+        }
+        result small = run(all[i], &t);
+        CHECK_NEAR(big.o, small.o, (size_t)t.nq, 0.0, 0.0);
+        CHECK_NEAR(big.dq, small.dq, (size_t)t.nq, 0.0, 0.0);
+        result_free(&big, &t), result_free(&small, &t);
         drop(&t);
     }
 }
@@ -139,8 +169,7 @@ static void check_slope(const adata *t, float *x, int64_t row_len, int64_t ld, i
     }
 }
 
-static void backward_is_the_slope_of_forward(void) {
-    adata t = make(1, 2, 1, 4, 5, 3, FW_MASK_CAUSAL);
+static void backward_is_the_slope(adata t) {
     result r = run(fw_kern_get(), &t);
     check_slope(&t, t.q, 6, t.a.q_row, t.nq, r.dq);
     check_slope(&t, t.k, 3, t.a.k_row, t.nk, r.dk);
@@ -149,5 +178,12 @@ static void backward_is_the_slope_of_forward(void) {
     drop(&t);
 }
 
+static void backward_is_the_slope_of_forward(void) {
+    backward_is_the_slope(make(1, 2, 1, 4, 5, 3, FW_MASK_CAUSAL));
+    adata t = make(1, 2, 1, 4, 7, 3, FW_MASK_PREFIX);
+    t.a.prefix = 4, t.lengths[0] = 2, t.a.first = 1, t.a.first_end = 5, t.no_lengths = false;
+    backward_is_the_slope(t);
+}
+
 FW_TEST_MAIN(T(every_mask_and_tail_agrees_with_scalar), T(one_query_and_many_keys_agree_with_scalar),
-             T(a_row_without_keys_gives_zeros), T(backward_is_the_slope_of_forward))
+             T(a_row_without_keys_gives_zeros), T(padding_is_never_read), T(backward_is_the_slope_of_forward))

@@ -43,6 +43,24 @@ static void activations_are_within_their_stated_error(void) {
     t_free(x, N), t_free(dy, N), t_free(y, N), t_free(want, N), t_free(dx, N), t_free(dwant, N);
 }
 
+static void exp_is_within_its_stated_error(void) {
+    enum { N = 7001 };
+    g_n = t_tables(g_all);
+    float *x = t_alloc(N), *dy = t_alloc(N), *y = t_alloc(N), *want = t_alloc(N), *dx = t_alloc(N);
+    for (int i = 0; i < N; i++) {
+        x[i] = (float)(-87.0 + 175.0 * i / (N - 1));
+        dy[i] = 1.0f;
+    }
+    g_all[0]->act_fwd(FW_ACT_EXP, x, want, N);
+    for (int i = 1; i < g_n; i++) {
+        g_all[i]->act_fwd(FW_ACT_EXP, x, y, N);
+        g_all[i]->act_bwd(FW_ACT_EXP, x, dy, dx, false, N);
+        CHECK(worst(y, want, N) <= 4e-7);
+        CHECK(worst(dx, want, N) <= 4e-7);
+    }
+    t_free(x, N), t_free(dy, N), t_free(y, N), t_free(want, N), t_free(dx, N);
+}
+
 static void infinite_inputs_saturate_and_nan_stays(void) {
     g_n = t_tables(g_all);
     for (int i = 0; i < g_n; i++) {
@@ -236,7 +254,8 @@ static void adamw_agrees_with_scalar(void) {
     }
 }
 
-FW_TEST_MAIN(T(activations_are_within_their_stated_error), T(infinite_inputs_saturate_and_nan_stays),
-             T(arithmetic_agrees_with_scalar), T(long_dot_products_keep_their_digits), T(broadcasts_agree_with_scalar),
+FW_TEST_MAIN(T(activations_are_within_their_stated_error), T(exp_is_within_its_stated_error),
+             T(infinite_inputs_saturate_and_nan_stays), T(arithmetic_agrees_with_scalar),
+             T(long_dot_products_keep_their_digits), T(broadcasts_agree_with_scalar),
              T(dropout_is_a_function_of_seed_and_index), T(losses_agree_with_scalar),
              T(cross_entropy_skips_ignored_rows_and_names_bad_labels), T(adamw_agrees_with_scalar))

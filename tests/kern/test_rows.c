@@ -51,6 +51,8 @@ static void norms_bwd(const fw_kern *k, const in *t, outs *o) {
 static void rms(const fw_kern *k, const in *t, outs *o) {
     k->rms_norm_fwd(t->x, t->g, 1e-5f, out(o, t->r * t->c), out(o, t->r), t->r, t->c);
     k->rms_norm_bwd(t->x, t->g, t->rstd, t->dy, out(o, t->r * t->c), t->acc, out(o, t->c), t->r, t->c);
+    k->rms_norm_fwd(t->x, NULL, 1e-5f, out(o, t->r * t->c), NULL, t->r, t->c);
+    k->rms_norm_bwd(t->x, NULL, t->rstd, t->dy, out(o, t->r * t->c), t->acc, NULL, t->r, t->c);
 }
 static void soft(const fw_kern *k, const in *t, outs *o) {
     float *y = out(o, t->r * t->c);
@@ -88,6 +90,34 @@ static void rows_agree_with_scalar(void) {
         each_table(soft, &t, 1e-6, 1e-5);
         each_table(sums, &t, 1e-5, 1e-5);
         t_free(t.x, n), t_free(t.dy, n), t_free(t.g, c), t_free(t.h, c), t_free(t.mean, t.r), t_free(t.rstd, t.r);
+    }
+}
+
+static void rope_agrees_with_scalar_and_turns_back(void) {
+    g_n = t_tables(g_all);
+    for (int64_t d = 2; d <= 74; d += 18) {
+        int64_t r = 5, h = 3, n = r * h * d;
+        float *x = t_rand(n, -2, 2), *table = t_rand(r * d, 0, 1);
+        for (int64_t i = 0; i < r * d; i++) { /* d/2 cosines, d/2 sines of the same angles */
+            int64_t j = i % d;
+            table[i] = j < d / 2 ? cosf((float)(i + 1)) : sinf((float)(i - d / 2 + 1));
+        }
+        outs want = {0};
+        for (int i = 0; i < g_n; i++) {
+            outs got = {0};
+            outs *o = i == 0 ? &want : &got;
+            float *y = out(o, n), *back = t_copy(x, n);
+            g_all[i]->rope(x, table, y, false, false, r, h, d);
+            g_all[i]->rope(x, table, out(o, n), true, true, r, h, d);
+            g_all[i]->rope(back, table, back, false, false, r, h, d); /* in place */
+            CHECK_NEAR(back, y, (size_t)n, 0.0, 0.0);
+            g_all[i]->rope(back, table, back, true, false, r, h, d);
+            CHECK_NEAR(back, x, (size_t)n, 1e-6, 1e-6);
+            t_free(back, n);
+            judge(&want, &got, 1e-6, 1e-6);
+        }
+        out_free(&want);
+        t_free(x, n), t_free(table, r * d);
     }
 }
 
@@ -129,7 +159,7 @@ static void embeddings_agree_and_name_the_bad_id(void) {
 
 static void film_agrees_with_scalar(void) {
     g_n = t_tables(g_all);
-    for (int act = FW_ACT_NONE; act <= FW_ACT_SIGMOID; act++) {
+    for (int act = FW_ACT_NONE; act <= FW_ACT_EXP; act++) {
         int64_t b = 2, t = 1 + act, c = 5 + 7 * act, ldg = 2 * c;
         float *x = t_rand(b * t * c, -2, 2), *gh = t_rand(b * ldg, -1, 1), *dy = t_rand(b * t * c, -1, 1);
         outs want = {0};
@@ -236,6 +266,7 @@ static void backward_is_the_slope_of_forward(void) {
         t_free(y, n);
 }
 
-FW_TEST_MAIN(T(rows_agree_with_scalar), T(long_columns_sum_within_rounding), T(softmax_survives_huge_logits),
-             T(embeddings_agree_and_name_the_bad_id), T(film_agrees_with_scalar), T(spatial_softmax_agrees_with_scalar),
-             T(spatial_softmax_finds_the_bright_pixel), T(backward_is_the_slope_of_forward))
+FW_TEST_MAIN(T(rows_agree_with_scalar), T(rope_agrees_with_scalar_and_turns_back), T(long_columns_sum_within_rounding),
+             T(softmax_survives_huge_logits), T(embeddings_agree_and_name_the_bad_id), T(film_agrees_with_scalar),
+             T(spatial_softmax_agrees_with_scalar), T(spatial_softmax_finds_the_bright_pixel),
+             T(backward_is_the_slope_of_forward))
