@@ -7,8 +7,61 @@
 
 #include "base/file.h"
 #include "data/deleted.h"
+#include "data/replay.h"
+#include "sim/ranges.h"
+#include "sim/sim.h"
 
 enum { STAT_FRAMES = 600 }; /* frames that feature statistics are taken from: 600 x 64 positions a channel */
+
+/* ---- what is kept for tests is never learnt from, however a dataset of it came about ---- */
+
+static fw_status refuse_robot(const fw_dataset *ds, fw_err *err) {
+    fw_embodiment e;
+    fw_status s = ds->robot_type[0] != 0 ? fw_embodiment_find(ds->robot_type, &e, err) : FW_INVALID;
+    if (s != FW_OK || !e.held_out) {
+        return s == FW_INVALID ? FW_OK : s; /* a robot that has no file here is not one that is kept */
+    }
+    return fw_fail(
+        err, FW_INVALID,
+        "%s: recorded with robot %s, which is held out (embodiments/%s.json): it is kept for zero-shot tests "
+        "and never trained on",
+        ds->dir, e.name, e.name);
+}
+
+static fw_status refuse_domain(const fw_dataset *ds, int64_t ep, const char *ranges, fw_err *err) {
+    fw_ranges r;
+    fw_status s = fw_ranges_load(fw_home(), ranges, &r, err);
+    if (s != FW_OK || !r.held_out) {
+        return s == FW_INVALID ? FW_OK : s; /* ranges of another installation */
+    }
+    return fw_fail(err, FW_INVALID,
+                   "%s: ep %lld: drawn from %s, a held-out domain (configs/randomise/%s.json): never trained on",
+                   ds->dir, (long long)ep, ranges, ranges);
+}
+
+/* Homes and ranges of its simulated episodes. Episodes of the same ranges come together: each run of them is looked up once. */
+static fw_status refuse_scenes(const fw_dataset *ds, fw_err *err) {
+    char last[2][64] = {"", ""};
+    for (int64_t e = 0; e < ds->n_episodes; e++) {
+        fw_replay r;
+        if (fw_replay_read(ds, e, &r, NULL) != FW_OK) {
+            continue;
+        }
+        const char *drawn[2] = {r.ranges, r.look};
+        if (r.home >= FW_HOME_NEW) {
+            return fw_fail(err, FW_INVALID,
+                           "%s: ep %lld: home %llu: homes from %d on are for testing and never trained on", ds->dir,
+                           (long long)ds->episodes[e].index, (unsigned long long)r.home, FW_HOME_NEW);
+        }
+        for (int k = 0; k < 2; k++) {
+            if (drawn[k][0] != 0 && strcmp(drawn[k], last[k]) != 0) {
+                FW_TRY(refuse_domain(ds, ds->episodes[e].index, drawn[k], err));
+                snprintf(last[k], sizeof last[k], "%s", drawn[k]);
+            }
+        }
+    }
+    return FW_OK;
+}
 
 /* ---- numbers ---- */
 
@@ -100,6 +153,8 @@ static fw_status split(fw_trainset *ts, int d, fw_err *err) {
 static fw_status open_data(fw_trainset *ts, int d, const char *dir, fw_err *err) {
     fw_train_data *data = &ts->data[d];
     FW_TRY(fw_dataset_open(dir, &data->ds, err));
+    FW_TRY(refuse_robot(data->ds, err));
+    FW_TRY(refuse_scenes(data->ds, err));
     FW_TRY(check_fit(ts->cfg, data, err));
     FW_TRY(fw_dataset_identity(data->ds, data->id, err));
     FW_TRY(read_episodes(ts, d, err));
@@ -325,6 +380,11 @@ fw_status fw_trainset_open(const fw_train_cfg *cfg, const char *const *dirs, int
                            fw_err *err) {
     fw_trainset ts = {.cfg = cfg, .n_data = n};
     fw_status s = n > 0 ? FW_OK : fw_fail(err, FW_INVALID, "no dataset to train on");
+    if (cfg->embodiment.held_out) {
+        s = fw_fail(err, FW_INVALID,
+                    "%s: embodiment %s is held out: it is kept for zero-shot tests and never trained on", cfg->name,
+                    cfg->embodiment.name);
+    }
     ts.data = calloc((size_t)(n > 0 ? n : 1), sizeof *ts.data);
     if (s == FW_OK && ts.data == NULL) {
         s = fw_fail(err, FW_NOMEM, "no memory for %d datasets", n);

@@ -7,6 +7,8 @@
  * run was stopped. Training then reads the map, and its cost is the head's alone. With a tower that is trained
  * (policy.train_tower), decoded frames are mapped instead.
  * Held out are the last episodes of each dataset; statistics come from the training episodes only.
+ * What is kept for tests is refused wherever it comes from: datasets of a held-out robot, episodes in new homes or of held-out
+ * domains, what was deleted.
  */
 #ifndef FW_TRAIN_TRAINSET_H
 #define FW_TRAIN_TRAINSET_H
@@ -54,7 +56,8 @@ typedef struct fw_trainset {
 } fw_trainset;
 
 /* Open datasets dirs[n], run the towers over what is not cached yet (with progress). cfg is borrowed until close.
- * FW_SHAPE / FW_INVALID when a dataset does not fit the embodiment (dimensions, a missing camera), naming both. */
+ * FW_SHAPE / FW_INVALID when a dataset does not fit the embodiment (dimensions, a missing camera), naming both; FW_INVALID for data
+ * that is kept for tests, naming the dataset, the robot, home or domain, and why. */
 FW_NODISCARD fw_status fw_trainset_open(const fw_train_cfg *cfg, const char *const *dirs, int n, fw_pool *pool,
                                         fw_trainset *out, fw_err *err);
 void fw_trainset_close(fw_trainset *ts);
