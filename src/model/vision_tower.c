@@ -76,7 +76,7 @@ static fw_status open_plans(fw_vision_tower *t, fw_err *err) {
         return fw_fail(err, FW_NOMEM, "no memory for %d plans", t->n_plan);
     }
     for (int i = 0; i < t->n_plan; i++) {
-        fw_plan_opts o = {NULL, false, 0};
+        fw_plan_opts o = {0};
         FW_TRY(fw_plan_new(t->graph, &o, t->tap, t->n_tap, &t->plan[i], err));
     }
     return FW_OK;

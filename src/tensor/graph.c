@@ -69,6 +69,10 @@ bool fw_graph_takes(fw_graph *g, const char *op, fw_val v, fw_dtype dtype) {
     return true;
 }
 
+void fw_graph_exact(fw_graph *g, bool on) {
+    g->exact = on;
+}
+
 /* Room for one more element; false: out of memory. */
 static bool grow(void **mem, int n, int *cap, size_t elem) {
     if (n < *cap) {
@@ -106,6 +110,7 @@ fw_val fw_graph_add(fw_graph *g, const fw_node *proto, fw_shape shape) {
     fw_val out = add_value(g, &(fw_value){.shape = shape, .dtype = FW_F32, .root = FW_NONE, .node = g->n_node});
     if (out != FW_NONE) {
         g->node[g->n_node] = *proto;
+        g->node[g->n_node].exact = g->exact;
         g->node[g->n_node++].out = out;
     }
     return out;
@@ -123,6 +128,13 @@ fw_val fw_input(fw_graph *g, const char *name, fw_dtype dtype, fw_shape shape) {
 }
 
 fw_val fw_param(fw_graph *g, const char *name, fw_shape shape, fw_init init) {
+    fw_val v = fw_param_any(g, name, shape, init);
+    return v != FW_NONE && g->val[v].param->half != NULL
+               ? fw_graph_fail(g, FW_INVALID, "parameter %s is kept in BF16, F32 wanted", name)
+               : v;
+}
+
+fw_val fw_param_any(fw_graph *g, const char *name, fw_shape shape, fw_init init) {
     fw_parameter *p;
     if (g->err.code != FW_OK || fw_params_get(g->params, name, &shape, init, &p, &g->err) != FW_OK) {
         return FW_NONE;

@@ -35,6 +35,9 @@ fw_val fw_input(fw_graph *g, const char *name, fw_dtype dtype, fw_shape shape);
 /* A parameter as a value (position embeddings, queries). */
 fw_val fw_param(fw_graph *g, const char *name, fw_shape shape, fw_init init);
 
+/* Operations added while exact is on use the exact (fp32) kernels in every plan, whatever its precision: heads, time embeddings. */
+void fw_graph_exact(fw_graph *g, bool on);
+
 /* y = act(x @ W^T + b) + residual. x [..., k] -> [..., n]. bias NULL: none. residual FW_NONE: none.
  * Weight `w_name` [n, k] initialised U(-1/sqrt(k), 1/sqrt(k)), bias zero. */
 fw_val fw_linear(fw_graph *g, fw_val x, const char *w_name, const char *b_name, int64_t n, fw_act act, fw_val residual);
@@ -49,7 +52,20 @@ fw_val fw_dwconv2d(fw_graph *g, fw_val x, const char *w_name, const char *b_name
  * positions >= lengths[b] are not seen; otherwise lengths = FW_NONE. */
 fw_val fw_attention(fw_graph *g, fw_val q, fw_val k, fw_val v, int n_head, fw_mask mask, fw_val lengths);
 
-/* Over the last dimension; gamma and beta [C] (RMS: gamma only). */
+/* The same with grouped heads and the masks of a prefix. k, v [B,Tk,n_kv*D]; n_head a multiple of n_kv. lengths [B] i32:
+ * required by FW_MASK_LENGTH, optional (FW_NONE: no padding) with FW_MASK_PREFIX and FW_MASK_PREFIX_CAUSAL (act.h). */
+typedef struct fw_attn_opts {
+    int n_head, n_kv;
+    fw_mask mask;
+    int64_t prefix, first, first_end;
+} fw_attn_opts;
+fw_val fw_grouped_attention(fw_graph *g, fw_val q, fw_val k, fw_val v, fw_val lengths, const fw_attn_opts *o);
+/* Rotary positions (arXiv 2104.09864), halves of a head as pairs. pos [B,T] i32 -> table [B,T,d] (d/2 cosines, d/2 sines of
+ * pos * theta^(-2i/d)); x [B,T,n_head*d] -> the same, turned. */
+fw_val fw_rope_table(fw_graph *g, fw_val pos, int64_t d, double theta);
+fw_val fw_rope(fw_graph *g, fw_val x, fw_val table, int n_head);
+
+/* Over the last dimension; gamma and beta [C] (RMS: gamma only, NULL: ones). */
 fw_val fw_layer_norm(fw_graph *g, fw_val x, const char *gamma, const char *beta, float eps);
 fw_val fw_rms_norm(fw_graph *g, fw_val x, const char *gamma, float eps);
 /* ids i32 [...] -> [..., C]; table [n, C]. An id outside [0, n) fails the run with FW_INVALID. */
@@ -62,13 +78,17 @@ fw_val fw_mul(fw_graph *g, fw_val x, fw_val b);
 fw_val fw_scale(fw_graph *g, fw_val x, float scale);
 /* act(x * (1 + gamma) + beta): x [B,...,C], gamma and beta [B,C] (FiLM, arXiv 1709.07871). */
 fw_val fw_film(fw_graph *g, fw_val x, fw_val gamma, fw_val beta, fw_act act);
+/* x [B,H,W,C] -> [B,H',W',C], as fw_conv2d; padding never wins. */
+fw_val fw_max_pool(fw_graph *g, fw_val x, int k, int stride, const int pad[4]);
+fw_val fw_mean(fw_graph *g, fw_val x);      /* of all values: a scalar */
 fw_val fw_mean_pool(fw_graph *g, fw_val x); /* [B,H,W,C] or [B,T,C] -> [B,C] */
 /* [B,H,W,K] -> [B,K,2]: softmax over H*W, then the expected (x, y) in [-1, 1] (arXiv 1504.00702). */
 fw_val fw_spatial_softmax(fw_graph *g, fw_val x);
 fw_val fw_concat(fw_graph *g, const fw_val *vals, int n, int axis);
 fw_val fw_slice(fw_graph *g, fw_val x, int axis, int64_t from, int64_t to);
-fw_val fw_reshape(fw_graph *g, fw_val x, fw_shape shape); /* same count; free (an alias) */
-fw_val fw_dropout(fw_graph *g, fw_val x, float p);        /* identity in plans without training */
+fw_val fw_permute(fw_graph *g, fw_val x, const int *axes); /* dimension i of y is dimension axes[i] of x */
+fw_val fw_reshape(fw_graph *g, fw_val x, fw_shape shape);  /* same count; free (an alias) */
+fw_val fw_dropout(fw_graph *g, fw_val x, float p);         /* identity in plans without training */
 /* Scalars. weight: same shape as pred, or a prefix of it (broadcast over the rest), or FW_NONE; mean over weight:
  * sum(w * |p - t|) / max(sum(w), 1) / (number of values per weight). No gradient to target or weight. */
 fw_val fw_l1_loss(fw_graph *g, fw_val pred, fw_val target, fw_val weight);

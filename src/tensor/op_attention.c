@@ -1,5 +1,5 @@
 /*
- * op_attention.c - softmax(q k^T / sqrt(D)) v, heads side by side in the last dimension.   q [B,Tq,H*D], k v [B,Tk,H*D]
+ * op_attention.c - softmax(q k^T / sqrt(D)) v, heads side by side in the last dimension.   q [B,Tq,H*D], k v [B,Tk,KV*D]
  *
  * Items (batch x head) over the threads. The weights [Tq,Tk] are never kept: forward saves the log-sum-exp of each row and
  * backward makes them again (FlashAttention, arXiv 2205.14135).
@@ -10,23 +10,27 @@ enum { Q, K, V, LEN };
 
 static fw_attn attn_of(const fw_graph *g, const fw_node *n) {
     const fw_shape *q = fw_shape_of(g, n->in[Q]), *k = fw_shape_of(g, n->in[K]);
-    int64_t c = q->d[2], h = n->u.attention.n_head, d = c / h;
+    const fw_attn_opts *o = &n->u.attention;
+    int64_t c = q->d[2], h = o->n_head, d = c / h, ck = k->d[2];
     return (fw_attn){.batch = q->d[0],
                      .n_head = h,
-                     .n_kv = h,
+                     .n_kv = o->n_kv,
                      .tq = q->d[1],
                      .tk = k->d[1],
                      .d = d,
                      .scale = (float)(1.0 / __builtin_sqrt((double)d)),
-                     .mask = n->u.attention.mask,
+                     .mask = o->mask,
+                     .prefix = o->prefix,
+                     .first = o->first,
+                     .first_end = o->first_end,
                      .q_batch = q->d[1] * c,
                      .q_row = c,
                      .q_head = d,
-                     .k_batch = k->d[1] * c,
-                     .k_row = c,
+                     .k_batch = k->d[1] * ck,
+                     .k_row = ck,
                      .k_head = d,
-                     .v_batch = k->d[1] * c,
-                     .v_row = c,
+                     .v_batch = k->d[1] * ck,
+                     .v_row = ck,
                      .v_head = d,
                      .o_batch = q->d[1] * c,
                      .o_row = c,
@@ -59,10 +63,11 @@ static int64_t item_block(const fw_attn *a) {
 
 static fw_status attention_forward(const fw_step *s, fw_err *err) {
     fw_attn a = attn_at(s);
-    for (int64_t b = 0; a.mask == FW_MASK_LENGTH && b < a.batch; b++) {
-        if (a.lengths[b] < 0 || a.lengths[b] > a.tk) {
+    const int64_t most = a.mask == FW_MASK_LENGTH ? a.tk : a.prefix;
+    for (int64_t b = 0; a.lengths != NULL && b < a.batch; b++) {
+        if (a.lengths[b] < 0 || a.lengths[b] > most) {
             return fw_fail(err, FW_INVALID, "attention: length %d of batch entry %lld, 0 to %lld wanted", a.lengths[b],
-                           (long long)b, (long long)a.tk);
+                           (long long)b, (long long)most);
         }
     }
     fw_split(s, &a, a.batch * a.n_kv, item_block(&a), fwd_block);
@@ -130,26 +135,55 @@ static const fw_op k_attention = {
     .scratch = attention_scratch,
 };
 
-fw_val fw_attention(fw_graph *g, fw_val q, fw_val k, fw_val v, int n_head, fw_mask mask, fw_val lengths) {
+/* Shapes of q, k, v against the heads. */
+static bool shapes_fit(fw_graph *g, fw_val q, fw_val k, fw_val v, const fw_attn_opts *o) {
     char a[64], b[64], c[64];
+    const fw_shape *sq = fw_shape_of(g, q), *sk = fw_shape_of(g, k), *sv = fw_shape_of(g, v);
+    bool heads = o->n_head >= 1 && o->n_kv >= 1 && o->n_head % o->n_kv == 0;
+    if (heads && sq->n == 3 && sk->n == 3 && fw_shape_eq(sk, sv) && sq->d[0] == sk->d[0] && sq->d[2] % o->n_head == 0 &&
+        sk->d[2] == sq->d[2] / o->n_head * o->n_kv) {
+        return true;
+    }
+    fw_graph_fail(g, FW_SHAPE, "attention: q is %s, k %s, v %s; [B,Tq,%d*D], [B,Tk,%d*D] twice wanted",
+                  fw_shape_str(sq, a, sizeof(a)), fw_shape_str(sk, b, sizeof(b)), fw_shape_str(sv, c, sizeof(c)),
+                  o->n_head, o->n_kv);
+    return false;
+}
+
+static bool mask_fits(fw_graph *g, const fw_attn_opts *o, int64_t tq, int64_t tk) {
+    bool prefix = o->mask == FW_MASK_PREFIX || o->mask == FW_MASK_PREFIX_CAUSAL;
+    if (!prefix || (o->prefix >= 0 && o->prefix <= tk && o->first >= 0 && o->first <= tq && o->first_end >= 0 &&
+                    o->first_end <= tk)) {
+        return true;
+    }
+    fw_graph_fail(g, FW_SHAPE,
+                  "attention: a prefix of %lld, first %lld queries end at %lld; there are %lld keys, %lld queries",
+                  (long long)o->prefix, (long long)o->first, (long long)o->first_end, (long long)tk, (long long)tq);
+    return false;
+}
+
+fw_val fw_grouped_attention(fw_graph *g, fw_val q, fw_val k, fw_val v, fw_val lengths, const fw_attn_opts *o) {
+    char a[64];
     if (!fw_graph_takes(g, "attention", q, FW_F32) || !fw_graph_takes(g, "attention", k, FW_F32) ||
         !fw_graph_takes(g, "attention", v, FW_F32) ||
-        (mask == FW_MASK_LENGTH && !fw_graph_takes(g, "attention", lengths, FW_I32))) {
+        ((o->mask == FW_MASK_LENGTH || lengths != FW_NONE) && !fw_graph_takes(g, "attention", lengths, FW_I32))) {
         return FW_NONE;
     }
-    const fw_shape *sq = fw_shape_of(g, q), *sk = fw_shape_of(g, k), *sv = fw_shape_of(g, v);
-    if (sq->n != 3 || !fw_shape_eq(sk, sv) || sk->n != 3 || sq->d[0] != sk->d[0] || sq->d[2] != sk->d[2] ||
-        n_head < 1 || sq->d[2] % n_head != 0) {
-        return fw_graph_fail(
-            g, FW_SHAPE, "attention: q is %s, k %s, v %s; [B,Tq,C], [B,Tk,C] twice, C a multiple of %d heads",
-            fw_shape_str(sq, a, sizeof(a)), fw_shape_str(sk, b, sizeof(b)), fw_shape_str(sv, c, sizeof(c)), n_head);
+    const fw_shape *sq = fw_shape_of(g, q), *sl = lengths == FW_NONE ? NULL : fw_shape_of(g, lengths);
+    if (!shapes_fit(g, q, k, v, o) || !mask_fits(g, o, sq->d[1], fw_shape_of(g, k)->d[1])) {
+        return FW_NONE;
     }
-    if (mask == FW_MASK_LENGTH && (fw_shape_of(g, lengths)->n != 1 || fw_shape_of(g, lengths)->d[0] != sq->d[0])) {
-        return fw_graph_fail(g, FW_SHAPE, "attention: lengths is %s, [%lld] wanted",
-                             fw_shape_str(fw_shape_of(g, lengths), a, sizeof(a)), (long long)sq->d[0]);
+    if (sl != NULL && (sl->n != 1 || sl->d[0] != sq->d[0])) {
+        return fw_graph_fail(g, FW_SHAPE, "attention: lengths is %s, [%lld] wanted", fw_shape_str(sl, a, sizeof(a)),
+                             (long long)sq->d[0]);
     }
-    fw_node n = {.op = &k_attention, .n_in = 4, .in = {q, k, v, mask == FW_MASK_LENGTH ? lengths : FW_NONE}};
-    n.u.attention.n_head = n_head;
-    n.u.attention.mask = mask;
-    return fw_graph_add(g, &n, *sq);
+    if (sl != NULL && (o->mask == FW_MASK_NONE || o->mask == FW_MASK_CAUSAL)) {
+        return fw_graph_fail(g, FW_INVALID, "attention: this mask takes no lengths");
+    }
+    return fw_graph_add(g, &(fw_node){.op = &k_attention, .n_in = 4, .in = {q, k, v, lengths}, .u.attention = *o}, *sq);
+}
+
+fw_val fw_attention(fw_graph *g, fw_val q, fw_val k, fw_val v, int n_head, fw_mask mask, fw_val lengths) {
+    return fw_grouped_attention(g, q, k, v, mask == FW_MASK_LENGTH ? lengths : FW_NONE,
+                                &(fw_attn_opts){.n_head = n_head, .n_kv = n_head, .mask = mask});
 }

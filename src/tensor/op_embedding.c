@@ -15,7 +15,15 @@ static dims dims_of(const fw_graph *g, const fw_node *n) {
 static void fwd_block(const fw_step *s, const void *arg, fw_part part) {
     const dims *d = arg;
     const int32_t *ids = s->x[IDS];
-    s->kern->embedding_fwd(ids + part.i0, s->x[TABLE], (float *)s->y + part.i0 * d->c, part.i1 - part.i0, d->v, d->c);
+    const uint16_t *half = s->g->val[s->node->in[TABLE]].param->half;
+    if (half == NULL) {
+        s->kern->embedding_fwd(ids + part.i0, s->x[TABLE], (float *)s->y + part.i0 * d->c, part.i1 - part.i0, d->v,
+                               d->c);
+        return;
+    }
+    for (int64_t i = part.i0; i < part.i1; i++) {
+        s->kern->bf16_to_f32(half + ids[i] * d->c, (float *)s->y + i * d->c, d->c);
+    }
 }
 
 static fw_status embedding_forward(const fw_step *s, fw_err *err) {
@@ -73,6 +81,6 @@ fw_val fw_embedding(fw_graph *g, fw_val ids, const char *table, int64_t n, int64
                              fw_shape_str(&y, a, sizeof(a)), (long long)n, (long long)c);
     }
     y.d[y.n++] = c;
-    fw_val t = fw_param(g, table, FW_SHAPE_OF(n, c), (fw_init){FW_INIT_NORMAL, 0.02f});
+    fw_val t = fw_param_any(g, table, FW_SHAPE_OF(n, c), (fw_init){FW_INIT_NORMAL, 0.02f});
     return t == FW_NONE ? FW_NONE : fw_graph_add(g, &(fw_node){.op = &k_embedding, .n_in = 2, .in = {ids, t}}, y);
 }

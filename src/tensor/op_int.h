@@ -26,7 +26,8 @@ typedef struct fw_node {
     fw_val in[FW_MAX_IN]; /* operands, parameters included; FW_NONE where optional and absent */
     int n_in;
     fw_val out;
-    union { /* what the operation was called with */
+    bool exact; /* fp32 kernels whatever the plan's precision */
+    union {     /* what the operation was called with */
         struct {
             fw_act act;
         } linear, activation, film;
@@ -35,10 +36,14 @@ typedef struct fw_node {
             int64_t batch;
             fw_act act;
         } conv;
+        fw_attn_opts attention;
         struct {
-            int n_head;
-            fw_mask mask;
-        } attention;
+            int n_head; /* table: 0 */
+            double theta;
+        } rope;
+        struct {
+            int axis[FW_MAX_DIMS];
+        } permute;
         struct {
             float eps;
         } norm;
@@ -75,6 +80,7 @@ struct fw_graph {
     fw_node *node;
     int n_node, cap_node;
     uint64_t n_dropout;
+    bool exact;
     fw_err err; /* the first mistake; code FW_OK while there is none */
 };
 
@@ -134,6 +140,8 @@ fw_val fw_graph_fail(fw_graph *g, fw_status code, const char *fmt, ...) FW_PRINT
  * value of the graph or not of this type. */
 bool fw_graph_takes(fw_graph *g, const char *op, fw_val v, fw_dtype dtype);
 fw_val fw_graph_add(fw_graph *g, const fw_node *proto, fw_shape shape);
+/* fw_param that may be kept in bfloat16: for operations that read param->half. */
+fw_val fw_param_any(fw_graph *g, const char *name, fw_shape shape, fw_init init);
 static inline const fw_shape *fw_shape_of(const fw_graph *g, fw_val v) {
     return &g->val[v].shape;
 }
@@ -173,6 +181,10 @@ static inline const float *fw_x(const fw_step *s, int k) {
 void fw_gemm_par(const fw_step *s, const fw_gemm *g);
 size_t fw_gemm_par_scratch(const fw_kern *k, int64_t m, int64_t n, int64_t kk, bool trans_a); /* per worker */
 void fw_gemm_pack_par(const fw_step *s, void *dst, const float *b, int64_t ldb, fw_layout layout, int64_t n, int64_t k);
+/* The same of a parameter [rows, ldb] in f32 or bfloat16; in bfloat16 only while a plan is made, with worker scratch for
+ * fw_gemm_pack_half_scratch bytes. */
+void fw_gemm_pack_param(const fw_step *s, void *dst, const fw_parameter *w, fw_layout layout, int64_t n, int64_t k);
+size_t fw_gemm_pack_half_scratch(const fw_kern *kern, const fw_parameter *w);
 /* dw [o, kh*kw*c] = or += the gradient of a weight from x and dz [rows, o]; rows over the threads. scratch: of
  * fw_weight_grad_scratch bytes; a worker needs kern->conv_scratch(d). */
 void fw_weight_grad(const fw_step *s, const fw_conv *d, const float *x, const float *dz, int64_t rows, float *dw,

@@ -156,11 +156,11 @@ static size_t linear_pack_bytes(const fw_graph *g, const fw_node *n, const fw_ke
 
 static void linear_pack(const fw_step *s, int which) {
     dims d = dims_of(s->g, s->node);
-    const float *w = s->g->val[s->node->in[W]].param->data;
+    const fw_parameter *w = s->g->val[s->node->in[W]].param;
     if (which == 0) {
-        fw_gemm_pack_par(s, s->pack[0], w, d.k, FW_NK, d.n, d.k);
+        fw_gemm_pack_param(s, s->pack[0], w, FW_NK, d.n, d.k);
     } else {
-        fw_gemm_pack_par(s, s->pack[1], w, d.k, FW_KN, d.k, d.n);
+        fw_gemm_pack_param(s, s->pack[1], w, FW_KN, d.k, d.n);
     }
 }
 
@@ -211,7 +211,7 @@ fw_val fw_linear(fw_graph *g, fw_val x, const char *w_name, const char *b_name, 
     }
     fw_node node = {.op = &k_linear, .n_in = 4, .u.linear.act = act};
     node.in[X] = x;
-    node.in[W] = fw_param(g, w_name, FW_SHAPE_OF(n, k), fw_init_fan(k));
+    node.in[W] = fw_param_any(g, w_name, FW_SHAPE_OF(n, k), fw_init_fan(k));
     node.in[B] = b_name == NULL ? FW_NONE : fw_param(g, b_name, FW_SHAPE_OF(n), (fw_init){FW_INIT_ZERO, 0});
     node.in[RES] = residual;
     return g->err.code == FW_OK ? fw_graph_add(g, &node, y) : FW_NONE;

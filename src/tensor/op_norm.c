@@ -151,12 +151,12 @@ static fw_val norm(fw_graph *g, const fw_op *op, fw_val x, const char *gamma, co
     }
     const fw_shape s = *fw_shape_of(g, x), c = FW_SHAPE_OF(fw_cols(&s));
     if (s.n < 1 || !(eps >= 0.0f)) {
-        return fw_graph_fail(g, FW_SHAPE, "%s '%s': x is a scalar, or eps %g is negative", op->name, gamma,
-                             (double)eps);
+        return fw_graph_fail(g, FW_SHAPE, "%s '%s': x is a scalar, or eps %g is negative", op->name,
+                             gamma == NULL ? "" : gamma, (double)eps);
     }
     fw_node n = {.op = op, .n_in = beta == NULL ? 2 : 3, .u.norm.eps = eps};
     n.in[X] = x;
-    n.in[GAMMA] = fw_param(g, gamma, c, (fw_init){FW_INIT_ONE, 0});
+    n.in[GAMMA] = gamma == NULL ? FW_NONE : fw_param(g, gamma, c, (fw_init){FW_INIT_ONE, 0});
     n.in[BETA] = beta == NULL ? FW_NONE : fw_param(g, beta, c, (fw_init){FW_INIT_ZERO, 0});
     return g->err.code == FW_OK ? fw_graph_add(g, &n, s) : FW_NONE;
 }

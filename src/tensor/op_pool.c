@@ -1,7 +1,9 @@
 /*
- * op_pool.c - readouts of feature maps: mean over positions, and spatial softmax to keypoints.
+ * op_pool.c - readouts of feature maps: means, maxima, and spatial softmax to keypoints.
  *
+ * mean             everything -> a scalar.             backward: dx = dy / n
  * mean_pool        [B,T,C] or [B,H,W,C] -> [B,C].      backward: dx = dy / T
+ * max_pool         [B,H,W,C] -> [B,H',W',C]. Saves where each maximum was; backward adds dy there
  * spatial_softmax  [B,H,W,K] -> [B,K,2]: softmax over the H*W pixels of each channel, then the expected (x, y), each in
  *                  [-1,1] from the first pixel to the last (arXiv 1504.00702). Saves maximum and sum of exponentials.
  * Images over the threads.
@@ -149,4 +151,129 @@ fw_val fw_spatial_softmax(fw_graph *g, fw_val x) {
     }
     return fw_graph_add(g, &(fw_node){.op = &k_spatial_softmax, .n_in = 1, .in = {x}},
                         FW_SHAPE_OF(s->d[0], s->d[3], 2));
+}
+
+/* ---- max ---- */
+
+static void max_fwd_block(const fw_step *s, const void *arg, fw_part part) {
+    (void)arg;
+    s->kern->max_pool_fwd(&s->node->u.conv.dim, s->x[0], s->y, s->save, part.i0, part.i1);
+}
+
+static fw_status max_pool_forward(const fw_step *s, fw_err *err) {
+    const fw_conv *d = &s->node->u.conv.dim;
+    int64_t rows = s->node->u.conv.batch * d->oh * d->ow;
+    (void)err;
+    fw_split(s, NULL, rows, fw_block(rows, d->c * d->kh * d->kw), max_fwd_block);
+    return FW_OK;
+}
+
+static void max_bwd_block(const fw_step *s, const void *arg, fw_part part) {
+    (void)arg;
+    s->kern->max_pool_bwd(&s->node->u.conv.dim, s->save, s->dy, s->dx[0], part.i0, part.i1);
+}
+
+static void max_pool_backward(const fw_step *s) {
+    fw_split(s, NULL, s->node->u.conv.batch, 1, max_bwd_block);
+}
+
+static size_t max_pool_save(const fw_graph *g, const fw_node *n, unsigned want) {
+    (void)want;
+    return (size_t)fw_shape_count(fw_shape_of(g, n->out)) * sizeof(int32_t);
+}
+
+static const fw_op k_max_pool = {
+    .name = "max_pool",
+    .diff = 1,
+    .grad = {FW_GRAD_ADD},
+    .forward = max_pool_forward,
+    .backward = max_pool_backward,
+    .flops = pool_flops,
+    .save_bytes = max_pool_save,
+};
+
+fw_val fw_max_pool(fw_graph *g, fw_val x, int k, int stride, const int pad[4]) {
+    char a[64];
+    if (!fw_graph_takes(g, "max_pool", x, FW_F32)) {
+        return FW_NONE;
+    }
+    const fw_shape *s = fw_shape_of(g, x);
+    bool ok = s->n == 4 && k >= 1 && stride >= 1;
+    for (int i = 0; i < 4; i++) {
+        ok = ok && pad[i] >= 0 && pad[i] < k; /* each window has a pixel */
+    }
+    int64_t h = ok ? s->d[1] + pad[0] + pad[2] - k : -1, w = ok ? s->d[2] + pad[1] + pad[3] - k : -1;
+    if (h < 0 || w < 0 || s->d[1] * s->d[2] > INT32_MAX) {
+        return fw_graph_fail(g, FW_SHAPE, "max_pool: x is %s, window %d, stride %d, padding %d %d %d %d",
+                             fw_shape_str(s, a, sizeof(a)), k, stride, pad[0], pad[1], pad[2], pad[3]);
+    }
+    fw_node n = {.op = &k_max_pool, .n_in = 1, .in = {x}};
+    n.u.conv.batch = s->d[0];
+    n.u.conv.dim = (fw_conv){.h = s->d[1],
+                             .w = s->d[2],
+                             .c = s->d[3],
+                             .oh = h / stride + 1,
+                             .ow = w / stride + 1,
+                             .o = s->d[3],
+                             .kh = k,
+                             .kw = k,
+                             .stride = stride,
+                             .pad_top = pad[0],
+                             .pad_left = pad[1]};
+    return fw_graph_add(g, &n, FW_SHAPE_OF(s->d[0], h / stride + 1, w / stride + 1, s->d[3]));
+}
+
+/* ---- mean of everything ---- */
+
+static void sum_block(const fw_step *s, const void *arg, fw_part part) {
+    double sum = 0.0;
+    (void)arg;
+    for (int64_t i = part.i0; i < part.i1; i++) {
+        sum += (double)fw_x(s, 0)[i];
+    }
+    ((double *)s->scratch)[part.index] = sum;
+}
+
+static fw_status mean_forward(const fw_step *s, fw_err *err) {
+    const int64_t n = fw_shape_count(fw_shape_of(s->g, s->node->in[0])), block = fw_block(n, 1);
+    double sum = 0.0;
+    (void)err;
+    fw_split(s, NULL, n, block, sum_block);
+    for (int64_t i = 0; i < (n + block - 1) / block; i++) {
+        sum += ((const double *)s->scratch)[i];
+    }
+    *(float *)s->y = (float)(sum / (double)n);
+    return FW_OK;
+}
+
+static void mean_backward(const fw_step *s) {
+    const int64_t n = fw_shape_count(fw_shape_of(s->g, s->node->in[0]));
+    const float share = s->dy[0] / (float)n;
+    for (int64_t i = 0; i < n; i++) {
+        s->dx[0][i] = s->add[0] ? s->dx[0][i] + share : share;
+    }
+}
+
+static fw_scratch mean_scratch(const fw_graph *g, const fw_node *n, const fw_kern *k, unsigned want, bool backward) {
+    (void)g;
+    (void)n;
+    (void)k;
+    (void)want;
+    return (fw_scratch){.shared = backward ? 0 : FW_MAX_BLOCK * sizeof(double)};
+}
+
+static const fw_op k_mean = {
+    .name = "mean",
+    .diff = 1,
+    .grad = {FW_GRAD_BOTH},
+    .forward = mean_forward,
+    .backward = mean_backward,
+    .flops = pool_flops,
+    .scratch = mean_scratch,
+};
+
+fw_val fw_mean(fw_graph *g, fw_val x) {
+    return fw_graph_takes(g, "mean", x, FW_F32)
+               ? fw_graph_add(g, &(fw_node){.op = &k_mean, .n_in = 1, .in = {x}}, (fw_shape){0})
+               : FW_NONE;
 }

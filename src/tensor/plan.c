@@ -60,7 +60,9 @@ typedef struct pack_slot {
     const fw_parameter *param;
     bool every_run;
     size_t offset;
-    int share; /* an earlier slot with the same contents, or -1 */
+    int share;       /* an earlier slot with the same contents, or -1 */
+    fw_pack *frozen; /* of the store, referenced; or NULL: in this plan's memory */
+    bool fresh;      /* nobody has packed it yet */
 } pack_slot;
 
 typedef struct profile_row {
@@ -72,7 +74,7 @@ typedef struct profile_row {
 
 struct fw_plan {
     const fw_graph *g;
-    const fw_kern *kern;
+    const fw_kern *kern; /* of the precision; exact nodes use fw_kern_get's */
     fw_pool *pool;
     bool train;
     uint64_t seed, run;
@@ -91,11 +93,17 @@ struct fw_plan {
 
     char *arena;
     char *packed;
+    char *half_scratch; /* while weights kept in bfloat16 are packed */
+    size_t half_stride; /* a thread */
     fw_plan_info info;
     bool profiling;
     double pack_s;
     profile_row row[MAX_PROFILE];
 };
+
+static const fw_kern *kern_of(const fw_plan *p, const fw_node *n) {
+    return n->exact ? fw_kern_get() : p->kern;
+}
 
 static int n_thread(const fw_plan *p) {
     return p->pool == NULL ? 1 : fw_pool_size(p->pool);
@@ -214,7 +222,7 @@ static void add_scratch(fw_plan *p, step *t, int at) {
     const fw_step *c = &t->call;
     fw_scratch need = {0};
     if (c->node->op->scratch != NULL) {
-        need = c->node->op->scratch(p->g, c->node, p->kern, c->want, c->backward);
+        need = c->node->op->scratch(p->g, c->node, kern_of(p, c->node), c->want, c->backward);
     }
     t->worker_bytes = fw_up64(need.per_worker);
     t->shared = add_buf(p, need.shared, at, at);
@@ -370,8 +378,10 @@ static fw_status lay_out(fw_plan *p, fw_err *err) {
 
 /* ---- 6: weights and pointers ---- */
 
+/* Weights that change live in the plan, frozen ones in the store, where another plan may have packed them. */
 static fw_status plan_packs(fw_plan *p, fw_err *err) {
     const fw_graph *g = p->g;
+    size_t own = 0;
     p->pack = calloc((size_t)p->n_step * 2 + 1, sizeof(*p->pack));
     if (p->pack == NULL) {
         return fw_fail(err, FW_NOMEM, "plan: table of packed weights");
@@ -384,22 +394,32 @@ static fw_status plan_packs(fw_plan *p, fw_err *err) {
             continue;
         }
         const fw_parameter *w = g->val[root(p, c->node->in[op->pack_in])].param;
-        size_t bytes = op->pack_bytes(g, c->node, p->kern, which);
+        const fw_kern *kern = kern_of(p, c->node);
+        size_t bytes = op->pack_bytes(g, c->node, kern, which), wide = fw_gemm_pack_half_scratch(kern, w);
         pack_slot *s = &p->pack[p->n_pack++];
-        *s = (pack_slot){i, which, w, p->train && w->trainable, p->info.packed_bytes, -1};
+        *s = (pack_slot){i, which, w, p->train && w->trainable, own, -1, NULL, false};
         for (int k = 0; k < p->n_pack - 1; k++) {
             const fw_node *other = p->step[p->pack[k].node].call.node;
             if (p->pack[k].param == w && other->op == op && p->pack[k].which == which && p->pack[k].share < 0 &&
-                op->pack_bytes(g, other, p->kern, which) == bytes) {
+                kern_of(p, other) == kern && op->pack_bytes(g, other, kern, which) == bytes) {
                 s->share = k;
                 s->offset = p->pack[k].offset;
             }
         }
+        p->half_stride = wide > p->half_stride ? wide : p->half_stride;
         p->info.packed_bytes += s->share < 0 ? fw_up64(bytes) : 0;
+        if (s->share < 0 && w->trainable) {
+            own += fw_up64(bytes);
+        } else if (s->share < 0) {
+            s->frozen = fw_params_pack(
+                g->params, &(fw_pack){.param = w, .op = op, .kern = kern, .which = which, .bytes = bytes}, &s->fresh);
+            if (s->frozen == NULL) {
+                return fw_fail(err, FW_NOMEM, "plan: %zu bytes of packed weights", bytes);
+            }
+        }
     }
-    p->packed = fw_alloc64(p->info.packed_bytes);
-    return p->packed != NULL ? FW_OK
-                             : fw_fail(err, FW_NOMEM, "plan: %zu bytes of packed weights", p->info.packed_bytes);
+    p->packed = fw_alloc64(own);
+    return p->packed != NULL ? FW_OK : fw_fail(err, FW_NOMEM, "plan: %zu bytes of packed weights", own);
 }
 
 static void *buf_at(const fw_plan *p, int b) {
@@ -417,7 +437,7 @@ static void resolve(fw_plan *p) {
         step *t = &p->step[i];
         fw_step *c = &t->call;
         c->g = p->g;
-        c->kern = p->kern;
+        c->kern = kern_of(p, c->node);
         c->pool = p->pool;
         c->train = p->train;
         c->y = value_at(p, c->node->out);
@@ -435,25 +455,73 @@ static void resolve(fw_plan *p) {
         }
     }
     for (int i = 0; i < p->n_pack; i++) {
-        p->step[p->pack[i].node].call.pack[p->pack[i].which] = p->packed + p->pack[i].offset;
+        const pack_slot *s = &p->pack[i], *first = s->share < 0 ? s : &p->pack[s->share];
+        void *mem = first->frozen != NULL ? first->frozen->mem : p->packed + s->offset;
+        p->step[s->node].call.pack[s->which] = mem;
     }
 }
 
-static void pack(fw_plan *p, bool only_every_run) {
+static void pack_one(fw_plan *p, const pack_slot *s) {
+    fw_step c = p->step[s->node].call;
+    if (s->param->half != NULL) {
+        c.worker = p->half_scratch;
+        c.worker_stride = p->half_stride;
+    }
+    c.node->op->pack(&c, s->which);
+}
+
+static void pack_every_run(fw_plan *p) {
     for (int i = 0; i < p->n_pack; i++) {
-        const pack_slot *s = &p->pack[i];
-        if (s->share < 0 && (s->every_run || !only_every_run)) {
-            const fw_step *c = &p->step[s->node].call;
-            c->node->op->pack(c, s->which);
+        if (p->pack[i].share < 0 && p->pack[i].every_run) {
+            pack_one(p, &p->pack[i]);
         }
     }
 }
 
+/* When the plan is made: what nobody has packed yet. */
+static fw_status pack_first(fw_plan *p, fw_err *err) {
+    p->half_scratch = p->half_stride == 0 ? NULL : fw_alloc64(p->half_stride * (size_t)n_thread(p));
+    if (p->half_stride > 0 && p->half_scratch == NULL) {
+        return fw_fail(err, FW_NOMEM, "plan: scratch of %zu bytes a thread", p->half_stride);
+    }
+    for (int i = 0; i < p->n_pack; i++) {
+        pack_slot *s = &p->pack[i];
+        if (s->share < 0 && (s->frozen == NULL || s->fresh)) {
+            pack_one(p, s);
+            s->fresh = false;
+        }
+    }
+    free(p->half_scratch);
+    p->half_scratch = NULL;
+    return FW_OK;
+}
+
 void fw_plan_repack(fw_plan *p) {
-    pack(p, false);
+    for (int i = 0; i < p->n_pack; i++) {
+        if (p->pack[i].share < 0 && p->pack[i].param->half == NULL) {
+            pack_one(p, &p->pack[i]);
+        }
+    }
 }
 
 /* ---- making ---- */
+
+/* NULL: none on this CPU. */
+static const fw_kern *kern_for(fw_precision precision) {
+    static const char *const int8[] = {"avx512int8", "avx2int8", "int8"};
+    const fw_kern *k = fw_kern_get();
+    if (precision == FW_PRECISION_BF16) {
+        const fw_kern *bf16 = fw_kern_find("avx512bf16");
+        return bf16 != NULL ? bf16 : k;
+    }
+    if (precision == FW_PRECISION_INT8) {
+        k = NULL;
+        for (size_t i = 0; k == NULL && i < sizeof(int8) / sizeof(*int8); i++) {
+            k = fw_kern_find(int8[i]);
+        }
+    }
+    return k;
+}
 
 static fw_status check_args(const fw_graph *g, bool train, const fw_val *outputs, int n_output, fw_err *err) {
     char buf_[64];
@@ -518,12 +586,16 @@ fw_status fw_plan_new(const fw_graph *g, const fw_plan_opts *opts, const fw_val 
     const fw_plan_opts *o = opts == NULL ? &k_default : opts;
     *out = NULL;
     FW_TRY(check_args(g, o->train, outputs, n_output, err));
+    if (kern_for(o->precision) == NULL || (o->train && o->precision == FW_PRECISION_INT8)) {
+        return fw_fail(err, FW_INVALID, "plan: %s",
+                       o->train ? "int8 is for inference only" : "this build has no int8 kernels for this CPU");
+    }
     fw_plan *p = calloc(1, sizeof(*p));
     if (p == NULL) {
         return fw_fail(err, FW_NOMEM, "plan");
     }
     *p = (fw_plan){.g = g,
-                   .kern = fw_kern_get(),
+                   .kern = kern_for(o->precision),
                    .pool = o->pool,
                    .train = o->train,
                    .seed = o->seed,
@@ -536,7 +608,11 @@ fw_status fw_plan_new(const fw_graph *g, const fw_plan_opts *opts, const fw_val 
     }
     p->info.n_step = p->n_step;
     resolve(p);
-    pack(p, false);
+    st = pack_first(p, err);
+    if (st != FW_OK) {
+        fw_plan_free(p);
+        return st;
+    }
     *out = p;
     return FW_OK;
 }
@@ -550,6 +626,9 @@ void fw_plan_free(fw_plan *p) {
     }
     free(p->arena);
     free(p->packed);
+    for (int i = 0; i < p->n_pack; i++) {
+        fw_params_unpack(p->g->params, p->pack[i].frozen);
+    }
     free(p->pack);
     free(p->step);
     free(p->buf);
@@ -649,7 +728,7 @@ fw_status fw_plan_run(fw_plan *p, fw_err *err) {
     uint64_t seed = fw_rng_u64(&r);
     double t0 = p->profiling ? fw_now_s() : 0;
     if (p->train) {
-        pack(p, true);
+        pack_every_run(p);
     }
     if (p->profiling) {
         double t1 = fw_now_s();

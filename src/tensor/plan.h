@@ -7,7 +7,8 @@
  * and sums are combined in the order of blocks). Another kernel table (FW_KERN) may round differently.
  *
  * Gradients are computed only towards parameters that were trainable when the plan was made: whoever freezes or thaws
- * makes a new plan. A frozen tower costs no backward, and its weights are packed once.
+ * makes a new plan. A frozen tower costs no backward, and its weights are packed once for all plans over one store.
+ * Plans over one store are made, repacked and freed by one thread at a time; they run independently.
  */
 #ifndef FW_TENSOR_PLAN_H
 #define FW_TENSOR_PLAN_H
@@ -16,16 +17,23 @@
 #include "tensor/graph.h"
 
 typedef struct fw_plan fw_plan;
+/* What the operands of matrix products are rounded to inside the kernels; values between operations are f32 always. */
+typedef enum fw_precision {
+    FW_PRECISION_DEFAULT, /* exact, or what the environment's FW_KERN says */
+    FW_PRECISION_BF16,    /* on a CPU without bfloat16 products: exact */
+    FW_PRECISION_INT8     /* weights an output, activations a row; forward only */
+} fw_precision;
 typedef struct fw_plan_opts {
     fw_pool *pool; /* borrowed until the plan is freed; NULL: one thread */
     bool train;
     uint64_t seed; /* dropout */
+    fw_precision precision;
 } fw_plan_opts;
 
 typedef struct fw_plan_info {
     size_t arena_bytes;                   /* activations, gradients and scratch, after sharing by liveness */
     size_t naive_bytes;                   /* the same without sharing */
-    size_t packed_bytes;                  /* packed weights */
+    size_t packed_bytes;                  /* packed weights, those shared with other plans included */
     double flops_forward, flops_backward; /* multiply-adds count as 2 */
     int n_step;
 } fw_plan_info;
@@ -45,7 +53,8 @@ FW_NODISCARD fw_status fw_plan_run(fw_plan *p, fw_err *err);
 void fw_plan_seek(fw_plan *p, uint64_t run);
 /* d loss / d parameter of the last run, [shape]; NULL if the parameter is frozen or unused. Overwritten at each run. */
 float *fw_plan_grad(fw_plan *p, const fw_parameter *param);
-/* Parameters changed (optimiser step, load): pack them again. A training plan packs by itself at each run. */
+/* Parameters changed (optimiser step, load): pack them again. A training plan packs by itself at each run. Weights of frozen
+ * parameters are shared: all plans see them change. */
 void fw_plan_repack(fw_plan *p);
 /* Seconds spent per kind of operation since the last call, for benchmarks: prints a table to stderr. Off unless asked. */
 void fw_plan_profile(fw_plan *p, bool on);

@@ -119,6 +119,48 @@ void fw_gemm_pack_par(const fw_step *s, void *dst, const float *b, int64_t ldb, 
     fw_split(s, &j, panels, fw_block(panels, 4 * k), pack_block);
 }
 
+typedef struct half_job {
+    void *dst;
+    const uint16_t *b;
+    int64_t ldb, n, k;
+    fw_layout layout;
+} half_job;
+
+/* One panel at a time: its part of the weight as f32, then packed as if it were the whole. */
+static void pack_half_block(const fw_step *s, const void *arg, fw_part part) {
+    const half_job *j = arg;
+    const int64_t nr = s->kern->gemm_nr;
+    float *t = part.scratch;
+    for (int64_t n0 = part.i0 * nr; n0 < j->n && n0 < part.i1 * nr; n0 += nr) {
+        int64_t n1 = n0 + nr < j->n ? n0 + nr : j->n, wide = n1 - n0;
+        if (j->layout == FW_NK) {
+            s->kern->bf16_to_f32(j->b + n0 * j->ldb, t, wide * j->ldb);
+            s->kern->gemm_pack(j->dst, t - n0 * j->ldb, j->ldb, FW_NK, j->n, j->k, n0, n1);
+            continue;
+        }
+        for (int64_t r = 0; r < j->k; r++) {
+            s->kern->bf16_to_f32(j->b + r * j->ldb + n0, t + r * nr, wide);
+        }
+        s->kern->gemm_pack(j->dst, t - n0, nr, FW_KN, j->n, j->k, n0, n1);
+    }
+}
+
+void fw_gemm_pack_param(const fw_step *s, void *dst, const fw_parameter *w, fw_layout layout, int64_t n, int64_t k) {
+    const int64_t ldb = w->shape.d[w->shape.n - 1];
+    if (w->half == NULL) {
+        fw_gemm_pack_par(s, dst, w->data, ldb, layout, n, k);
+        return;
+    }
+    half_job j = {dst, w->half, ldb, n, k, layout};
+    int64_t panels = (n + s->kern->gemm_nr - 1) / s->kern->gemm_nr;
+    fw_split(s, &j, panels, fw_block(panels, 4 * k), pack_half_block);
+}
+
+size_t fw_gemm_pack_half_scratch(const fw_kern *kern, const fw_parameter *w) {
+    int64_t a = w->shape.d[0], b = fw_cols(&w->shape);
+    return w->half == NULL ? 0 : fw_up64((size_t)(kern->gemm_nr * (a > b ? a : b)) * sizeof(float));
+}
+
 typedef struct flat_job {
     const float *x, *dy;
     float *y;

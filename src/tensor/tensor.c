@@ -78,10 +78,16 @@ const char *fw_shape_str(const fw_shape *s, char *buf, size_t cap) {
 
 /* ---- parameters ---- */
 
+typedef struct entry {
+    fw_parameter q; /* first: a fw_parameter * is an entry * */
+    bool owns_half;
+} entry;
+
 struct fw_params {
     uint64_t seed;
-    fw_parameter **p; /* [n], each owned: pointers stay valid when the array grows */
+    entry **p; /* [n], each owned: pointers stay valid when the array grows */
     int n, cap;
+    fw_pack *pack; /* list */
 };
 
 fw_status fw_params_new(uint64_t seed, fw_params **out, fw_err *err) {
@@ -98,7 +104,8 @@ void fw_params_free(fw_params *p) {
         return;
     }
     for (int i = 0; i < p->n; i++) {
-        free(p->p[i]->data);
+        free(p->p[i]->q.data);
+        free(p->p[i]->owns_half ? (void *)(uintptr_t)p->p[i]->q.half : NULL);
         free(p->p[i]);
     }
     free(p->p);
@@ -110,13 +117,13 @@ int fw_params_count(const fw_params *p) {
 }
 
 fw_parameter *fw_params_at(fw_params *p, int i) {
-    return i >= 0 && i < p->n ? p->p[i] : NULL;
+    return i >= 0 && i < p->n ? &p->p[i]->q : NULL;
 }
 
 fw_parameter *fw_params_find(fw_params *p, const char *name) {
     for (int i = 0; i < p->n; i++) {
-        if (strcmp(p->p[i]->name, name) == 0) {
-            return p->p[i];
+        if (strcmp(p->p[i]->q.name, name) == 0) {
+            return &p->p[i]->q;
         }
     }
     return NULL;
@@ -158,12 +165,51 @@ static fw_status grow(fw_params *p, fw_err *err) {
         return FW_OK;
     }
     int cap = p->cap > 0 ? 2 * p->cap : 64;
-    fw_parameter **more = realloc(p->p, (size_t)cap * sizeof(fw_parameter *));
+    entry **more = realloc(p->p, (size_t)cap * sizeof(entry *));
     if (more == NULL) {
         return fw_fail(err, FW_NOMEM, "parameter store: %d entries", cap);
     }
     p->p = more;
     p->cap = cap;
+    return FW_OK;
+}
+
+/* Check name and shape, then append an empty entry. */
+static fw_status append(fw_params *p, const char *name, const fw_shape *shape, size_t *bytes, entry **out,
+                        fw_err *err) {
+    char want[64];
+    if (strlen(name) >= sizeof((*out)->q.name) || name[0] == 0) {
+        return fw_fail(err, FW_INVALID, "parameter name '%.170s': 1 to %zu bytes wanted", name,
+                       sizeof((*out)->q.name) - 1);
+    }
+    if (!fw_shape_bytes(shape, sizeof(float), bytes)) {
+        return fw_fail(err, FW_SHAPE, "parameter %s: impossible shape %s", name,
+                       fw_shape_str(shape, want, sizeof(want)));
+    }
+    FW_TRY(grow(p, err));
+    *out = calloc(1, sizeof(**out));
+    if (*out == NULL) {
+        return fw_fail(err, FW_NOMEM, "parameter %s", name);
+    }
+    (*out)->q.shape = *shape;
+    snprintf((*out)->q.name, sizeof((*out)->q.name), "%s", name);
+    p->p[p->n++] = *out;
+    return FW_OK;
+}
+
+fw_status fw_params_put_half(fw_params *p, const char *name, const fw_shape *shape, const uint16_t *half, bool owned,
+                             fw_err *err) {
+    size_t bytes;
+    entry *e;
+    fw_status st = fw_params_find(p, name) == NULL ? append(p, name, shape, &bytes, &e, err)
+                                                   : fw_fail(err, FW_INVALID, "parameter %s is there already", name);
+    if (st != FW_OK) {
+        free(owned ? (void *)(uintptr_t)half : NULL);
+        return st;
+    }
+    e->q.half = half;
+    e->q.loaded = true;
+    e->owns_half = owned;
     return FW_OK;
 }
 
@@ -179,36 +225,69 @@ fw_status fw_params_get(fw_params *p, const char *name, const fw_shape *shape, f
                    : fw_fail(err, FW_SHAPE, "parameter %s is %s, %s wanted", name,
                              fw_shape_str(&q->shape, have, sizeof(have)), fw_shape_str(shape, want, sizeof(want)));
     }
-    if (strlen(name) >= sizeof(q->name) || name[0] == 0) {
-        return fw_fail(err, FW_INVALID, "parameter name '%.100s': 1 to %zu bytes wanted", name, sizeof(q->name) - 1);
-    }
-    if (!fw_shape_bytes(shape, sizeof(float), &bytes)) {
-        return fw_fail(err, FW_SHAPE, "parameter %s: impossible shape %s", name,
-                       fw_shape_str(shape, want, sizeof(want)));
-    }
-    FW_TRY(grow(p, err));
-    q = calloc(1, sizeof(*q));
-    float *data = fw_alloc64(bytes);
-    if (q == NULL || data == NULL) {
-        free(q);
-        free(data);
+    entry *e;
+    FW_TRY(append(p, name, shape, &bytes, &e, err));
+    e->q.data = fw_alloc64(bytes);
+    if (e->q.data == NULL) {
+        free(e);
+        p->n--;
         return fw_fail(err, FW_NOMEM, "parameter %s: %zu bytes", name, bytes);
     }
-    *q = (fw_parameter){.shape = *shape, .data = data, .trainable = true};
-    snprintf(q->name, sizeof(q->name), "%s", name);
-    fill(q, p->seed, init);
-    p->p[p->n++] = q;
-    *out = q;
+    e->q.trainable = true;
+    fill(&e->q, p->seed, init);
+    *out = &e->q;
     return FW_OK;
 }
 
 int fw_params_set_trainable(fw_params *p, const char *prefix, bool trainable) {
     int n = 0;
     for (int i = 0; i < p->n; i++) {
-        if (strncmp(p->p[i]->name, prefix, strlen(prefix)) == 0) {
-            p->p[i]->trainable = trainable;
+        fw_parameter *q = &p->p[i]->q;
+        if (strncmp(q->name, prefix, strlen(prefix)) == 0) {
+            q->trainable = trainable && q->half == NULL;
             n++;
         }
     }
     return n;
+}
+
+/* ---- packed weights of frozen parameters, one for all plans ---- */
+
+fw_pack *fw_params_pack(fw_params *p, const fw_pack *key, bool *fresh) {
+    for (fw_pack *k = p->pack; k != NULL; k = k->next) {
+        if (k->param == key->param && k->op == key->op && k->kern == key->kern && k->which == key->which &&
+            k->bytes == key->bytes) {
+            k->refs++;
+            *fresh = false;
+            return k;
+        }
+    }
+    fw_pack *k = malloc(sizeof(*k));
+    void *mem = fw_alloc64(key->bytes);
+    if (k == NULL || mem == NULL) {
+        free(k);
+        free(mem);
+        return NULL;
+    }
+    *k = *key;
+    k->mem = mem;
+    k->refs = 1;
+    k->next = p->pack;
+    p->pack = k;
+    *fresh = true;
+    return k;
+}
+
+void fw_params_unpack(fw_params *p, fw_pack *pack) {
+    if (pack == NULL || --pack->refs > 0) {
+        return;
+    }
+    for (fw_pack **at = &p->pack; *at != NULL; at = &(*at)->next) {
+        if (*at == pack) {
+            *at = pack->next;
+            break;
+        }
+    }
+    free(pack->mem);
+    free(pack);
 }

@@ -36,7 +36,7 @@ bool fw_shape_eq(const fw_shape *a, const fw_shape *b);
 /* "[2,3]" */
 const char *fw_shape_str(const fw_shape *s, char *buf, size_t cap);
 
-/* ---- parameters: fp32 masters, shared by every graph and plan built over them ---- */
+/* ---- parameters: fp32 masters, shared by every graph and plan built over them; or bfloat16 that is only read ---- */
 
 typedef enum fw_init_kind { FW_INIT_ZERO, FW_INIT_ONE, FW_INIT_NORMAL, FW_INIT_UNIFORM } fw_init_kind;
 typedef struct fw_init {
@@ -45,11 +45,12 @@ typedef struct fw_init {
 } fw_init;
 
 typedef struct fw_parameter {
-    char name[96];
+    char name[160];
     fw_shape shape;
-    float *data;    /* [shape], 64-byte aligned, owned by the store */
-    bool trainable; /* frozen parameters get no gradient and may be packed once */
-    bool loaded;    /* came from a file rather than from its initialiser */
+    float *data;          /* [shape], 64-byte aligned, owned by the store; NULL when it is kept in bfloat16 */
+    const uint16_t *half; /* [shape] bfloat16, or NULL: fw_params_put_half */
+    bool trainable;       /* frozen parameters get no gradient and may be packed once */
+    bool loaded;          /* came from a file rather than from its initialiser */
 } fw_parameter;
 
 typedef struct fw_params fw_params;
@@ -61,7 +62,12 @@ fw_parameter *fw_params_find(fw_params *p, const char *name); /* NULL if absent 
 /* The one called name: created and initialised from (seed, name) on first use; afterwards the shape must agree (FW_SHAPE). */
 FW_NODISCARD fw_status fw_params_get(fw_params *p, const char *name, const fw_shape *shape, fw_init init,
                                      fw_parameter **out, fw_err *err);
-/* Freeze or thaw every parameter whose name begins with prefix; returns how many. */
+/* A frozen parameter kept in bfloat16, for weights of linear layers and tables of embeddings only: [shape], borrowed until the
+ * store is freed (a mapped file), or owned by the store from now on (allocated by malloc; freed here also on failure).
+ * FW_INVALID when there is one of this name. */
+FW_NODISCARD fw_status fw_params_put_half(fw_params *p, const char *name, const fw_shape *shape, const uint16_t *half,
+                                          bool owned, fw_err *err);
+/* Freeze or thaw every parameter whose name begins with prefix (bfloat16 ones stay frozen); returns how many. */
 int fw_params_set_trainable(fw_params *p, const char *prefix, bool trainable);
 
 #endif /* FW_TENSOR_TENSOR_H */

@@ -13,6 +13,20 @@ bool fw_shape_bytes(const fw_shape *s, size_t elem, size_t *bytes);
 /* Zeroed, aligned to 64 bytes, owned (free). NULL when out of memory. */
 void *fw_alloc64(size_t bytes);
 
+/* A frozen parameter as kernels want it, shared by all plans over a store that ask for the same. */
+typedef struct fw_pack {
+    const fw_parameter *param;
+    const void *op, *kern; /* who packed it, for which kernels */
+    int which;
+    size_t bytes;
+    void *mem;
+    int refs;
+    struct fw_pack *next;
+} fw_pack;
+/* The one with this key (param to bytes), one more reference; *fresh: it was just made and holds zeros. NULL: out of memory. */
+fw_pack *fw_params_pack(fw_params *p, const fw_pack *key, bool *fresh);
+void fw_params_unpack(fw_params *p, fw_pack *pack); /* one reference less; NULL is fine */
+
 /* Up to the next multiple of 64: buffers laid out one after the other stay aligned. */
 static inline size_t fw_up64(size_t bytes) {
     return (bytes + 63) & ~(size_t)63;

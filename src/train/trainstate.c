@@ -7,7 +7,7 @@
 
 #include "tensor/safetensors.h"
 
-enum { KINDS = 4, NAME = 112 };
+enum { KINDS = 4, NAME = 176 };
 static const char *const prefix[KINDS] = {"w.", "m.", "v.", "ema."};
 
 static float *state_of(fw_optim *o, int kind, int i) {

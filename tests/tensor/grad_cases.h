@@ -25,6 +25,7 @@ LINEAR_ACT(gelu_tanh, FW_ACT_GELU_TANH)
 LINEAR_ACT(silu, FW_ACT_SILU)
 LINEAR_ACT(tanh, FW_ACT_TANH)
 LINEAR_ACT(sigmoid, FW_ACT_SIGMOID)
+LINEAR_ACT(exp, FW_ACT_EXP)
 static fw_val c_linear_residual(fw_graph *g) {
     return fw_linear(g, var(g, "x", S(6, 5)), "w", "b", 9, FW_ACT_RELU, var(g, "r", S(6, 9)));
 }
@@ -101,6 +102,50 @@ static fw_val c_attention_self(fw_graph *g) { /* one value in all three places *
 static fw_val c_attention_input_kv(fw_graph *g) { /* no gradient towards k and v */
     fw_val kv = fw_input(g, "kv", FW_F32, S(2, 4, 6)), q = var(g, "q", S(2, 3, 6));
     return fw_add(g, q, fw_attention(g, q, kv, kv, 2, FW_MASK_NONE, FW_NONE));
+}
+static fw_val c_attention_grouped(fw_graph *g) {
+    return fw_grouped_attention(g, var(g, "q", S(2, 3, 12)), var(g, "k", S(2, 5, 4)), var(g, "v", S(2, 5, 4)), FW_NONE,
+                                &(fw_attn_opts){.n_head = 6, .n_kv = 2});
+}
+static fw_val
+c_attention_prefix(fw_graph *g) { /* 4 keys of prefix, of which 3 and 1 are real; the first query sees 5 */
+    static const int32_t len[] = {3, 1};
+    fw_val l = fw_input(g, "len", FW_I32, S(2));
+    g_ints = len, g_int_val = l, g_n_ints = 2;
+    return fw_grouped_attention(
+        g, var(g, "q", S(2, 3, 8)), var(g, "k", S(2, 7, 4)), var(g, "v", S(2, 7, 4)), l,
+        &(fw_attn_opts){.n_head = 2, .n_kv = 1, .mask = FW_MASK_PREFIX, .prefix = 4, .first = 1, .first_end = 5});
+}
+static fw_val c_attention_prefix_causal(fw_graph *g) {
+    static const int32_t len[] = {2, 0};
+    fw_val l = fw_input(g, "len", FW_I32, S(2));
+    g_ints = len, g_int_val = l, g_n_ints = 2;
+    return fw_grouped_attention(g, var(g, "q", S(2, 3, 8)), var(g, "k", S(2, 7, 8)), var(g, "v", S(2, 7, 8)), l,
+                                &(fw_attn_opts){.n_head = 2, .n_kv = 2, .mask = FW_MASK_PREFIX_CAUSAL, .prefix = 4});
+}
+static fw_val c_rope(fw_graph *g) {
+    static const int32_t at[] = {0, 3, 7, 1, 1, 100};
+    fw_val p = fw_input(g, "pos", FW_I32, S(2, 3)), x = var(g, "x", S(2, 3, 12));
+    g_ints = at, g_int_val = p, g_n_ints = 6;
+    return fw_add(g, x, fw_rope(g, x, fw_rope_table(g, p, 4, 10000.0), 3));
+}
+static fw_val c_permute(fw_graph *g) { /* the last dimension stays, and does not; x used twice */
+    fw_val x = var(g, "x", S(2, 3, 4, 5)), y = fw_permute(g, x, (const int[]){2, 0, 1, 3});
+    fw_val z = fw_permute(g, fw_permute(g, x, (const int[]){3, 2, 1, 0}), (const int[]){3, 2, 1, 0});
+    return fw_add(g, fw_permute(g, y, (const int[]){1, 2, 0, 3}), z);
+}
+static fw_val c_max_pool(fw_graph *g) {
+    fw_val x = fw_conv2d(g, var(g, "x", S(2, 7, 6, 3)), "w", "b", 4, 1, 1, 1, k_none, FW_ACT_NONE, FW_NONE);
+    return fw_max_pool(g, x, 3, 2, k_same);
+}
+static fw_val c_mean(fw_graph *g) { /* what is averaged is used as well */
+    fw_val x = var(g, "x", S(2, 3)), t = fw_mul(g, x, x);
+    return fw_mul(g, x, fw_reshape(g, fw_mean(g, t), S(1)));
+}
+static fw_val c_rms_norm_plain(fw_graph *g) { /* adaptive: scale and shift from a condition, then gated */
+    fw_val x = var(g, "x", S(2, 3, 6)), h = fw_rms_norm(g, x, NULL, 1e-5f);
+    h = fw_film(g, h, var(g, "scale", S(2, 6)), var(g, "shift", S(2, 6)), FW_ACT_NONE);
+    return fw_add(g, fw_mul(g, h, fw_reshape(g, var(g, "gate", S(2, 6)), S(2, 1, 6))), x);
 }
 static fw_val c_layer_norm(fw_graph *g) {
     return fw_layer_norm(g, var(g, "x", S(5, 7)), "gamma", "beta", 1e-5f);
@@ -242,6 +287,16 @@ static const gcase k_cases[] = {
     {"attention_length", c_attention_length, 0},
     {"attention_self", c_attention_self, 0},
     {"attention_input_kv", c_attention_input_kv, 0},
+    {"attention_grouped", c_attention_grouped, 0},
+    {"attention_prefix", c_attention_prefix, 0},
+    {"attention_prefix_causal", c_attention_prefix_causal, 0},
+    {"rope", c_rope, 0},
+    {"permute", c_permute, 0},
+    {"max_pool", c_max_pool, 0},
+    {"mean", c_mean, 0},
+    {"act_exp", c_act_exp, 0},
+    {"linear_exp", c_linear_exp, 0},
+    {"rms_norm_plain", c_rms_norm_plain, 0},
     {"layer_norm", c_layer_norm, 0},
     {"layer_norm_rows", c_layer_norm_rows, 0},
     {"layer_norm_input", c_layer_norm_input, 0},

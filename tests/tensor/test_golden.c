@@ -101,7 +101,7 @@ static void outputs_and_gradients_are_those_of_pytorch(void) {
     CHECK(fw_params_count(params) > 25);
     for (int i = 0; i < fw_params_count(params); i++) {
         const fw_parameter *q = fw_params_at(params, i);
-        char name[128];
+        char name[176];
         snprintf(name, sizeof(name), "grad.%s", q->name);
         CHECK(fw_plan_grad(p, q) != NULL);
         check(s, name, &q->shape, fw_plan_grad(p, q));
