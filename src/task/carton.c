@@ -61,6 +61,20 @@ void carton_go(const fw_scene *s, int arm, const double target[3], double fast, 
     h->grip = 0; /* a fist */
 }
 
+const char *carton_come(const fw_scene *s, int a, const double target[3], double high_m, fw_hand_cmd *h) {
+    const fw_arm_view *arm = &s->arm[a];
+    double to[3] = {target[0], target[1], target[2]};
+    bool over = hypot(to[0] - arm->pos[0], to[1] - arm->pos[1]) < 0.02;
+    if (!over) {
+        to[2] = high_m;
+        if (arm->pos[2] < high_m - 0.03) {
+            to[0] = arm->pos[0], to[1] = arm->pos[1];
+        }
+    }
+    carton_go(s, a, to, 0.03, h);
+    return over ? "descend" : "approach";
+}
+
 bool carton_retreat(const fw_scene *s, int a, fw_hand_cmd *h) {
     const fw_arm_view *arm = &s->arm[a];
     double high = fmax(arm->home[2], FW_CARTON_WALL_M + FW_CARTON_FLAP_M + 0.03);

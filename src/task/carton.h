@@ -25,6 +25,8 @@ bool carton_left_alone(const fw_scene *s, char reason[160]);
 bool carton_retreat(const fw_scene *s, int arm, fw_hand_cmd *h);
 /* All arms; out->done when they are home. */
 void carton_leave(const fw_scene *s, fw_expert_out *out);
+/* To `target`: at `high_m` until it is over it, then down. Returns the phase, static. */
+const char *carton_come(const fw_scene *s, int arm, const double target[3], double high_m, fw_hand_cmd *h);
 void carton_go(const fw_scene *s, int arm, const double target[3], double fast, fw_hand_cmd *h);
 
 #endif /* FW_TASK_CARTON_H */

@@ -1,5 +1,7 @@
 #include "task/errands.h"
 
+#include <stdio.h>
+
 #include "task/skill_int.h"
 
 #define HIGH_M   0.17 /* the hand's height between errands: fingertips over everything that stands about */
@@ -32,6 +34,14 @@ int errand_now(const fw_scene *s, const fw_pick *p, int n) {
         }
     }
     return -1;
+}
+
+const fw_pick *errand_say(const fw_scene *s, const fw_pick *p, int n, char words[FW_SUBTASK_LEN]) {
+    int now = errand_now(s, p, n);
+    if (now < 0) {
+        snprintf(words, FW_SUBTASK_LEN, "take the hand away");
+    }
+    return now < 0 ? NULL : &p[now];
 }
 
 /* Straight up, then across: over what has just been put down, and over the edges of bins. */

@@ -11,6 +11,8 @@
 
 /* Index of the errand that the hand is about; -1: all are placed and let go of. */
 int errand_now(const fw_scene *s, const fw_pick *p, int n);
+/* The same errand, for saying it in words; NULL: none is left, and `words` says so. */
+const fw_pick *errand_say(const fw_scene *s, const fw_pick *p, int n, char words[FW_SUBTASK_LEN]);
 /* What arm 0 does about it. */
 void errand_act(const fw_scene *s, const fw_pick *p, int n, fw_expert_out *out);
 

@@ -13,7 +13,10 @@
 #define MUG_CLEAR_RAD 0.87  /* between the line of the fingers and a mug's handle */
 #define BOWL_RIM_M    0.060 /* radius of the plain bowl's rim where the pads take it */
 #define LYING_UP      0.7   /* a thing that leans more than this lies on its side */
-#define TIP_M         0.010
+#define WALL_IN_M     0.007 /* the middle of a bowl's wall where it is pinched, inside the bowl's circle */
+#define PINCH_M       0.013 /* there: below its edge */
+#define FINGER_M      0.030 /* the outer finger, before it closes */
+#define N_SIDE        8
 
 double grasp_rim_side(const fw_scene *s) {
     int sink = fw_scene_region(s, "sink");
@@ -94,4 +97,40 @@ void grasp_of(const fw_scene *s, int obj, fw_pick *p) {
     } else {
         lying(o, p);
     }
+}
+
+/* Room for the outer finger at this side of the bowl: m to the nearest other thing. */
+static double room_at(const fw_scene *s, int bowl, double side) {
+    const fw_obj_view *b = &s->obj[bowl];
+    double out = b->radius + FINGER_M, x = b->pos[0] + out * cos(side), y = b->pos[1] + out * sin(side), room = 1;
+    for (int o = 0; o < s->n_obj; o++) {
+        const fw_obj_view *v = &s->obj[o];
+        if (o != bowl) {
+            room = fmin(room, hypot(v->pos[0] - x, v->pos[1] - y) - v->radius);
+        }
+    }
+    return room;
+}
+
+/* The side away from the sink, or the next one to it that has room. */
+static double choose_side(const fw_scene *s, int bowl) {
+    static const int turns[N_SIDE] = {0, 1, -1, 2, -2, 3, -3, 4};
+    double away = grasp_rim_side(s) * M_PI / 2, best = away, most = -1;
+    for (int i = 0; i < N_SIDE; i++) {
+        double side = away + turns[i] * 2 * M_PI / N_SIDE, room = fmin(room_at(s, bowl, side), 0.015);
+        if (room > most + 0.001) {
+            most = room;
+            best = side;
+        }
+    }
+    return best;
+}
+
+void grasp_bowl_aside(const fw_scene *s, int bowl, fw_pick *p) {
+    const fw_obj_view *b = &s->obj[bowl];
+    double side = choose_side(s, bowl), r = b->radius - WALL_IN_M;
+    p->obj = bowl;
+    p->open = 0.5;
+    p->grasp = (pose4){{b->pos[0] + r * cos(side), b->pos[1] + r * sin(side), b->pos[2] + b->height - PINCH_M},
+                       expert_half_turn(side + M_PI / 2)};
 }

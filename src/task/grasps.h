@@ -7,6 +7,8 @@
 /* Fills p->obj, open and grasp. A plate or bowl is pinched at its rim away from the sink (at -y without one), a mug and round things across the body, long and square
  * things across their own y. What looks the same at two angles is taken at the same one. Pure: of the pose alone. */
 void grasp_of(const fw_scene *s, int obj, fw_pick *p);
+/* A bowl among other things: pinched at its rim away from the sink, or at the next side to that where the outer finger has room. */
+void grasp_bowl_aside(const fw_scene *s, int bowl, fw_pick *p);
 
 /* 1: rims are pinched at +y; -1: at -y. */
 double grasp_rim_side(const fw_scene *s);

@@ -1,9 +1,6 @@
 /* "put the banana on the plate": grasp across its middle, let go over the middle of the plate. */
-#include <math.h>
-#include <stdio.h>
-
+#include "task/banana.h"
 #include "task/setting_kitchen.h"
-#include "task/task_int.h"
 
 static const char *const train[] = {
     "put the banana on the plate",
@@ -32,40 +29,27 @@ static const char *const held[] = {
     NULL,
 };
 
-static bool on_plate(const fw_scene *s) {
-    const fw_obj_view *p = &s->obj[KITCHEN_PLATE], *b = &s->obj[KITCHEN_BANANA];
-    return hypot(b->pos[0] - p->pos[0], b->pos[1] - p->pos[1]) < 0.06 && b->touches[KITCHEN_PLATE] &&
-           !b->touches_world && p->up > 0.9;
+static banana_pair pair(const fw_scene *s) {
+    double height = s->obj[KITCHEN_BANANA].height;
+    return (banana_pair){.banana = KITCHEN_BANANA,
+                         .plate = KITCHEN_PLATE,
+                         .on_m = 0.06,
+                         .inward_m = 0.004, /* the arc's weight is a little inside it */
+                         .low_z_m = 0.0175 + (height - 0.031) / 2,
+                         .above_m = 0.045,
+                         .carry_m = KITCHEN_CARRY_M};
 }
 
 static bool goal(const fw_scene *s, const fw_meant *m, char reason[160]) {
     (void)m;
-    if (!on_plate(s)) {
-        return goal_no(reason, "banana", "not on the plate");
-    }
-    const fw_obj_view *p = &s->obj[KITCHEN_PLATE];
-    if (p->pos[2] < -0.01 || hypot(p->pos[0] - p->start[0], p->pos[1] - p->start[1]) > 0.15) {
-        return goal_no(reason, "plate", "not where it was");
-    }
-    return goal_released(s, KITCHEN_BANANA, reason) && goal_released(s, KITCHEN_PLATE, reason);
+    const banana_pair p = pair(s);
+    return banana_goal(s, &p, reason);
 }
 
-/* The banana hangs where the fingers took it: aim with its middle, not with the hand's. */
 static void expert(const fw_scene *s, const fw_meant *m, fw_expert_out *out) {
     (void)m;
-    const fw_obj_view *b = &s->obj[KITCHEN_BANANA];
-    const double *plate = s->obj[KITCHEN_PLATE].pos, *hand = s->arm[0].pos;
-    double back = -0.004; /* the arc's weight is a little inside it */
-    const fw_pick pick = {.obj = KITCHEN_BANANA,
-                          .open = 1,
-                          .grasp = {{b->pos[0] - back * sin(b->yaw), b->pos[1] + back * cos(b->yaw),
-                                     fmax(b->pos[2] + 0.002, 0.0175 + (b->height - 0.031) / 2)},
-                                    expert_half_turn(b->yaw)},
-                          .place = {plate[0] + hand[0] - b->pos[0], plate[1] + hand[1] - b->pos[1], plate[2] + 0.045},
-                          .place_yaw = NAN,
-                          .carry_m = KITCHEN_CARRY_M,
-                          .placed = on_plate(s)};
-    expert_pick(s, &pick, out);
+    const banana_pair p = pair(s);
+    banana_expert(s, &p, out);
 }
 
 extern const fw_task task_banana_on_plate;

@@ -2,12 +2,8 @@
  * task_banana_twin.c - "put the banana on the plate" once more: the twin of the real CR5 recordings, on their desk, seen by the
  * camera beside the hand. What is a twin in it and what is not: docs/TASKS.md.
  */
-#include <math.h>
-
+#include "task/banana.h"
 #include "task/setting_desk.h"
-#include "task/task_int.h"
-
-#define ON_PLATE_M 0.075
 
 static const char *const train[] = {
     "put the banana on the plate",
@@ -34,36 +30,17 @@ static const char *const held[] = {
     NULL,
 };
 
-static bool on_plate(const fw_scene *s) {
-    const fw_obj_view *p = &s->obj[DESK_PLATE], *b = &s->obj[DESK_BANANA];
-    return hypot(b->mid[0] - p->pos[0], b->mid[1] - p->pos[1]) < ON_PLATE_M && b->touches[DESK_PLATE] &&
-           !b->touches_world && p->up > 0.9;
-}
+static const banana_pair pair = {
+    .banana = DESK_BANANA, .plate = DESK_PLATE, .by_mid = true, .on_m = 0.075, .low_z_m = 0.019, .above_m = 0.048};
 
 static bool goal(const fw_scene *s, const fw_meant *m, char reason[160]) {
     (void)m;
-    const fw_obj_view *p = &s->obj[DESK_PLATE];
-    if (!on_plate(s)) {
-        return goal_no(reason, "banana", "not on the plate");
-    }
-    if (p->pos[2] < -0.01 || hypot(p->pos[0] - p->start[0], p->pos[1] - p->start[1]) > 0.15) {
-        return goal_no(reason, "plate", "not where it was");
-    }
-    return goal_released(s, DESK_BANANA, reason) && goal_released(s, DESK_PLATE, reason);
+    return banana_goal(s, &pair, reason);
 }
 
-/* The banana hangs where the fingers took it: aim with its middle, not with the hand's. */
 static void expert(const fw_scene *s, const fw_meant *m, fw_expert_out *out) {
     (void)m;
-    const fw_obj_view *b = &s->obj[DESK_BANANA];
-    const double *plate = s->obj[DESK_PLATE].pos, *hand = s->arm[0].pos;
-    const fw_pick pick = {.obj = DESK_BANANA,
-                          .open = 1,
-                          .grasp = {{b->mid[0], b->mid[1], fmax(b->pos[2] + 0.002, 0.019)}, expert_half_turn(b->yaw)},
-                          .place = {plate[0] + hand[0] - b->mid[0], plate[1] + hand[1] - b->mid[1], plate[2] + 0.048},
-                          .place_yaw = NAN,
-                          .placed = on_plate(s)};
-    expert_pick(s, &pick, out);
+    banana_expert(s, &pair, out);
 }
 
 extern const fw_task task_banana_twin;

@@ -120,19 +120,16 @@ static int errands(const fw_scene *s, const fw_meant *m, fw_pick p[FW_MEANT_MAX]
 
 static void expert(const fw_scene *s, const fw_meant *m, fw_expert_out *out) {
     fw_pick p[FW_MEANT_MAX];
-    int n = errands(s, m, p);
-    errand_act(s, p, n, out);
+    errand_act(s, p, errands(s, m, p), out);
 }
 
 static void subtask(const fw_scene *s, const fw_meant *m, char out[FW_SUBTASK_LEN]) {
     fw_pick p[FW_MEANT_MAX];
-    int now = errand_now(s, p, errands(s, m, p));
-    if (now < 0) {
-        snprintf(out, FW_SUBTASK_LEN, "take the hand away");
-    } else {
-        bool dish = region_of(p[now].obj) == BUS_SINK;
+    const fw_pick *now = errand_say(s, p, errands(s, m, p), out);
+    if (now != NULL) {
+        bool dish = region_of(now->obj) == BUS_SINK;
         snprintf(out, FW_SUBTASK_LEN, dish ? "put the %s in the sink" : "throw the %s in the bin",
-                 spots[p[now].obj].name);
+                 spots[now->obj].name);
     }
 }
 

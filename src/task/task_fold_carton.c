@@ -96,15 +96,7 @@ static const char *push(const fw_scene *s, int a, int k, bool go, fw_hand_cmd *h
         return go ? "push" : "wait";
     }
     at(&t, t.edge_m + BEFORE_M, height(t.angle), target);
-    bool over = hypot(target[0] - arm->pos[0], target[1] - arm->pos[1]) < 0.02;
-    if (!over) {
-        target[2] = HIGH_Z_M;
-        if (arm->pos[2] < HIGH_Z_M - 0.03) {
-            target[0] = arm->pos[0], target[1] = arm->pos[1];
-        }
-    }
-    carton_go(s, a, target, 0.03, h);
-    return over ? "descend" : "approach";
+    return carton_come(s, a, target, HIGH_Z_M, h);
 }
 
 /* Away from a wall that stands, before rising. False when the hand is clear of it. */

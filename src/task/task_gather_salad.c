@@ -183,17 +183,14 @@ static int errands(const fw_scene *s, const fw_meant *m, fw_pick p[FW_MEANT_MAX]
 
 static void expert(const fw_scene *s, const fw_meant *m, fw_expert_out *out) {
     fw_pick p[FW_MEANT_MAX];
-    int n = errands(s, m, p);
-    errand_act(s, p, n, out);
+    errand_act(s, p, errands(s, m, p), out);
 }
 
 static void subtask(const fw_scene *s, const fw_meant *m, char out[FW_SUBTASK_LEN]) {
     fw_pick p[FW_MEANT_MAX];
-    int now = errand_now(s, p, errands(s, m, p));
-    if (now < 0) {
-        snprintf(out, FW_SUBTASK_LEN, "take the hand away");
-    } else {
-        snprintf(out, FW_SUBTASK_LEN, "put the %s in the bowl", s->obj[p[now].obj].name);
+    const fw_pick *now = errand_say(s, p, errands(s, m, p), out);
+    if (now != NULL) {
+        snprintf(out, FW_SUBTASK_LEN, "put the %s in the bowl", s->obj[now->obj].name);
     }
 }
 

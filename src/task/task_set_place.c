@@ -207,17 +207,14 @@ static int errands(const fw_scene *s, const fw_meant *m, fw_pick p[FW_MEANT_MAX]
 
 static void expert(const fw_scene *s, const fw_meant *m, fw_expert_out *out) {
     fw_pick p[FW_MEANT_MAX];
-    int n = errands(s, m, p);
-    errand_act(s, p, n, out);
+    errand_act(s, p, errands(s, m, p), out);
 }
 
 static void subtask(const fw_scene *s, const fw_meant *m, char out[FW_SUBTASK_LEN]) {
     fw_pick p[FW_MEANT_MAX];
-    int n = errands(s, m, p), now = errand_now(s, p, n);
-    if (now < 0) {
-        snprintf(out, FW_SUBTASK_LEN, "take the hand away");
-    } else {
-        snprintf(out, FW_SUBTASK_LEN, "put the %s %s", things[p[now].obj].name, things[p[now].obj].where);
+    const fw_pick *now = errand_say(s, p, errands(s, m, p), out);
+    if (now != NULL) {
+        snprintf(out, FW_SUBTASK_LEN, "put the %s %s", things[now->obj].name, things[now->obj].where);
     }
 }
 

@@ -74,18 +74,9 @@ static void to_world(const flap *f, double out, double up, double target[3]) {
 }
 
 static const char *approach(const fw_scene *s, int a, const flap *f, fw_hand_cmd *h) {
-    const fw_arm_view *arm = &s->arm[a];
     double target[3], out = fmax(0, FW_CARTON_FLAP_M * f->dir[0]) + BEFORE_M;
     to_world(f, out, 0.03, target);
-    bool over = hypot(target[0] - arm->pos[0], target[1] - arm->pos[1]) < 0.02;
-    if (!over) {
-        target[2] = HIGH_Z_M;
-        if (arm->pos[2] < HIGH_Z_M - 0.03) {
-            target[0] = arm->pos[0], target[1] = arm->pos[1];
-        }
-    }
-    carton_go(s, a, target, 0.03, h);
-    return over ? "descend" : "approach";
+    return carton_come(s, a, target, HIGH_Z_M, h);
 }
 
 static const char *tuck(const fw_scene *s, int a, fw_hand_cmd *h) {
