@@ -8,17 +8,16 @@
 #include "base/json.h"
 #include "task/task_int.h"
 
-#define HOLD_STEPS   5
-#define PICTURE_MAX  640
-#define SENTENCE_LEN 256
+#define HOLD_STEPS  5
+#define PICTURE_MAX 640
 
-typedef char sentence_text[SENTENCE_LEN];
+typedef char sentence_text[FW_SENTENCE_LEN];
 
 typedef struct suite_task {
     const fw_task *task;
-    int room; /* index of its setting's simulator */
-    int n[2];
-    sentence_text *filled[2]; /* owned: phrasings with their slots filled for this scene; NULL: no phrasing has slots */
+    int room;                 /* index of its setting's simulator */
+    int n[2], said[2];        /* phrasings; those that are said in this scene */
+    sentence_text *filled[2]; /* owned, [said]: with their slots filled for this scene; NULL: no phrasing has slots */
     fw_meant meant;
     bool offered; /* this scene has a case of the task */
 } suite_task;
@@ -69,6 +68,7 @@ static fw_status read_task(fw_env *e, const json_t *j, const char *where, suite_
         for (t->n[split] = 0; text[t->n[split]] != NULL; t->n[split]++) {
             slots = slots || strchr(text[t->n[split]], '{') != NULL;
         }
+        t->said[split] = t->n[split];
         t->filled[split] = slots ? calloc((size_t)t->n[split], sizeof(sentence_text)) : NULL;
         if (slots && t->filled[split] == NULL) {
             return fw_fail(err, FW_NOMEM, "sentences of %s", t->task->name);
@@ -230,7 +230,7 @@ int fw_env_task_find(const fw_env *e, const char *name) {
     return -1;
 }
 int fw_env_n_sentence(const fw_env *e, int task, fw_split split) {
-    return task >= 0 && task < e->n_task ? e->task[task].n[split] : 0;
+    return task >= 0 && task < e->n_task ? e->task[task].said[split] : 0;
 }
 const char *fw_env_sentence(const fw_env *e, int task, fw_split split, int i) {
     if (i < 0 || i >= fw_env_n_sentence(e, task, split)) {
@@ -281,20 +281,17 @@ static const fw_sim *now(const fw_env *e) {
     return e->room[e->task[e->current].room];
 }
 
-/* "put {0} in the bowl" with the scene's words. */
-static void fill(const char *text, const fw_meant *m, sentence_text out) {
-    size_t n = 0;
-    for (const char *p = text; *p != 0 && n + 1 < SENTENCE_LEN; p++) {
-        bool slot = p[0] == '{' && p[1] >= '0' && p[1] < '0' + FW_SLOT_MAX && p[2] == '}';
-        if (!slot) {
-            out[n++] = *p;
-            continue;
-        }
-        int k = snprintf(out + n, SENTENCE_LEN - n, "%s", m->slot[p[1] - '0']);
-        n += (size_t)k < SENTENCE_LEN - n ? (size_t)k : SENTENCE_LEN - 1 - n;
-        p += 2;
+/* Its phrasings in this scene's words, less those that are not said here; "" each where there is no case of it. */
+static void say(suite_task *t, int split) {
+    const char *const *text = split == FW_SPLIT_TRAIN ? t->task->train : t->task->held;
+    if (t->filled[split] == NULL) {
+        return;
     }
-    out[n] = 0;
+    t->said[split] = 0;
+    for (int i = 0; i < t->n[split]; i++) {
+        bool said = task_say(t->offered ? text[i] : "", &t->meant, t->filled[split][t->said[split]]);
+        t->said[split] += said;
+    }
 }
 
 /* What each task of this setting means in this scene, and how it is said. */
@@ -311,12 +308,8 @@ static void mean(fw_env *e, int room, uint64_t layout_seed) {
             fw_rng r = fw_rng_stream(layout_seed, t->task->name);
             t->offered = t->task->mean(s, &r, &t->meant);
         }
-        for (int split = 0; split < 2; split++) {
-            const char *const *text = split == FW_SPLIT_TRAIN ? t->task->train : t->task->held;
-            for (int i = 0; t->filled[split] != NULL && i < t->n[split]; i++) {
-                fill(t->offered ? text[i] : "", &t->meant, t->filled[split][i]);
-            }
-        }
+        say(t, FW_SPLIT_TRAIN);
+        say(t, FW_SPLIT_HELD);
     }
 }
 

@@ -64,11 +64,11 @@ typedef struct fw_verdict {
 FW_NODISCARD fw_status fw_env_open(const char *suite, const fw_env_opts *opts, fw_env **out, fw_err *err);
 void fw_env_close(fw_env *e); /* NULL is fine */
 
-const fw_embodiment *fw_env_embodiment(const fw_env *e); /* borrowed until close */
-int fw_env_n_task(const fw_env *e);                      /* 1..FW_TASK_MAX */
-const char *fw_env_task_name(const fw_env *e, int task); /* "plate_in_sink"; borrowed until close */
-int fw_env_task_find(const fw_env *e, const char *name); /* index, or -1 */
-int fw_env_n_sentence(const fw_env *e, int task, fw_split split);
+const fw_embodiment *fw_env_embodiment(const fw_env *e);          /* borrowed until close */
+int fw_env_n_task(const fw_env *e);                               /* 1..FW_TASK_MAX */
+const char *fw_env_task_name(const fw_env *e, int task);          /* "plate_in_sink"; borrowed until close */
+int fw_env_task_find(const fw_env *e, const char *name);          /* index, or -1 */
+int fw_env_n_sentence(const fw_env *e, int task, fw_split split); /* of this scene: not every phrasing suits each */
 /* Borrowed until the next reset: words such as "the left mug" follow the scene. "" when this scene has no such case. */
 const char *fw_env_sentence(const fw_env *e, int task, fw_split split, int i);
 int fw_env_task_version(const fw_env *e, int task);

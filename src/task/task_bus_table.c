@@ -15,28 +15,30 @@
 
 #define CARRY_M 0.17
 
+/* What is spared, after each: {0} of everything; {1} of dishes and rubbish, said apart, so that some of both must be meant; {2} nothing. */
+enum { SPARED, SPARED_OF_BOTH, SPARED_NONE };
 static const char *const train[] = {
     "clear the table{0}",
     "bus the table{0}",
     "please tidy up the counter{0}",
-    "dishes into the sink, rubbish into the bin{0}",
-    "put the dishes in the sink and throw the rubbish away{0}",
+    "dishes into the sink, rubbish into the bin{1}",
+    "put the dishes in the sink and throw the rubbish away{1}",
     "clean up after the meal{0}",
     "clear everything away{0}",
     "could you clear the counter{0}",
-    "take the dishes to the sink and the trash to the bin{0}",
-    "the dirty dishes go into the sink and the waste goes into the bin{0}",
-    "sort the things on the counter into the sink and the bin{0}",
-    "make the counter empty again{0}",
-    "bring what is to be washed to the sink and bin the rest{0}",
+    "take the dishes to the sink and the trash to the bin{1}",
+    "the dirty dishes go into the sink and the waste goes into the bin{1}",
+    "sort the things on the counter into the sink and the bin{1}",
+    "make the counter empty again{2}",
+    "bring what is to be washed to the sink and bin the rest{1}",
     "I want the table cleared{0}",
     NULL,
 };
 static const char *const held[] = {
     "do the clearing up{0}",
-    "crockery to the sink, garbage to the bin{0}",
-    "nothing should be left standing on the counter{0}",
-    "tidy away the leftovers of lunch, washing-up in the sink and litter in the bin{0}",
+    "crockery to the sink, garbage to the bin{1}",
+    "nothing should be left standing on the counter{2}",
+    "tidy away the leftovers of lunch, washing-up in the sink and litter in the bin{1}",
     NULL,
 };
 
@@ -55,37 +57,42 @@ static int region_of(int obj) {
     return obj < BUS_N_DISH ? BUS_SINK : BUS_BIN;
 }
 
-static void add(fw_meant *m, int obj) {
-    m->obj[m->n++] = obj;
-    m->named |= BIT(obj);
+/* Words for what is spared: way 2 a thing, way 3 its sort; else nothing. */
+static void spare(int way, int thing, char words[64]) {
+    static const char *const sorts[] = {", but leave the dishes where they are", ", but do not touch the rubbish"};
+    if (way == 2) {
+        snprintf(words, 64, ", but leave the %s where it is", spots[thing].name);
+    } else {
+        snprintf(words, 64, "%s", way == 3 ? sorts[region_of(thing)] : "");
+    }
 }
 
 /* Everything; or all but one thing; or all but one sort. */
 static bool mean(const fw_scene *s, fw_rng *r, fw_meant *m) {
-    int there[BUS_N_OBJ], n = 0;
+    int there[BUS_N_OBJ], n = 0, of_sort[2] = {0, 0};
     for (int o = 0; o < BUS_N_OBJ; o++) {
         if (scatter_there(s, o)) {
             there[n++] = o;
         }
     }
-    if (n < 2) {
+    if (n == 0) {
         return false;
     }
-    int way = (int)fw_rng_below(r, 4), spared = there[fw_rng_below(r, (uint64_t)n)], spared_region = -1;
-    static const char *const sorts[] = {", but leave the dishes where they are", ", but do not touch the rubbish"};
+    int way = (int)fw_rng_below(r, 4), spared = there[fw_rng_below(r, (uint64_t)n)];
     *m = (fw_meant){.to = -1};
-    if (way == 2) {
-        snprintf(m->slot[0], sizeof m->slot[0], ", but leave the %s where it is", spots[spared].name);
-    } else if (way == 3) {
-        spared_region = region_of(spared);
-        snprintf(m->slot[0], sizeof m->slot[0], "%s", sorts[spared_region]);
-    }
     for (int i = 0; i < n; i++) {
-        if (region_of(there[i]) != spared_region && (way != 2 || there[i] != spared)) {
-            add(m, there[i]);
+        bool stays = way == 2 ? there[i] == spared : way == 3 && region_of(there[i]) == region_of(spared);
+        if (!stays) {
+            m->obj[m->n++] = there[i];
+            m->named |= BIT(there[i]);
+            of_sort[region_of(there[i])]++;
         }
     }
-    return true;
+    spare(way, spared, m->slot[SPARED]);
+    spare(way, spared, m->slot[SPARED_OF_BOTH]);
+    m->unsaid =
+        (of_sort[BUS_SINK] > 0 && of_sort[BUS_BIN] > 0 ? 0 : BIT(SPARED_OF_BOTH)) | (m->n == n ? 0 : BIT(SPARED_NONE));
+    return m->n > 0;
 }
 
 static bool goal(const fw_scene *s, const fw_meant *m, char reason[160]) {
@@ -135,7 +142,7 @@ static void subtask(const fw_scene *s, const fw_meant *m, char out[FW_SUBTASK_LE
 
 extern const fw_task task_bus_table;
 const fw_task task_bus_table = {.name = "bus_table",
-                                .version = 1,
+                                .version = 2,
                                 .setting = &setting_bus,
                                 .time_s = 60,
                                 .train = train,

@@ -10,9 +10,10 @@
 #include "sim/sim.h"
 #include "task/task.h"
 
-#define BIT(obj)     (1u << (obj))
-#define FW_MEANT_MAX 8
-#define FW_SLOT_MAX  4
+#define BIT(obj)        (1u << (obj))
+#define FW_MEANT_MAX    8
+#define FW_SLOT_MAX     4
+#define FW_SENTENCE_LEN 256 /* bytes, 0 included */
 
 /* What the sentence of this episode means in this scene. Drawn at reset from the layout seed. */
 typedef struct fw_meant {
@@ -22,6 +23,7 @@ typedef struct fw_meant {
     int var;                    /* the task's own */
     uint32_t named;             /* BIT() of the objects that may move */
     char slot[FW_SLOT_MAX][64]; /* words for {0}..{3} in the sentence: "the left mug" */
+    uint32_t unsaid; /* BIT() of the slots without words in this scene: phrasings with one of these are not said */
 } fw_meant;
 
 /* What an expert wants of one hand in this control step. */
@@ -60,7 +62,9 @@ typedef struct fw_task {
 /* The task of that name, or NULL. tasks.c */
 const fw_task *task_find(const char *name);
 void task_names(char *out, size_t cap); /* "a, b, c" */
-const fw_task *task_at(int i);          /* NULL past the last */
+/* "put {0} in the bowl" with the words of m. False: m has no words for one of its slots, and it is not said in this scene. */
+bool task_say(const char *phrasing, const fw_meant *m, char out[FW_SENTENCE_LEN]);
+const fw_task *task_at(int i); /* NULL past the last */
 
 /* --- pieces that goals are made of (goals.c). Each returns true, or false with a reason. */
 bool goal_no(char reason[160], const char *who, const char *why); /* writes "who: why", returns false */

@@ -54,3 +54,21 @@ void task_names(char *out, size_t cap) {
         at += n > 0 ? (size_t)n : 0;
     }
 }
+
+bool task_say(const char *phrasing, const fw_meant *m, char out[FW_SENTENCE_LEN]) {
+    size_t n = 0;
+    bool said = true;
+    for (const char *p = phrasing; *p != 0 && n + 1 < FW_SENTENCE_LEN; p++) {
+        bool slot = p[0] == '{' && p[1] >= '0' && p[1] < '0' + FW_SLOT_MAX && p[2] == '}';
+        if (!slot) {
+            out[n++] = *p;
+            continue;
+        }
+        said = said && (m->unsaid & BIT(p[1] - '0')) == 0;
+        int k = snprintf(out + n, FW_SENTENCE_LEN - n, "%s", m->slot[p[1] - '0']);
+        n += (size_t)k < FW_SENTENCE_LEN - n ? (size_t)k : FW_SENTENCE_LEN - 1 - n;
+        p += 2;
+    }
+    out[n] = 0;
+    return said;
+}

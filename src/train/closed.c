@@ -73,15 +73,15 @@ static fw_status begin(player *p, episode *e, fw_err *err) {
         int other = (e->task + 1 + k) % n; /* another task of this scene, in turn over the episodes */
         e->said = other != e->task && fw_env_same_setting(p->env, e->task, other) && skip-- <= 0 ? other : e->said;
     }
-    int n_sentence = fw_env_n_sentence(p->env, e->said, split);
-    if (n_sentence < 1) {
-        return fw_fail(err, FW_INVALID, "task %s has no held-out sentences", fw_env_task_name(p->env, e->said));
-    }
     fw_status st = FW_CLOSED; /* no such scene: the next one, the same for every policy */
     for (int64_t again = 0; st == FW_CLOSED && again < 20; again++) {
         st = fw_env_reset(p->env, e->task, fw_closed_seed(o->seed, e->i + (again << 40)), err);
     }
     FW_TRY(st);
+    int n_sentence = fw_env_n_sentence(p->env, e->said, split);
+    if (n_sentence < 1) {
+        return fw_fail(err, FW_INVALID, "task %s has no held-out sentences", fw_env_task_name(p->env, e->said));
+    }
     if (p->policy != NULL) {
         fw_policy_reset(p->policy);
     }
