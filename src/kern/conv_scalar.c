@@ -7,17 +7,6 @@ static float packed_at(const float *w, int64_t k, int64_t kk, int64_t j) {
     return w[((j / NR) * k + kk) * NR + j % NR];
 }
 
-static void store(float *y, const fw_epi *e, double sum, int64_t row, int64_t j) {
-    sum += e->accumulate ? (double)*y : 0.0;
-    sum += e->bias != NULL ? (double)e->bias[j] : 0.0;
-    if (e->pre != NULL) {
-        e->pre[row * e->ld_pre + j] = (float)sum;
-    }
-    double out = fw_act_ref(e->act, sum);
-    out += e->residual != NULL ? (double)e->residual[row * e->ld_residual + j] : 0.0;
-    *y = (float)out;
-}
-
 static size_t conv_scratch(const fw_conv *d) {
     (void)d;
     return 64;
@@ -41,7 +30,7 @@ static void conv_fwd(const fw_conv *d, const float *x, const void *w, float *y, 
                     sum += (double)px[c] * (double)packed_at(w, kd, t * d->c + c, o);
                 }
             }
-            store(&y[r * d->o + o], epi, sum, r, o);
+            fw_epi_ref(epi, sum, r, o, &y[r * d->o + o]);
         }
     }
 }
@@ -118,7 +107,7 @@ static void dwconv_fwd(const fw_conv *d, const float *x, const float *w, float *
                     sum += (double)x[((b * d->h + ih) * d->w + iw) * d->c + c] * (double)w[t * d->c + c];
                 }
             }
-            store(&y[r * d->c + c], epi, sum, r, c);
+            fw_epi_ref(epi, sum, r, c, &y[r * d->c + c]);
         }
     }
 }

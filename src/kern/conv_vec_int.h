@@ -31,7 +31,13 @@ FW_INLINE size_t round64(size_t bytes) {
     return (bytes + 63) / 64 * 64;
 }
 
-#if !defined(FW_BF16) /* half the depth at most: the scratch of fp32 is enough for both */
+#if defined(FW_INT8) /* enough for the other slots, which are those of fp32, too */
+static size_t conv_scratch(const fw_conv *d) {
+    int64_t taps = d->kh * d->kw;
+    return round64((size_t)RB * (size_t)(taps * max64(d->c, d->o)) * sizeof(float)) +
+           ((size_t)MC * KC + Q8_SCALES + 2 * VW) * sizeof(float) + 64;
+}
+#elif !defined(FW_BF16) /* half the depth at most: the scratch of fp32 is enough for both */
 static size_t conv_scratch(const fw_conv *d) {
     int64_t taps = d->kh * d->kw, kf = taps * d->c, kb = taps * d->o;
     size_t unrolled = round64((size_t)RB * (size_t)max64(kf, kb) * sizeof(float));
@@ -62,7 +68,7 @@ static void unroll_pixel(const fw_conv *d, const float *x, int64_t r, float *col
     }
 }
 
-#if !defined(FW_BF16)
+#if !defined(FW_FORWARD)
 /* The output pixel that input row/column `in` reaches through tap t; -1: none. */
 FW_INLINE int64_t reached(int64_t in, int pad, int64_t t, int stride, int64_t n_out) {
     int64_t p = in + pad - t;
@@ -109,7 +115,7 @@ static void conv_fwd(const fw_conv *d, const float *x, const void *w, float *y, 
     }
 }
 
-#if !defined(FW_BF16) /* gradients of convolutions and depthwise layers stay in fp32 */
+#if !defined(FW_FORWARD) /* gradients of convolutions and depthwise layers stay in fp32 */
 static void conv_bwd_data(const fw_conv *d, const float *dy, const void *w, float *dx, bool accumulate, int64_t r0,
                           int64_t r1, void *scratch) {
     int64_t k = d->kh * d->kw * d->o, step = is_gemm(d) ? r1 - r0 : RB;

@@ -17,9 +17,9 @@ double fw_act_ref(fw_act act, double x) {
     case FW_ACT_NONE:
         return x;
     case FW_ACT_RELU:
-        return x > 0.0 ? x : 0.0;
+        return x < 0.0 ? 0.0 : x; /* NaN passes */
     case FW_ACT_RELU6:
-        return x > 6.0 ? 6.0 : x > 0.0 ? x : 0.0;
+        return x > 6.0 ? 6.0 : x < 0.0 ? 0.0 : x;
     case FW_ACT_GELU:
         return 0.5 * x * (1.0 + erf(x * 0.70710678118654752440));
     case FW_ACT_GELU_TANH:

@@ -11,7 +11,8 @@
  *
  * Packing A costs one pass over it and pays when several panels share it; with few panels A is read where it lies.
  * With FW_BF16 (avx512bf16): the same loops, but packing rounds both operands to bfloat16 and joins two steps of k into one
- * 32-bit unit, which one instruction multiplies and adds in float. Everything below counts k in such units (U values).
+ * 32-bit unit, which one instruction multiplies and adds in float. Everything below counts k in such units (U values). With
+ * FW_INT8 the units are small integers: gemm_int8_vec_int.h.
  *
  * Rows are dealt evenly to tiles (50 rows = 13+13+12+12, not 14+14+14+8).
  */
@@ -28,7 +29,17 @@ enum { MR = 14, MC = 24 * MR, PACK_K = 24 }; /* A is not worth packing below */
 enum { MR = 6, MC = 56 * MR, PACK_K = 96 };
 #endif
 
-#if defined(FW_BF16)
+#if defined(FW_BF16) || defined(FW_INT8)
+#define FW_FORWARD /* what only training needs stays with the fp32 table; operands are always packed */
+#endif
+
+#if defined(FW_INT8)
+#if defined(__AVX512F__)
+enum { U = 4 };
+#else
+enum { U = 2 };
+#endif
+#elif defined(FW_BF16)
 enum { U = 2 }; /* values of k in a 32-bit unit */
 FW_INLINE vf v_step(vf a, vf b, vf c) {
     return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b);
@@ -60,13 +71,23 @@ FW_INLINE int64_t units(int64_t k) {
     return (k + U - 1) / U;
 }
 
+/* Blocks of k of a product that is `depth` units deep; it is dealt evenly to them. */
+FW_INLINE int64_t k_blocks(int64_t depth) {
+    return depth > 0 ? (depth + KC - 1) / KC : 1;
+}
+
+/* First of part t when m are dealt evenly to n. */
+FW_INLINE int64_t deal(int64_t m, int64_t n, int64_t t) {
+    return m * t / n;
+}
+
 /* ---- micro-kernel: c[mr, nv vectors] (+)= a[mr,k] b[k,NR], and the epilogues that need no more registers ---- */
 
 typedef struct tile {
     int64_t k;
     const float *a; /* a[i,kk] at a[i*rs + kk*cs] */
     int64_t rs, cs;
-    const float *b;
+    const void *b;
     int64_t bs; /* row stride of b: NR when packed */
     float *c;
     int64_t ldc, width; /* live columns, in ((nv-1)*VW, nv*VW] */
@@ -75,6 +96,9 @@ typedef struct tile {
     int64_t ldres;
     float lo, hi;        /* clamp: relu, relu6 */
     bool load_c, finish; /* add to c; apply bias, clamp, residual */
+    const fw_q8 *sa;     /* FW_INT8: scales of the rows */
+    const float *sb;     /* FW_INT8: of the columns */
+    const int32_t *comp; /* FW_INT8: what the offset of A adds to each column's sum */
 } tile;
 
 typedef void micro_fn(const tile *t);
@@ -84,8 +108,34 @@ FW_INLINE vf finish(const tile *t, vf x, vf bias, int i, int col, vm m) {
     return t->res != NULL ? v_add(x, v_load_m(t->res + i * t->ldres + col, m)) : x;
 }
 
+/* The finished sums go to memory. */
+FW_UNFOLD void put_tile(const int mr, const int nv, const tile *t, vf acc[MR][2]) {
+    const vm m = v_tail(t->width - (nv - 1) * VW), m0 = nv == 2 ? v_tail(VW) : m;
+    vf bias0 = t->bias != NULL ? v_load_m(t->bias, m0) : v_zero();
+    vf bias1 = t->bias != NULL && nv == 2 ? v_load_m(t->bias + VW, m) : v_zero();
+    float *c = t->c;
+    FW_UNROLL(16)
+    for (int i = 0; i < mr; i++, c += t->ldc) {
+        if (t->load_c) {
+            acc[i][0] = v_add(acc[i][0], v_load_m(c, m0));
+            acc[i][1] = nv == 2 ? v_add(acc[i][1], v_load_m(c + VW, m)) : acc[i][1];
+        }
+        if (t->finish) {
+            acc[i][0] = finish(t, acc[i][0], bias0, i, 0, m0);
+            acc[i][1] = nv == 2 ? finish(t, acc[i][1], bias1, i, VW, m) : acc[i][1];
+        }
+        v_store_m(c, acc[i][0], m0);
+        if (nv == 2) {
+            v_store_m(c + VW, acc[i][1], m);
+        }
+    }
+}
+
+#if defined(FW_INT8)
+#include "kern/gemm_int8_vec_int.h"
+#else
 FW_UNFOLD void micro(const int mr, const int nv, const tile *t, int64_t rs, int64_t cs, const bool loose) {
-    const vm m = v_tail(t->width - (nv - 1) * VW), all = v_tail(VW), m0 = nv == 2 ? all : m;
+    const vm m = v_tail(t->width - (nv - 1) * VW);
     vf acc[MR][2];
     const float *a = t->a, *b = t->b;
     FW_UNROLL(16)
@@ -111,25 +161,9 @@ FW_UNFOLD void micro(const int mr, const int nv, const tile *t, int64_t rs, int6
         a += cs;
         b += loose ? t->bs : NR;
     }
-    vf bias0 = t->bias != NULL ? v_load_m(t->bias, m0) : v_zero();
-    vf bias1 = t->bias != NULL && nv == 2 ? v_load_m(t->bias + VW, m) : v_zero();
-    float *c = t->c;
-    FW_UNROLL(16)
-    for (int i = 0; i < mr; i++, c += t->ldc) {
-        if (t->load_c) {
-            acc[i][0] = v_add(acc[i][0], v_load_m(c, m0));
-            acc[i][1] = nv == 2 ? v_add(acc[i][1], v_load_m(c + VW, m)) : acc[i][1];
-        }
-        if (t->finish) {
-            acc[i][0] = finish(t, acc[i][0], bias0, i, 0, m0);
-            acc[i][1] = nv == 2 ? finish(t, acc[i][1], bias1, i, VW, m) : acc[i][1];
-        }
-        v_store_m(c, acc[i][0], m0);
-        if (nv == 2) {
-            v_store_m(c + VW, acc[i][1], m);
-        }
-    }
+    put_tile(mr, nv, t, acc);
 }
+#endif
 
 /* packed: A and B packed. direct: A where it lies. loose: B where it lies, too. */
 #define PACKED_TILE(mr)                                                                                                \
@@ -139,7 +173,7 @@ FW_UNFOLD void micro(const int mr, const int nv, const tile *t, int64_t rs, int6
     static void packed_##mr##_2(const tile *t) {                                                                       \
         micro(mr, 2, t, 1, mr, false);                                                                                 \
     }
-#if defined(FW_BF16)
+#if defined(FW_FORWARD)
 #define MICRO(mr) PACKED_TILE(mr)
 #define MICRO_ROW(mr)                                                                                                  \
     {                                                                                                                  \
@@ -227,66 +261,8 @@ static void epi_tile(const fw_epi *e, float *c, int64_t ldc, int64_t row, int64_
     }
 }
 
+#if !defined(FW_INT8)
 /* ---- packing ---- */
-
-#if defined(__AVX512F__)
-/* 16x16 transpose in registers: r[i] becomes column i. */
-FW_UNFOLD void transpose(vf r[16]) {
-    vf t[16];
-    FW_UNROLL(16)
-    for (int i = 0; i < 8; i++) {
-        t[2 * i] = _mm512_unpacklo_ps(r[2 * i], r[2 * i + 1]);
-        t[2 * i + 1] = _mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]);
-    }
-    FW_UNROLL(16)
-    for (int i = 0; i < 4; i++) {
-        r[4 * i] = _mm512_shuffle_ps(t[4 * i], t[4 * i + 2], 0x44);
-        r[4 * i + 1] = _mm512_shuffle_ps(t[4 * i], t[4 * i + 2], 0xEE);
-        r[4 * i + 2] = _mm512_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0x44);
-        r[4 * i + 3] = _mm512_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0xEE);
-    }
-    FW_UNROLL(16)
-    for (int i = 0; i < 4; i++) {
-        t[i] = _mm512_shuffle_f32x4(r[i], r[4 + i], 0x88);
-        t[4 + i] = _mm512_shuffle_f32x4(r[i], r[4 + i], 0xDD);
-        t[8 + i] = _mm512_shuffle_f32x4(r[8 + i], r[12 + i], 0x88);
-        t[12 + i] = _mm512_shuffle_f32x4(r[8 + i], r[12 + i], 0xDD);
-    }
-    FW_UNROLL(16)
-    for (int i = 0; i < 4; i++) {
-        r[i] = _mm512_shuffle_f32x4(t[i], t[8 + i], 0x88);
-        r[8 + i] = _mm512_shuffle_f32x4(t[i], t[8 + i], 0xDD);
-        r[4 + i] = _mm512_shuffle_f32x4(t[4 + i], t[12 + i], 0x88);
-        r[12 + i] = _mm512_shuffle_f32x4(t[4 + i], t[12 + i], 0xDD);
-    }
-}
-#else
-/* 8x8 transpose in registers. */
-FW_UNFOLD void transpose(vf r[8]) {
-    vf t[8];
-    FW_UNROLL(8)
-    for (int i = 0; i < 4; i++) {
-        t[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
-        t[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
-    }
-    FW_UNROLL(8)
-    for (int i = 0; i < 2; i++) {
-        r[4 * i] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0x44);
-        r[4 * i + 1] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0xEE);
-        r[4 * i + 2] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0x44);
-        r[4 * i + 3] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0xEE);
-    }
-    FW_UNROLL(8)
-    for (int i = 0; i < 4; i++) {
-        t[i] = _mm256_permute2f128_ps(r[i], r[4 + i], 0x20);
-        t[4 + i] = _mm256_permute2f128_ps(r[i], r[4 + i], 0x31);
-    }
-    FW_UNROLL(8)
-    for (int i = 0; i < 8; i++) {
-        r[i] = t[i];
-    }
-}
-#endif
 
 /* dst[kk*ld + i] = unit kk of src row i, for i < rows <= VW and k values a row. Writes whole vectors in ascending kk: each
  * covers the overhang of the one before, so dst needs VW floats of slack behind it. Lanes past `rows` become zeros. */
@@ -297,7 +273,7 @@ static void transpose_block(float *dst, int64_t ld, const float *src, int64_t ld
         for (int i = 0; i < VW; i++) {
             r[i] = i < rows ? load_units(src + i * lds + kk * U, k - kk * U) : v_zero();
         }
-        transpose(r);
+        v_transpose(r);
         int64_t live = units(k) - kk < VW ? units(k) - kk : VW;
         if (live == VW) {
             FW_UNROLL(16)
@@ -348,13 +324,9 @@ static void pack_a_tile(float *dst, const float *a, int64_t lda, bool trans_a, i
         transpose_block(dst, mr, a, lda, mr, k);
     }
 }
+#endif
 
 /* ---- the loops around ---- */
-
-/* First row of tile t when m rows are dealt evenly to n tiles. */
-FW_INLINE int64_t deal(int64_t m, int64_t n, int64_t t) {
-    return m * t / n;
-}
 
 typedef struct block {
     const fw_gemm *g;
@@ -362,9 +334,10 @@ typedef struct block {
     int64_t ldb;                /* > 0: B is not packed, this is its row stride; A is transposed and not packed */
     int64_t row0, rows, n_tile; /* of C */
     int64_t from;               /* first column */
-    int64_t k0, kn;             /* in units */
+    int64_t k0, kn, ik;         /* in units; which block of k */
     bool pack, first, last;
     float *packed; /* tiles of A, each rows*kn floats */
+    fw_q8 *scales; /* FW_INT8: [rows] */
 } block;
 
 static void pack_a(const block *s) {
@@ -373,7 +346,17 @@ static void pack_a(const block *s) {
         int64_t r = deal(s->rows, s->n_tile, t), mr = deal(s->rows, s->n_tile, t + 1) - r, row = s->row0 + r;
         int64_t k0 = s->k0 * U, left = g->k - k0;
         const float *a = g->trans_a ? g->a + k0 * g->lda + row : g->a + row * g->lda + k0;
-        pack_a_tile(s->packed + r * s->kn, a, g->lda, g->trans_a, mr, left < s->kn * U ? left : s->kn * U);
+        int64_t k = left < s->kn * U ? left : s->kn * U;
+#if defined(FW_INT8)
+        const float *smooth = q8_smooth(g);
+        if (s->first) {
+            scale_rows(s->scales + r, a, g->lda, g->trans_a, mr, g->k, smooth);
+        }
+        pack_a_tile(s->packed + r * s->kn, a, g->lda, g->trans_a, mr, k, s->scales + r,
+                    smooth != NULL ? smooth + k0 : NULL);
+#else
+        pack_a_tile(s->packed + r * s->kn, a, g->lda, g->trans_a, mr, k);
+#endif
     }
 }
 
@@ -396,7 +379,11 @@ static void panel(const block *s, int64_t j, int64_t width) {
     const fw_epi *e = &g->epi;
     bool heavy = is_heavy(e);
     tile t = {.k = s->kn, .rs = g->trans_a ? 1 : g->lda, .cs = g->trans_a ? g->lda : 1, .ldc = g->ldc, .width = width};
+#if defined(FW_INT8)
+    q8_columns(&t, g, s->k0, s->ik, j);
+#else
     t.b = (const float *)g->b + (s->ldb > 0 ? s->k0 * s->ldb + j : j * units(s->k_packed) + s->k0 * NR);
+#endif
     t.bs = s->ldb;
     int mode = s->ldb > 0 ? LOOSE : s->pack ? PACKED : DIRECT;
     t.load_c = !s->first || e->accumulate;
@@ -408,6 +395,7 @@ static void panel(const block *s, int64_t j, int64_t width) {
     for (int64_t i = 0; i < s->n_tile; i++) {
         int64_t r = deal(s->rows, s->n_tile, i), mr = deal(s->rows, s->n_tile, i + 1) - r, row = s->row0 + r;
         t.a = s->pack ? s->packed + r * s->kn : g->a + row * t.rs + s->k0 * t.cs;
+        t.sa = s->scales + r;
         t.c = g->c + row * g->ldc + j;
         if (mode == DIRECT && j == s->from && !g->trans_a) {
             fetch_rows(g->a + (row + mr) * g->lda + s->k0, g->lda, i + 1 < s->n_tile ? mr : 0, s->kn);
@@ -437,7 +425,7 @@ static bool worth_packing(const fw_gemm *g, int64_t n) {
 
 static void gemm_blocks(const fw_gemm *g, block s) {
     int64_t n1 = g->n0 == 0 && g->n1 == 0 ? g->n : g->n1;
-    int64_t depth = units(g->k), kb = depth > 0 ? (depth + KC - 1) / KC : 1, mb = (g->m + MC - 1) / MC;
+    int64_t depth = units(g->k), kb = k_blocks(depth), mb = (g->m + MC - 1) / MC;
     s.g = g;
     s.from = g->n0;
     s.pack = s.ldb == 0 && worth_packing(g, n1 - g->n0);
@@ -448,6 +436,7 @@ static void gemm_blocks(const fw_gemm *g, block s) {
         for (int64_t ik = 0; ik < kb; ik++) {
             s.k0 = deal(depth, kb, ik);
             s.kn = deal(depth, kb, ik + 1) - s.k0;
+            s.ik = ik;
             s.first = ik == 0;
             s.last = ik == kb - 1;
             block_run(&s, g->n0, n1);
@@ -455,11 +444,13 @@ static void gemm_blocks(const fw_gemm *g, block s) {
     }
 }
 
+#if !defined(FW_INT8)
 static void gemm_f32(const fw_gemm *g, void *scratch) {
     gemm_blocks(g, (block){.k_packed = g->k, .packed = scratch});
 }
+#endif
 
-#if !defined(FW_BF16)
+#if !defined(FW_FORWARD)
 /* With the first g->k rows of a B packed k_packed deep. */
 static void gemm_deep(const fw_gemm *g, int64_t k_packed, void *scratch) {
     gemm_blocks(g, (block){.k_packed = k_packed, .packed = scratch});
@@ -482,6 +473,17 @@ static void gemm_loose(int64_t m, int64_t n, int64_t k, const float *a, int64_t 
 }
 #endif
 
+#if defined(FW_INT8)
+static void gemm_f32(const fw_gemm *g, void *scratch) {
+    gemm_blocks(g, (block){.scales = scratch, .packed = (float *)scratch + Q8_SCALES});
+}
+
+static size_t gemm_scratch(int64_t m, int64_t k, bool trans_a) {
+    (void)trans_a;
+    int64_t rows = m < MC ? m : MC, depth = units(k) < KC ? units(k) : KC;
+    return ((size_t)(rows * depth) + Q8_SCALES + 2 * VW) * sizeof(float);
+}
+#else
 static size_t gemm_scratch(int64_t m, int64_t k, bool trans_a) {
     (void)trans_a;
     int64_t rows = m < MC ? m : MC, depth = units(k) < KC ? units(k) : KC;
@@ -496,5 +498,13 @@ static void gemm_pack(void *dst, const float *b, int64_t ldb, fw_layout layout, 
                       int64_t n1) {
     pack_panels(dst, b, ldb, layout, n, k, n0, n1);
 }
+
+/* Nothing is quantised here: the scales would cancel. */
+static void gemm_pack_smooth(void *dst, const float *b, int64_t ldb, fw_layout layout, int64_t n, int64_t k, int64_t n0,
+                             int64_t n1, const float *smooth) {
+    (void)smooth;
+    gemm_pack(dst, b, ldb, layout, n, k, n0, n1);
+}
+#endif
 
 #endif /* FW_KERN_GEMM_VEC_INT_H */

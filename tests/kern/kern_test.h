@@ -69,4 +69,16 @@ static inline int t_tables(const fw_kern **all) {
     return (int)fw_kern_all(all, 8);
 }
 
+/* Those of int8, the specification first. */
+static inline int t_tables_int8(const fw_kern **all) {
+    static const char *const isa[] = {"int8", "avx2int8", "avx512int8"};
+    int n = 0;
+    for (size_t i = 0; i < sizeof isa / sizeof *isa; i++) {
+        all[n] = fw_kern_find(isa[i]);
+        n += all[n] != NULL;
+    }
+    CHECK(n > 0 && strcmp(all[0]->isa, "int8") == 0);
+    return n;
+}
+
 #endif

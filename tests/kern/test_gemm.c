@@ -6,15 +6,17 @@ typedef struct gcase {
     bool trans_a, bias, residual, pre, accumulate;
     fw_layout layout;
     fw_act act;
+    bool smooth;
 } gcase;
 
 typedef struct gdata {
     int64_t lda, ldb, ldc, na, nb, nc;
-    float *a, *b, *bias, *res, *c0;
+    float *a, *b, *bias, *res, *c0, *smooth;
 } gdata;
 
-static bool
-    g_bf16; /* compare scalar with avx512bf16, on operands that bfloat16 holds exactly: then both agree as closely */
+/* Which tables are compared: the exact ones with scalar; avx512bf16 with scalar, on operands that bfloat16 holds exactly (then both
+ * agree as closely); those of int8 with "int8". */
+static enum { EXACT, BF16, INT8 } g_kind;
 
 static void round_to_bf16(float *x, int64_t n) {
     uint16_t *half = malloc((size_t)n * sizeof(uint16_t) + 1);
@@ -27,9 +29,11 @@ static void round_to_bf16(float *x, int64_t n) {
 
 static int tables(const fw_kern **all) {
     int n = t_tables(all);
-    if (g_bf16) {
-        all[1] = fw_kern_find("avx512bf16");
-        n = 2;
+    if (g_kind == BF16) {
+        n = 1;
+        all[n++] = fw_kern_find("avx512bf16");
+    } else if (g_kind == INT8) {
+        n = t_tables_int8(all);
     }
     return n;
 }
@@ -41,8 +45,8 @@ static gdata make(const gcase *t) {
     d.ldc = t->n + 5;
     d.na = (t->trans_a ? t->k : t->m) * d.lda, d.nb = (t->layout == FW_NK ? t->n : t->k) * d.ldb, d.nc = t->m * d.ldc;
     d.a = t_rand(d.na, -1, 1), d.b = t_rand(d.nb, -1, 1), d.bias = t_rand(t->n, -1, 1), d.res = t_rand(d.nc, -1, 1);
-    d.c0 = t_rand(d.nc, -1, 1);
-    if (g_bf16) {
+    d.c0 = t_rand(d.nc, -1, 1), d.smooth = t_rand(t->k, 0.1, 3);
+    if (g_kind == BF16) {
         round_to_bf16(d.a, d.na);
         round_to_bf16(d.b, d.nb);
     }
@@ -53,8 +57,9 @@ static void run(const fw_kern *kt, const gcase *t, const gdata *d, float *c, flo
     size_t pb = kt->gemm_pack_bytes(t->n, t->k), sb = kt->gemm_scratch(t->m, t->k, t->trans_a);
     void *packed = t_scratch(pb), *scratch = t_scratch(sb);
     int64_t half = t->n / 2 / kt->gemm_nr * kt->gemm_nr; /* packing in two blocks must give the same */
-    kt->gemm_pack(packed, d->b, d->ldb, t->layout, t->n, t->k, 0, half);
-    kt->gemm_pack(packed, d->b, d->ldb, t->layout, t->n, t->k, half, t->n);
+    const float *smooth = t->smooth ? d->smooth : NULL;
+    kt->gemm_pack_smooth(packed, d->b, d->ldb, t->layout, t->n, t->k, 0, half, smooth);
+    kt->gemm_pack_smooth(packed, d->b, d->ldb, t->layout, t->n, t->k, half, t->n, smooth);
     fw_gemm g = {.m = t->m,
                  .n = t->n,
                  .k = t->k,
@@ -86,13 +91,14 @@ static void compare(const gcase *t) {
     for (int i = 1; i < n_all; i++) {
         float *got = t_copy(d.c0, d.nc), *got_pre = t_copy(d.c0, d.nc);
         run(all[i], t, &d, got, got_pre);
-        double tol = 3e-7 * (8.0 + (double)t->k);
+        double tol = g_kind == INT8 ? 1e-6 * (1.0 + sqrt((double)t->k)) : 3e-7 * (8.0 + (double)t->k);
         CHECK_NEAR(got, want, (size_t)d.nc, tol, 1e-6);
         CHECK_NEAR(got_pre, want_pre, (size_t)d.nc, tol, 1e-6);
         t_free(got, d.nc), t_free(got_pre, d.nc);
     }
     t_free(want, d.nc), t_free(want_pre, d.nc);
-    t_free(d.a, d.na), t_free(d.b, d.nb), t_free(d.bias, t->n), t_free(d.res, d.nc), t_free(d.c0, d.nc);
+    t_free(d.a, d.na), t_free(d.b, d.nb), t_free(d.bias, t->n), t_free(d.res, d.nc), t_free(d.c0, d.nc),
+        t_free(d.smooth, t->k);
 }
 
 static void every_tail_agrees_with_scalar(void) {
@@ -121,7 +127,8 @@ static void k_over_several_blocks_agrees_with_scalar(void) {
                        .bias = true,
                        .act = FW_ACT_RELU,
                        .accumulate = v == 3,
-                       .residual = v == 2};
+                       .residual = v == 2,
+                       .smooth = v >= 2};
             compare(&t);
         }
     }
@@ -159,6 +166,7 @@ static void k_zero_gives_the_epilogue_of_zero(void) {
 static void splitting_rows_and_columns_does_not_change_a_bit(void) {
     const fw_kern *all[8];
     int n_all = t_tables(all);
+    n_all += t_tables_int8(all + n_all);
     enum { M = 61, N = 150, K = 401 };
     float *a = t_rand(M * K, -1, 1), *b = t_rand(N * K, -1, 1), *bias = t_rand(N, -1, 1);
     for (int i = 0; i < n_all; i++) {
@@ -185,7 +193,7 @@ static void splitting_rows_and_columns_does_not_change_a_bit(void) {
 }
 
 static void bf16_products_agree_on_operands_that_it_holds(void) {
-    g_bf16 = true;
+    g_kind = BF16;
     if (fw_kern_find("avx512bf16") != NULL) {
         every_tail_agrees_with_scalar();
         k_over_several_blocks_agrees_with_scalar();
@@ -194,18 +202,109 @@ static void bf16_products_agree_on_operands_that_it_holds(void) {
     } else {
         printf("# no avx512bf16 here\n");
     }
-    g_bf16 = false;
+    g_kind = EXACT;
+}
+
+static void int8_tables_agree_with_their_specification(void) {
+    g_kind = INT8;
+    every_tail_agrees_with_scalar();
+    k_over_several_blocks_agrees_with_scalar();
+    every_epilogue_agrees_with_scalar();
+    a_block_of_columns_leaves_the_others_alone();
+    k_zero_gives_the_epilogue_of_zero();
+    gcase deep = {.m = 3, .n = 37, .k = 16384, .smooth = true}, deeper = {.m = 2, .n = 5, .k = 140001};
+    compare(&deep);
+    compare(&deeper); /* the sum over all k would not fit 32 bits */
+    g_kind = EXACT;
 }
 
 static void pack_bytes_refuses_overflow(void) {
     const fw_kern *all[8];
-    for (int i = 0, n = t_tables(all); i < n; i++) {
+    int n = t_tables(all);
+    n += t_tables_int8(all + n);
+    for (int i = 0; i < n; i++) {
         CHECK_INT(all[i]->gemm_pack_bytes(INT64_MAX / 2, INT64_MAX / 2), 0);
-        CHECK(all[i]->gemm_pack_bytes(3, 5) >= 3 * 5 * sizeof(float));
+        CHECK(all[i]->gemm_pack_bytes(3, 5) >= 3 * 5);
     }
+}
+
+/* Operands that are whole numbers up to 127 in every row and column lose nothing; smoothing by powers of two changes no bit. */
+static void int8_products_of_small_whole_numbers_are_exact(void) {
+    const fw_kern *all[8];
+    enum { M = 33, N = 70, K = 201 };
+    float *a = t_alloc(M * K), *b = t_alloc(N * K), *s = t_alloc(K);
+    for (int i = 0; i < M * K; i++) {
+        a[i] = i % K == 7 ? 127.0f : (float)t_int(-127, 127);
+    }
+    for (int i = 0; i < N * K; i++) {
+        b[i] = i % K == 5 ? -127.0f : (float)t_int(-127, 127);
+    }
+    for (int i = 0; i < K; i++) {
+        s[i] = i % 3 == 0 ? 0.25f : 2.0f;
+    }
+    for (int t = 0, n = t_tables_int8(all); t < 2 * n; t++) {
+        const fw_kern *kt = all[t / 2];
+        size_t pb = kt->gemm_pack_bytes(N, K), sb = kt->gemm_scratch(M, K, false);
+        void *packed = t_scratch(pb), *scratch = t_scratch(sb);
+        float *c = t_alloc(M * N), *x = t_copy(a, M * K), *w = t_copy(b, N * K);
+        for (int i = 0; i < M * K && t % 2; i++) { /* as a layer before and a calibration would leave them */
+            x[i] *= s[i % K];
+        }
+        for (int i = 0; i < N * K && t % 2; i++) {
+            w[i] /= s[i % K];
+        }
+        kt->gemm_pack_smooth(packed, w, K, FW_NK, N, K, 0, N, t % 2 ? s : NULL);
+        fw_gemm g = {.m = M, .n = N, .k = K, .a = x, .lda = K, .b = packed, .c = c, .ldc = N};
+        kt->gemm_f32(&g, scratch);
+        for (int i = 0; i < M * N; i++) {
+            double sum = 0.0;
+            for (int kk = 0; kk < K; kk++) {
+                sum += (double)a[i / N * K + kk] * (double)b[i % N * K + kk];
+            }
+            CHECK(fabs((double)c[i] - sum) <= 1e-6 * fabs(sum));
+        }
+        t_free(c, M * N), t_free(x, M * K), t_free(w, N * K), t_scratch_free(packed, pb), t_scratch_free(scratch, sb);
+    }
+    t_free(a, M * K), t_free(b, N * K), t_free(s, K);
+}
+
+/* Rows of A and columns of B that are special: what comes of each is promised, and the others do not notice. */
+static void int8_gives_nan_for_what_is_not_finite_and_zero_for_zeros(void) {
+    const fw_kern *all[8];
+    enum { M = 16, N = 40, K = 300 };
+    float *a = t_rand(M * K, -1, 1), *b = t_rand(N * K, -1, 1);
+    for (int k = 0; k < K; k++) {
+        a[1 * K + k] = 0.0f, a[2 * K + k] = 0.75f, a[3 * K + k] = -0.3f, a[7 * K + k] *= 1e-38f, b[9 * K + k] = 0.0f;
+    }
+    a[4 * K + 17] = NAN, a[5 * K + 299] = INFINITY, a[6 * K] = -INFINITY, b[11 * K + 123] = NAN,
+              b[33 * K + 1] = INFINITY;
+    a[8 * K + 255] = 1e30f; /* all others of the row round to zero */
+    for (int t = 0, n = t_tables_int8(all); t < n; t++) {
+        const fw_kern *kt = all[t];
+        size_t pb = kt->gemm_pack_bytes(N, K), sb = kt->gemm_scratch(M, K, false);
+        void *packed = t_scratch(pb), *scratch = t_scratch(sb);
+        float *c = t_alloc(M * N);
+        kt->gemm_pack(packed, b, K, FW_NK, N, K, 0, N);
+        fw_gemm g = {.m = M, .n = N, .k = K, .a = a, .lda = K, .b = packed, .c = c, .ldc = N};
+        kt->gemm_f32(&g, scratch);
+        for (int i = 0; i < M; i++) {
+            for (int j = 0; j < N; j++) {
+                double got = (double)c[i * N + j], want = 0.0;
+                for (int k = 0; k < K; k++) {
+                    want += (double)a[i * K + k] * (double)b[j * K + k];
+                }
+                bool none = (i >= 4 && i <= 6) || j == 11 || j == 33, zero = i == 1 || i == 7 || j == 9;
+                CHECK(none ? isnan(got) : zero ? got == 0.0 : fabs(got - want) < (i == 8 ? 1e28 : 0.25));
+            }
+        }
+        t_free(c, M * N), t_scratch_free(packed, pb), t_scratch_free(scratch, sb);
+    }
+    t_free(a, M * K), t_free(b, N * K);
 }
 
 FW_TEST_MAIN(T(every_tail_agrees_with_scalar), T(k_over_several_blocks_agrees_with_scalar),
              T(every_epilogue_agrees_with_scalar), T(a_block_of_columns_leaves_the_others_alone),
              T(k_zero_gives_the_epilogue_of_zero), T(bf16_products_agree_on_operands_that_it_holds),
-             T(pack_bytes_refuses_overflow), T(splitting_rows_and_columns_does_not_change_a_bit))
+             T(int8_tables_agree_with_their_specification), T(int8_products_of_small_whole_numbers_are_exact),
+             T(int8_gives_nan_for_what_is_not_finite_and_zero_for_zeros), T(pack_bytes_refuses_overflow),
+             T(splitting_rows_and_columns_does_not_change_a_bit))

@@ -1,0 +1,395 @@
+/*
+ * gemm_int8_vec_int.h - operands as small integers for the loops of gemm_vec_int.h, which includes this file under FW_INT8.
+ *
+ * gemm_int8_scalar.c specifies the quantisation; here it happens while packing: B once, with a scale for each column, A whenever
+ * a tile of it is packed, with a scale for each row. A 32-bit unit of A meets a unit of B in every column:
+ *
+ *   avx512 + VNNI  4 values; A as bytes + 128 (the instruction multiplies unsigned by signed), so 128 * the column's sum of B
+ *                  over the block of k comes off at the end: `comp`, counted at packing
+ *   avx2           2 values, A as 16-bit integers, B widened from bytes on its way into registers: products of pairs then add up
+ *                  without the saturation of the byte instruction
+ *
+ * Sums are exact within a block of k (1536 or 768 values); blocks add up in float. A packed B is
+ *
+ *   [64 bytes: is there smoothing?] [1/smooth: k floats] [scales: n floats] [comp: k_blocks * n] [panels: NR columns * U bytes a unit]
+ */
+#ifndef FW_KERN_GEMM_INT8_VEC_INT_H
+#define FW_KERN_GEMM_INT8_VEC_INT_H
+
+enum { Q8_SCALES = (MC * (int)sizeof(fw_q8) + 63) / 64 * 16 }; /* floats of scratch: a scale for each row of a block */
+
+#if defined(__AVX512F__)
+typedef __m512i vi;
+enum { OFFSET = 1 };
+FW_INLINE vi i_zero(void) {
+    return _mm512_setzero_si512();
+}
+FW_INLINE vi i_set1(int32_t x) {
+    return _mm512_set1_epi32(x);
+}
+FW_INLINE vi i_step(vi a, vi b, vi c) {
+    return _mm512_dpbusd_epi32(c, a, b);
+}
+FW_INLINE vi load_b(const int8_t *p) {
+    return _mm512_loadu_si512(p);
+}
+FW_INLINE vf i_float(vi x) {
+    return _mm512_cvtepi32_ps(x);
+}
+FW_INLINE vi i_sub(vi a, vi b) {
+    return _mm512_sub_epi32(a, b);
+}
+FW_INLINE vi v_round_int(vf x) {
+    return _mm512_cvtps_epi32(x);
+}
+/* Magnitudes order as integers, with NaN above infinity. */
+FW_INLINE vi abs_max(vi best, vf x) {
+    return _mm512_max_epu32(best, _mm512_castps_si512(v_abs(x)));
+}
+/* q[i]: 16 values each, 64 in all -> their 16 units, unit u at lane lane_of(u) */
+FW_INLINE vi narrow(const vi q[U]) {
+    return _mm512_packs_epi16(_mm512_packs_epi32(q[0], q[1]), _mm512_packs_epi32(q[2], q[3]));
+}
+FW_INLINE int lane_of(int u) {
+    return u % 4 * 4 + u / 4;
+}
+/* q[i]: value i of 16 units */
+FW_INLINE vi join(const vi q[U]) {
+    const vi byte = _mm512_set1_epi32(255);
+    vi lo = _mm512_or_si512(_mm512_and_si512(q[0], byte), _mm512_slli_epi32(_mm512_and_si512(q[1], byte), 8));
+    return _mm512_or_si512(
+        lo, _mm512_or_si512(_mm512_slli_epi32(_mm512_and_si512(q[2], byte), 16), _mm512_slli_epi32(q[3], 24)));
+}
+FW_INLINE void store_a(void *p, vi u) { /* + 128 in every byte */
+    _mm512_storeu_si512(p, _mm512_xor_si512(u, _mm512_set1_epi32((int)0x80808080u)));
+}
+FW_INLINE void store_b(void *p, vi u) {
+    _mm512_storeu_si512(p, u);
+}
+FW_INLINE void i_store(void *p, vi x) {
+    _mm512_storeu_si512(p, x);
+}
+FW_INLINE vi as_int(vf x) {
+    return _mm512_castps_si512(x);
+}
+FW_INLINE vf as_float(vi x) {
+    return _mm512_castsi512_ps(x);
+}
+FW_INLINE vi i_load(const void *p) {
+    return _mm512_loadu_si512(p);
+}
+#else
+typedef __m256i vi;
+enum { OFFSET = 0 };
+FW_INLINE vi i_zero(void) {
+    return _mm256_setzero_si256();
+}
+FW_INLINE vi i_set1(int32_t x) {
+    return _mm256_set1_epi32(x);
+}
+FW_INLINE vi i_step(vi a, vi b, vi c) {
+    return _mm256_add_epi32(c, _mm256_madd_epi16(a, b));
+}
+FW_INLINE vi load_b(const int8_t *p) {
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+FW_INLINE vf i_float(vi x) {
+    return _mm256_cvtepi32_ps(x);
+}
+FW_INLINE vi i_sub(vi a, vi b) {
+    return _mm256_sub_epi32(a, b);
+}
+FW_INLINE vi v_round_int(vf x) {
+    return _mm256_cvtps_epi32(x);
+}
+FW_INLINE vi abs_max(vi best, vf x) {
+    return _mm256_max_epu32(best, _mm256_castps_si256(v_abs(x)));
+}
+FW_INLINE vi narrow(const vi q[U]) { /* 8 values each */
+    return _mm256_packs_epi32(q[0], q[1]);
+}
+FW_INLINE int lane_of(int u) {
+    return u % 4 < 2 ? u % 4 + u / 4 * 2 : u % 4 + 2 + u / 4 * 2;
+}
+FW_INLINE vi join(const vi q[U]) {
+    return _mm256_or_si256(_mm256_and_si256(q[0], _mm256_set1_epi32(0xFFFF)), _mm256_slli_epi32(q[1], 16));
+}
+FW_INLINE void store_a(void *p, vi u) {
+    _mm256_storeu_si256((__m256i *)p, u);
+}
+FW_INLINE void store_b(void *p, vi u) { /* 16 bits -> 8 */
+    vi bytes = _mm256_permute4x64_epi64(_mm256_packs_epi16(u, u), 0x08);
+    _mm_storeu_si128((__m128i *)p, _mm256_castsi256_si128(bytes));
+}
+FW_INLINE void i_store(void *p, vi x) {
+    _mm256_storeu_si256((__m256i *)p, x);
+}
+FW_INLINE vi as_int(vf x) {
+    return _mm256_castps_si256(x);
+}
+FW_INLINE vf as_float(vi x) {
+    return _mm256_castsi256_ps(x);
+}
+FW_INLINE vi i_load(const void *p) {
+    return _mm256_loadu_si256((const __m256i *)p);
+}
+#endif
+
+/* ---- micro-kernel ---- */
+
+FW_UNFOLD void micro(const int mr, const int nv, const tile *t, int64_t rs, int64_t cs, const bool loose) {
+    (void)rs, (void)loose;
+    vi sum[MR][2];
+    vf acc[MR][2];
+    const int32_t *a = (const int32_t *)(const void *)t->a;
+    const int8_t *b = t->b;
+    FW_UNROLL(16)
+    for (int i = 0; i < mr; i++) {
+        sum[i][0] = i_zero();
+        sum[i][1] = i_zero();
+    }
+    for (int i = 0; i < mr && t->k >= 32; i++) { /* C comes from afar while k runs */
+        __builtin_prefetch(t->c + i * t->ldc, 1);
+        __builtin_prefetch(t->c + i * t->ldc + VW, 1);
+    }
+    for (int64_t kk = t->k; kk > 0; kk--) {
+        vi b0 = load_b(b), b1 = nv == 2 ? load_b(b + VW * U) : i_zero();
+        FW_UNROLL(16)
+        for (int i = 0; i < mr; i++) {
+            vi ai = i_set1(a[i]);
+            sum[i][0] = i_step(ai, b0, sum[i][0]);
+            if (nv == 2) {
+                sum[i][1] = i_step(ai, b1, sum[i][1]);
+            }
+        }
+        a += cs;
+        b += NR * U;
+    }
+    for (int h = 0; h < nv; h++) {
+        vi comp = OFFSET ? i_load(t->comp + h * VW) : i_zero();
+        vf sb = v_load(t->sb + h * VW);
+        FW_UNROLL(16)
+        for (int i = 0; i < mr; i++) {
+            vi exact = OFFSET ? i_sub(sum[i][h], comp) : sum[i][h];
+            acc[i][h] = v_mul(v_mul(i_float(exact), v_set1(t->sa[i].scale)), sb);
+        }
+    }
+    put_tile(mr, nv, t, acc);
+}
+
+/* ---- where things lie in a packed B ---- */
+
+typedef struct q8_layout {
+    size_t smooth, scale, comp, panel, bytes;
+    int64_t columns; /* n, rounded up to whole panels */
+} q8_layout;
+
+static q8_layout q8_layout_of(int64_t n, int64_t k) {
+    q8_layout l = {.smooth = 64, .columns = (n + NR - 1) / NR * NR};
+    l.scale = l.smooth + ((size_t)k * sizeof(float) + 63) / 64 * 64;
+    l.comp = l.scale + (size_t)l.columns * sizeof(float);
+    l.panel = l.comp + (size_t)(OFFSET * k_blocks(units(k)) * l.columns) * sizeof(int32_t);
+    l.bytes = l.panel + (size_t)(l.columns * units(k) * U) + 64;
+    return l;
+}
+
+static size_t gemm_pack_bytes(int64_t n, int64_t k) {
+    const int64_t most = (int64_t)1 << 40;
+    return n < 0 || k < 0 || n > most || k > most || fw_pack_bytes(n, k, NR) == 0 ? 0 : q8_layout_of(n, k).bytes;
+}
+
+/* 1/smooth of g's packed B, or NULL. */
+static const float *q8_smooth(const fw_gemm *g) {
+    int32_t is_smooth = 0;
+    memcpy(&is_smooth, g->b, sizeof is_smooth);
+    return is_smooth != 0 ? (const float *)((const char *)g->b + q8_layout_of(g->n, g->k).smooth) : NULL;
+}
+
+/* Columns from j, from unit k0 of k block ik. */
+static void q8_columns(tile *t, const fw_gemm *g, int64_t k0, int64_t ik, int64_t j) {
+    q8_layout l = q8_layout_of(g->n, g->k);
+    const char *b = g->b;
+    t->sb = (const float *)(b + l.scale) + j;
+    t->comp = (const int32_t *)(b + l.comp) + ik * l.columns + j;
+    t->b = b + l.panel + (j * units(g->k) + k0 * NR) * U;
+}
+
+/* ---- scales ---- */
+
+FW_INLINE vf smoothed(vf x, const float *smooth, int64_t at, vm m) {
+    return smooth != NULL ? v_mul(x, v_load_m(smooth + at, m)) : x;
+}
+
+/* The largest magnitude of a row. */
+static float row_max(const float *p, int64_t n, const float *smooth) {
+    vi best[2] = {i_zero(), i_zero()};
+    for (int64_t j = 0; j < n; j += 2 * VW) {
+        vm m0 = v_tail(n - j), m1 = v_tail(n - j - VW < 0 ? 0 : n - j - VW);
+        best[0] = abs_max(best[0], smoothed(v_load_m(p + j, m0), smooth, j, m0));
+        best[1] = abs_max(best[1], smoothed(v_load_m(p + j + VW, m1), smooth, j + VW, m1));
+    }
+    float lane[VW], max;
+    v_store(lane, as_float(abs_max(best[0], as_float(best[1]))));
+    uint32_t bits = 0, x = 0;
+    for (int i = 0; i < VW; i++) {
+        memcpy(&x, &lane[i], sizeof x);
+        bits = x > bits ? x : bits;
+    }
+    memcpy(&max, &bits, sizeof max);
+    return max;
+}
+
+/* Those of w <= VW columns. */
+static void column_max(const float *p, int64_t ld, int64_t w, int64_t k, const float *smooth, float max[VW]) {
+    vi best = i_zero();
+    vm m = v_tail(w);
+    for (int64_t kk = 0; kk < k; kk++) {
+        vf x = v_load_m(p + kk * ld, m);
+        best = abs_max(best, smooth != NULL ? v_mul(x, v_set1(smooth[kk])) : x);
+    }
+    v_store(max, as_float(best));
+}
+
+/* For `rows` <= VW lines of k values: rows of p, or its columns. */
+static void scale_rows(fw_q8 *q, const float *p, int64_t ld, bool columns, int64_t rows, int64_t k,
+                       const float *smooth) {
+    float max[VW];
+    if (columns) {
+        column_max(p, ld, rows, k, smooth, max);
+    }
+    for (int64_t i = 0; i < rows; i++) {
+        q[i] = fw_q8_of(columns ? max[i] : row_max(p + i * ld, k, smooth));
+    }
+}
+
+/* ---- packing ---- */
+
+/* Units of k values of `rows` <= VW rows, transposed: unit kk of row i at dst + kk*ld + i units. Whole vectors are written, as in
+ * transpose_block. */
+FW_UNFOLD void units_of_rows(const bool is_a, const bool full, char *dst, int64_t ld, const float *src, int64_t lds,
+                             int64_t rows, int64_t k, const fw_q8 *q, const float *smooth) {
+    vm m[U];
+    FW_UNROLL(4)
+    for (int t = 0; t < U; t++) {
+        m[t] = v_tail(full ? VW : k - t * VW < 0 ? 0 : k - t * VW);
+    }
+    vf r[VW];
+    FW_UNROLL(16)
+    for (int i = 0; i < VW; i++) {
+        vi x[U];
+        FW_UNROLL(4)
+        for (int t = 0; t < U; t++) {
+            vf f = i >= rows ? v_zero()
+                   : full    ? v_load(src + i * lds + t * VW)
+                             : v_load_m(src + i * lds + t * VW, m[t]);
+            x[t] = i >= rows ? i_zero() : v_round_int(v_mul(smoothed(f, smooth, t * VW, m[t]), v_set1(q[i].inv)));
+        }
+        r[i] = as_float(narrow(x));
+    }
+    v_transpose(r);
+    FW_UNROLL(16)
+    for (int u = 0; u < VW; u++) {
+        if (full || u < units(k)) {
+            (is_a ? store_a : store_b)(dst + u * ld, as_int(r[lane_of(u)]));
+        }
+    }
+}
+
+/* The same from columns: unit kk of column i at dst + kk*ld + i units. */
+FW_UNFOLD void units_of_columns(const bool is_a, char *dst, int64_t ld, const float *src, int64_t lds, int64_t w,
+                                int64_t k, const fw_q8 *q, const float *smooth) {
+    float lane[VW] = {0};
+    for (int64_t i = 0; i < w; i++) {
+        lane[i] = q[i].inv;
+    }
+    vf inv = v_load(lane);
+    vm m = v_tail(w);
+    for (int64_t kk = 0; kk < k; kk += U, dst += ld) {
+        vi x[U];
+        FW_UNROLL(4)
+        for (int t = 0; t < U; t++) {
+            vf f = kk + t < k ? v_load_m(src + (kk + t) * lds, m) : v_zero();
+            x[t] = v_round_int(v_mul(smooth != NULL && kk + t < k ? v_mul(f, v_set1(smooth[kk + t])) : f, inv));
+        }
+        (is_a ? store_a : store_b)(dst, join(x));
+    }
+}
+
+static void pack_a_tile(float *dst, const float *a, int64_t lda, bool trans_a, int64_t mr, int64_t k, const fw_q8 *q,
+                        const float *smooth) {
+    const int64_t ld = mr * 4;
+    if (trans_a) {
+        units_of_columns(true, (char *)dst, ld, a, lda, mr, k, q, smooth);
+        return;
+    }
+    int64_t kk = 0;
+    for (; kk + VW * U <= k; kk += VW * U) {
+        units_of_rows(true, true, (char *)dst + kk / U * ld, ld, a + kk, lda, mr, VW * U, q,
+                      smooth != NULL ? smooth + kk : NULL);
+    }
+    if (kk < k) {
+        units_of_rows(true, false, (char *)dst + kk / U * ld, ld, a + kk, lda, mr, k - kk, q,
+                      smooth != NULL ? smooth + kk : NULL);
+    }
+}
+
+/* Columns [0,w) of b, w <= VW, into one half of a panel. */
+static void pack_columns(int8_t *dst, const float *b, int64_t ldb, fw_layout layout, int64_t w, int64_t k,
+                         const float *smooth, float *scale) {
+    fw_q8 q[VW] = {{0}};
+    scale_rows(q, b, ldb, layout == FW_KN, w, k, smooth);
+    for (int i = 0; i < VW; i++) {
+        scale[i] = q[i].scale;
+    }
+    if (layout == FW_KN) {
+        units_of_columns(false, (char *)dst, NR * U, b, ldb, w, k, q, smooth);
+        return;
+    }
+    for (int64_t kk = 0; kk < k; kk += VW * U) {
+        units_of_rows(false, false, (char *)dst + kk * NR, NR * U, b + kk, ldb, w, k - kk, q,
+                      smooth != NULL ? smooth + kk : NULL);
+    }
+}
+
+/* What the offset of A adds in block ik of k. */
+static void count_offset(int32_t *comp, const int8_t *panel, int64_t k, int64_t ik) {
+    int64_t depth = units(k), n = k_blocks(depth);
+    vi sum[2] = {i_zero(), i_zero()};
+    for (int64_t kk = deal(depth, n, ik); kk < deal(depth, n, ik + 1); kk++) {
+        for (int h = 0; h < 2; h++) {
+            sum[h] = i_step(i_set1((int)0x80808080u), load_b(panel + (kk * NR + h * VW) * U), sum[h]);
+        }
+    }
+    i_store(comp, sum[0]);
+    i_store(comp + VW, sum[1]);
+}
+
+static void gemm_pack_smooth(void *dst, const float *b, int64_t ldb, fw_layout layout, int64_t n, int64_t k, int64_t n0,
+                             int64_t n1, const float *smooth) {
+    q8_layout l = q8_layout_of(n, k);
+    char *p = dst;
+    if (n0 == 0 && n1 > 0) { /* one of the blocks, so that threads do not write the same */
+        memcpy(p, &(int32_t){smooth != NULL}, sizeof(int32_t));
+        for (int64_t i = 0; i < k && smooth != NULL; i++) {
+            ((float *)(p + l.smooth))[i] = 1.0f / smooth[i];
+        }
+    }
+    for (int64_t j = n0; j < n1; j += NR) {
+        int8_t *panel = (int8_t *)p + l.panel + j * units(k) * U;
+        for (int h = 0; h < 2; h++) {
+            int64_t col = j + h * VW, w = n - col < 0 ? 0 : n - col < VW ? n - col : VW;
+            const float *from = w > 0 ? b + (layout == FW_NK ? col * ldb : col) : b;
+            pack_columns(panel + h * VW * U, from, ldb, layout, w, k, smooth, (float *)(p + l.scale) + col);
+        }
+        for (int64_t ik = 0; OFFSET && ik < k_blocks(units(k)); ik++) {
+            count_offset((int32_t *)(p + l.comp) + ik * l.columns + j, panel, k, ik);
+        }
+    }
+}
+
+static void gemm_pack(void *dst, const float *b, int64_t ldb, fw_layout layout, int64_t n, int64_t k, int64_t n0,
+                      int64_t n1) {
+    gemm_pack_smooth(dst, b, ldb, layout, n, k, n0, n1, NULL);
+}
+
+#endif /* FW_KERN_GEMM_INT8_VEC_INT_H */
