@@ -1,0 +1,39 @@
+/*
+ * weights.h - the tensors of a published checkpoint, taken one by one; none may be left over.
+ *
+ *   FW_TRY(fw_weights_open("pretrained_model/model.safetensors", "", &w, &err));
+ *   fw_weights_f32(w, "model.action_head.weight", &p->shape, p->data, &err);
+ *   fw_weights_skip(w, "model.vae_encoder");                  // not needed for inference
+ *   FW_TRY(fw_weights_done(w, &err));                         // "... tensor 'x' [3,4] is not part of this network"
+ *
+ * DESIGN. A network takes what it expects, under the names that LeRobot gives; a tensor that is missing, has another shape, is not
+ * F32, F16 or BF16 or holds a value that is not finite is refused by name with what was expected, and at the end so is one that
+ * nobody took. Layouts that differ from ours (convolutions, fused projections) are turned while reading.
+ */
+#ifndef FW_MODEL_WEIGHTS_H
+#define FW_MODEL_WEIGHTS_H
+
+#include "tensor/safetensors.h"
+
+typedef struct fw_weights fw_weights;
+/* strip: what the names in this file lack at their beginning ("model." in openpi's), "" for LeRobot's; static. *out owned. */
+FW_NODISCARD fw_status fw_weights_open(const char *path, const char *strip, fw_weights **out, fw_err *err);
+void fw_weights_close(fw_weights *w);
+
+bool fw_weights_has(const fw_weights *w, const char *name);
+/* The tensor as stored, of this shape and F32, F16 or BF16; counts as taken. Borrowed until w is closed. */
+FW_NODISCARD fw_status fw_weights_raw(fw_weights *w, const char *name, const fw_shape *shape, const fw_st_tensor **out,
+                                      fw_err *err);
+/* Copied as f32 into out [shape]. */
+FW_NODISCARD fw_status fw_weights_f32(fw_weights *w, const char *name, const fw_shape *shape, float *out, fw_err *err);
+/* A convolution's weight, in the file [O,C,kh,kw], into out [O,kh,kw,C]. shape: ours. */
+FW_NODISCARD fw_status fw_weights_conv(fw_weights *w, const char *name, const fw_shape *shape, float *out, fw_err *err);
+/* The third k (0 to 2) of a fused projection of query, key and value: in the file [3 n, ...], into out, shape [n, ...]. */
+FW_NODISCARD fw_status fw_weights_third(fw_weights *w, const char *name, int k, const fw_shape *shape, float *out,
+                                        fw_err *err);
+/* What begins with prefix is not wanted here, and no mistake. */
+void fw_weights_skip(fw_weights *w, const char *prefix);
+/* FW_SHAPE with the first tensor that was neither taken nor skipped. */
+FW_NODISCARD fw_status fw_weights_done(const fw_weights *w, fw_err *err);
+
+#endif /* FW_MODEL_WEIGHTS_H */
