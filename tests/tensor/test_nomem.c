@@ -2,72 +2,18 @@
  * test_nomem.c - an allocation fails, the n-th for n = 0 .. 199 and every 13th beyond: graphs, plans and files say FW_NOMEM
  * (or another error with a message), free what they had, and never crash.
  */
-#include <malloc.h>
-#include <stdatomic.h>
+#include "nomem.h"
 
 #include "base/file.h"
-#include "fw_test.h"
 #include "tensor/plan.h"
 #include "tensor/safetensors.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define OWN_MALLOC 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define OWN_MALLOC 0
-#endif
-#endif
-#ifndef OWN_MALLOC
-#define OWN_MALLOC 1
-#endif
-
-static long g_left = -1; /* allocations that still succeed; -1: all */
-static long g_live;      /* blocks handed out and not freed */
-
-#if OWN_MALLOC
-void *__libc_malloc(size_t n);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *p, size_t n);
-void *__libc_memalign(size_t align, size_t n);
-void __libc_free(void *p);
-
-static bool refuse(void) {
-    if (g_left < 0) {
-        return false;
-    }
-    return g_left == 0 ? true : (g_left--, false);
-}
-static void *counted(void *p) {
-    g_live += p != NULL;
-    return p;
-}
-void *malloc(size_t n) {
-    return refuse() ? NULL : counted(__libc_malloc(n));
-}
-void *calloc(size_t n, size_t size) {
-    return refuse() ? NULL : counted(__libc_calloc(n, size));
-}
-void *realloc(void *p, size_t n) {
-    if (refuse()) {
-        return NULL;
-    }
-    g_live -= p != NULL;
-    return counted(__libc_realloc(p, n));
-}
-void *aligned_alloc(size_t align, size_t n) {
-    return refuse() ? NULL : counted(__libc_memalign(align, n));
-}
-void free(void *p) {
-    g_live -= p != NULL;
-    __libc_free(p);
-}
-#endif
 
 #define S    FW_SHAPE_OF
 #define PATH "nomem_test.safetensors"
 
 /* Everything there is to allocate in a training run. */
-static fw_status once(fw_err *err) {
+static fw_status once(const void *ctx, fw_err *err) {
+    (void)ctx;
     fw_params *params = NULL;
     fw_graph *g = NULL;
     fw_plan *p = NULL;
@@ -98,27 +44,7 @@ done:
 
 static void every_allocation_may_fail(void) {
     fw_err err = {0};
-    long fails = 0, n;
-    if (!OWN_MALLOC)
-        SKIP("the sanitizer owns malloc");
-    CHECK_INT(once(&err), FW_OK); /* what the process allocates once and for all */
-    for (n = 0; n < 100000; n += n < 200 ? 1 : 13) {
-        long live = g_live;
-        err = (fw_err){0};
-        g_left = n;
-        fw_status st = once(&err);
-        bool reached = g_left == 0;
-        g_left = -1;
-        if (g_live != live)
-            FW_FAILED("allocation %ld failed: %ld blocks leak (%s)", n, g_live - live, err.msg);
-        if (st == FW_OK && !reached)
-            break;
-        fails += st != FW_OK;
-        if (st != FW_OK && (err.msg[0] == 0 || err.code != st))
-            FW_FAILED("allocation %ld failed: %s without a message", n, fw_status_name(st));
-    }
-    printf("%ld allocations; %ld tried, each fatal\n", n, fails);
-    CHECK(n > 150 && fails > 100);
+    nomem_every_allocation(once, NULL, 13, 100);
     CHECK_INT(fw_remove_tree(PATH, &err), FW_OK);
 }
 
