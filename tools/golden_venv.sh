@@ -7,7 +7,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 dir=${1:-.venv-golden}
-stamp=$dir/.complete-1
+stamp=$dir/.complete-2
 [ ! -e "$stamp" ] || { echo "golden_venv: $dir is there"; exit 0; }
 
 py=
@@ -23,4 +23,6 @@ echo "golden_venv: $dir with $("$py" --version)"
 "$py" -m venv "$dir"
 "$dir/bin/pip" install --quiet 'torch==2.10.0' 'torchvision==0.25.0' 'lerobot[dataset,transformers-dep]==0.6.1'
 "$dir/bin/python" -c 'import lerobot, torch, av, pyarrow; print("golden_venv: lerobot", lerobot.__version__, "torch", torch.__version__, "av", av.__version__, "pyarrow", pyarrow.__version__)'
+# the last LeRobot that reads v2.1, beside it, with the libraries of the other: tests/golden/lerobot21_open.py
+"$dir/bin/pip" install --quiet --no-deps --target "$dir/lerobot-0.3.3" 'lerobot==0.3.3' 'datasets==3.6.0'
 touch "$stamp"

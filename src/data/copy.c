@@ -1094,7 +1094,8 @@ fw_status fw_dataset_copy(const fw_copy_source *sources, int n, const char *out,
                        .data_mb = o.data_mb > 0 ? o.data_mb : 100,
                        .video_mb = o.video_mb > 0 ? o.video_mb : 200,
                        .as = c.as};
-    if (st == FW_OK && (c.out.huggingface = store_huggingface(c.as->features, c.as->n_features)) == NULL) {
+    if (st == FW_OK &&
+        (c.out.huggingface = store_huggingface(c.as->features, c.as->n_features, c.out.version)) == NULL) {
         st = nomem(&c, err);
     }
     st = st == FW_OK ? init_totals(&c, err) : st;

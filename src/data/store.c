@@ -470,7 +470,7 @@ fw_status store_write_info(const char *dir, json_t *info, int64_t episodes, int6
     return fw_json_save(path, info, 4, err);
 }
 
-char *store_huggingface(const fw_feature *features, int n) {
+char *store_huggingface(const fw_feature *features, int n, int version) {
     json_t *all = json_object();
     for (int i = 0; i < n; i++) {
         const fw_feature *f = &features[i];
@@ -495,7 +495,8 @@ char *store_huggingface(const fw_feature *features, int n) {
             json_decref(value);
             value = json_pack("{s:o, s:s, s:s}", "shape", shape, "dtype", f->dtype, "_type", type);
         } else if (f->size > 1) { /* LeRobot stores shape [1] as a plain number */
-            value = json_pack("{s:o, s:I, s:s}", "feature", value, "length", (json_int_t)f->size, "_type", "List");
+            value = json_pack("{s:o, s:I, s:s}", "feature", value, "length", (json_int_t)f->size, "_type",
+                              version == 21 ? "Sequence" : "List");
         }
         json_object_set_new(all, f->key, value);
     }

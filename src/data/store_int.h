@@ -93,8 +93,9 @@ void store_push_provenance(fw_table *t, const fw_provenance *p, int *col);
 /* NULL when it is not given. */
 const fw_field *store_field(const fw_provenance *p, const char *name);
 
-/* The "huggingface" metadata of a data file. Owned (free); NULL: out of memory. */
-char *store_huggingface(const fw_feature *features, int n);
+/* The "huggingface" metadata of a data file. version 30 or 21: the library of the readers of v2.1 (datasets before 4.0) knows a list
+ * of fixed length as "Sequence" alone. Owned (free); NULL: out of memory. */
+char *store_huggingface(const fw_feature *features, int n, int version);
 
 /* "data/chunk-000/file-007.parquet" and the like for file number `file` under dir. kind: "data", "meta/episodes" or a video's
  * key. */

@@ -549,7 +549,7 @@ static fw_status open_segment(fw_writer *w, fw_err *err) {
     if (w->eps.n_cols == 0) {
         episode_columns(w, &w->eps);
     }
-    char *hf = store_huggingface(w->features, w->n_features);
+    char *hf = store_huggingface(w->features, w->n_features, 30);
     if (hf == NULL) {
         return fw_fail(err, FW_NOMEM, "%s: metadata", w->dir);
     }
