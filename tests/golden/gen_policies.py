@@ -541,13 +541,13 @@ PI_FULL = ("action_in_proj.weight", "action_out_proj.bias", "gemma_expert.model.
 CASES = {
     # two cameras of an odd size, CVAE
     "act": lambda p: act_case(p, [("top", 40, 56), ("wrist", 40, 56)], 4, dim_model=24, dim_feedforward=40),
-    # one camera, norms first, no CVAE, two decoder layers
-    "act_pre_norm": lambda p: act_case(p, [("top", 33, 45)], 2, dim_model=16, dim_feedforward=24, pre_norm=True, use_vae=False,
+    # a camera and the environment's state, norms first, no CVAE, two decoder layers
+    "act_pre_norm": lambda p: act_case(p, [("top", 33, 45)], 2, env=3, dim_model=16, dim_feedforward=24, pre_norm=True, use_vae=False,
                                        n_decoder_layers=2),
-    # a camera and the environment's state, GELU, temporal ensembling
-    "act_ensemble": lambda p: act_case(p, [("top", 32, 32)], 2, env=3, series=12, dim_model=16, dim_feedforward=24,
+    # a camera, GELU, temporal ensembling
+    "act_ensemble": lambda p: act_case(p, [("top", 32, 32)], 2, series=12, dim_model=16, dim_feedforward=24,
                                        feedforward_activation="gelu", temporal_ensemble_coeff=0.01, n_action_steps=1),
-    # no camera at all
+    # the environment's state and no camera
     "act_env": lambda p: act_case(p, [], 2, env=7, dim_model=16, dim_feedforward=24),
     # two cameras and an empty third; weights stored in bf16 but for the projections of the expert's keys and values
     "smolvla": smolvla_case,

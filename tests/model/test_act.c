@@ -124,11 +124,11 @@ static void two_cameras_are_lerobots(void) {
     same_as_lerobot("act");
 }
 
-static void norms_first_and_two_decoder_layers_are_lerobots(void) {
+static void norms_first_and_an_environment_are_lerobots(void) {
     same_as_lerobot("act_pre_norm");
 }
 
-static void gelu_and_an_environment_are_lerobots(void) {
+static void gelu_is_lerobots(void) {
     same_as_lerobot("act_ensemble");
 }
 
@@ -263,6 +263,6 @@ static void loss_and_gradients_without_a_vae_are_lerobots(void) {
     trains_as_lerobot("act_pre_norm");
 }
 
-FW_TEST_MAIN(T(two_cameras_are_lerobots), T(norms_first_and_two_decoder_layers_are_lerobots),
-             T(gelu_and_an_environment_are_lerobots), T(no_camera_is_lerobots), T(loss_and_gradients_are_lerobots),
+FW_TEST_MAIN(T(two_cameras_are_lerobots), T(norms_first_and_an_environment_are_lerobots), T(gelu_is_lerobots),
+             T(no_camera_is_lerobots), T(loss_and_gradients_are_lerobots),
              T(loss_and_gradients_without_a_vae_are_lerobots))

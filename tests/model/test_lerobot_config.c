@@ -57,6 +57,7 @@ static void what_lerobot_writes_is_read(void) {
     fw_lerobot_config c = load("act_ensemble");
     CHECK(c.act.ensemble && c.act.ensemble_coeff == 0.01 && c.n_execute == 1 && c.act.gelu &&
           c.act.backbone_width == 2);
+    c = load("act_pre_norm");
     CHECK(c.norm[FW_FEATURE_ENV] == FW_LEROBOT_MEAN_STD && fw_lerobot_input(&c, FW_FEATURE_ENV)->shape[0] == 3);
     c = load("act");
     CHECK(c.n_input == 3 && strcmp(fw_lerobot_camera(&c.input[2]), "wrist") == 0 && c.input[1].shape[2] == 56);
