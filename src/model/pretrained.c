@@ -1,0 +1,194 @@
+/* pretrained.c - see pretrained.h */
+#include "model/pretrained.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "model/checkpoint.h"
+
+/* ---- the robot ---- */
+
+static fw_status add_camera(const fw_lerobot_feature *f, fw_embodiment *e, fw_err *err) {
+    const char *name = fw_lerobot_camera(f);
+    if (e->n_camera == FW_CAM_MAX || strlen(name) >= FW_NAME_MAX) {
+        return fw_fail(err, FW_UNSUPPORTED, "picture '%.80s': at most %d cameras with names of %d bytes", name,
+                       FW_CAM_MAX, FW_NAME_MAX - 1);
+    }
+    fw_camera *c = &e->camera[e->n_camera++];
+    strcpy(c->name, name);
+    c->height = (int)f->shape[1];
+    c->width = (int)f->shape[2];
+    return FW_OK;
+}
+
+static fw_status name_dims(const fw_lerobot_feature *f, const char *what, fw_dim *dims, int *n, fw_err *err) {
+    *n = f == NULL ? 0 : (int)f->shape[0];
+    if (*n > FW_DIM_MAX) {
+        return fw_fail(err, FW_UNSUPPORTED, "%s has %d values, at most %d", f->key, *n, FW_DIM_MAX);
+    }
+    for (int i = 0; i < *n; i++) {
+        snprintf(dims[i].name, sizeof dims[i].name, "%s_%d", what, i);
+        dims[i].meaning = FW_MEANING_OTHER;
+        dims[i].min = -INFINITY;
+        dims[i].max = INFINITY;
+    }
+    return FW_OK;
+}
+
+/* A robot that is what the config says and no more. */
+static fw_status plain_robot(const fw_lerobot_config *c, double rate_hz, fw_embodiment *e, fw_err *err) {
+    memset(e, 0, sizeof *e);
+    strcpy(e->name, fw_policy_kind_name(c->policy));
+    e->rate_hz = rate_hz > 0.0 ? rate_hz : 30.0;
+    for (int i = 0; i < c->n_input; i++) {
+        if (c->input[i].kind == FW_FEATURE_VISUAL && !fw_lerobot_is_empty_camera(&c->input[i])) {
+            FW_TRY(add_camera(&c->input[i], e, err));
+        }
+    }
+    FW_TRY(name_dims(fw_lerobot_input(c, FW_FEATURE_STATE), "state", e->state, &e->n_state, err));
+    return name_dims(fw_lerobot_output(c, FW_FEATURE_ACTION), "action", e->action, &e->n_action, err);
+}
+
+static fw_status check_sizes(const fw_lerobot_config *c, const fw_embodiment *e, fw_err *err) {
+    const fw_lerobot_feature *state = fw_lerobot_input(c, FW_FEATURE_STATE);
+    const fw_lerobot_feature *action = fw_lerobot_output(c, FW_FEATURE_ACTION);
+    if (state != NULL && state->shape[0] != e->n_state) {
+        return fw_fail(err, FW_INVALID, "the policy reads %d values of state, embodiment %s has %d",
+                       (int)state->shape[0], e->name, e->n_state);
+    }
+    if (action->shape[0] != e->n_action) {
+        return fw_fail(err, FW_INVALID, "the policy gives %d values of action, embodiment %s takes %d",
+                       (int)action->shape[0], e->name, e->n_action);
+    }
+    return FW_OK;
+}
+
+static fw_status find_cameras(const fw_lerobot_config *c, bool some, fw_pretrained_robot *r, fw_err *err) {
+    const char *missing = NULL;
+    int found = 0;
+    for (int i = 0; i < c->n_input; i++) {
+        const fw_lerobot_feature *f = &c->input[i];
+        if (f->kind != FW_FEATURE_VISUAL) {
+            continue;
+        }
+        int k = r->n_picture++;
+        r->picture[k] = i;
+        r->camera[k] = -1;
+        for (int v = 0; v < r->e.n_camera; v++) {
+            if (strcmp(r->e.camera[v].name, fw_lerobot_camera(f)) == 0) {
+                r->camera[k] = v;
+            }
+        }
+        found += r->camera[k] >= 0;
+        missing = r->camera[k] < 0 && !fw_lerobot_is_empty_camera(f) ? fw_lerobot_camera(f) : missing;
+    }
+    if (missing != NULL && (!some || found == 0)) {
+        return fw_fail(err, FW_INVALID, "the policy wants camera '%.80s', embodiment %s has none of that name", missing,
+                       r->e.name);
+    }
+    return FW_OK;
+}
+
+fw_status fw_pretrained_robot_of(const fw_lerobot_config *c, const fw_policy_opts *o, bool some,
+                                 fw_pretrained_robot *out, fw_err *err) {
+    memset(out, 0, sizeof *out);
+    if (o->embodiment != NULL) {
+        FW_TRY(fw_embodiment_find(o->embodiment, &out->e, err));
+        FW_TRY(check_sizes(c, &out->e, err));
+    } else {
+        FW_TRY(plain_robot(c, o->rate_hz, &out->e, err));
+    }
+    return find_cameras(c, some, out, err);
+}
+
+/* ---- observations and chunks ---- */
+
+static fw_status check_finite(const char *what, const float *x, const fw_dim *dims, int n, fw_err *err) {
+    for (int i = 0; x != NULL && i < n; i++) {
+        if (!isfinite(x[i])) {
+            return fw_fail(err, FW_FORMAT, "%s '%s' is %g", what, dims[i].name, (double)x[i]);
+        }
+    }
+    return FW_OK;
+}
+
+fw_status fw_obs_check(const fw_embodiment *e, const fw_obs *obs, const fw_chunk *chunk, int rows, fw_err *err) {
+    if (obs->n_image != e->n_camera) {
+        return fw_fail(err, FW_SHAPE, "the observation has %d images, embodiment %s wants %d", obs->n_image, e->name,
+                       e->n_camera);
+    }
+    if (obs->n_state != e->n_state || (obs->state == NULL && e->n_state > 0)) {
+        return fw_fail(err, FW_SHAPE, "the observation has %d state values, embodiment %s wants %d",
+                       obs->state != NULL ? obs->n_state : 0, e->name, e->n_state);
+    }
+    FW_TRY(check_finite("state", obs->state, e->state, e->n_state, err));
+    FW_TRY(check_finite("previous state", obs->prev_state, e->state, e->n_state, err));
+    FW_TRY(check_finite("previous action", obs->prev_action, e->action, e->n_action, err));
+    if (obs->instruction == NULL) {
+        return fw_fail(err, FW_INVALID, "the observation has no instruction");
+    }
+    if (chunk->actions == NULL || chunk->cap_horizon < rows) {
+        return fw_fail(err, FW_INVALID, "room for %d rows, the chunk has %d", rows,
+                       chunk->actions != NULL ? chunk->cap_horizon : 0);
+    }
+    return FW_OK;
+}
+
+fw_status fw_chunk_put(const fw_embodiment *e, const fw_obs *obs, const float *values, int rows, fw_chunk *chunk,
+                       fw_err *err) {
+    const int n = e->n_action;
+    for (int i = 0; i < rows * n; i++) {
+        if (!isfinite(values[i])) {
+            return fw_fail(err, FW_FORMAT, "action '%s' of row %d is %g", e->action[i % n].name, i / n,
+                           (double)values[i]);
+        }
+    }
+    for (int i = 0; i < rows * n; i++) {
+        const fw_dim *d = &e->action[i % n];
+        float lo = (float)d->min, hi = (float)d->max;
+        chunk->actions[i] = values[i] < lo ? lo : values[i] > hi ? hi : values[i];
+    }
+    chunk->horizon = rows;
+    chunk->n_action = n;
+    chunk->dt_s = 1.0 / e->rate_hz;
+    chunk->t_ns = obs->t_ns;
+    return FW_OK;
+}
+
+/* ---- open ---- */
+
+static fw_status open_published(const char *dir, const fw_policy_opts *o, fw_policy **out, fw_err *err) {
+    fw_lerobot_config c;
+    fw_status st;
+    FW_TRY(fw_lerobot_config_load(dir, &c, err));
+    switch (c.policy) {
+    case FW_POLICY_ACT:
+        st = fw_act_open(dir, &c, o, out, err);
+        break;
+    default:
+        st = fw_fail(err, FW_UNSUPPORTED, "policy '%s' cannot be run by this build", fw_policy_kind_name(c.policy));
+        break;
+    }
+    return st == FW_OK ? st : fw_fail_in(err, st, "%s", dir);
+}
+
+/* Ours has "format" and no "type". */
+static fw_status is_ours(const char *dir, bool *ours, fw_err *err) {
+    char path[4096];
+    json_t *j = NULL;
+    snprintf(path, sizeof path, "%s/config.json", dir);
+    FW_TRY(fw_json_load(path, &j, err));
+    *ours = json_object_get(j, "format") != NULL && json_object_get(j, "type") == NULL;
+    json_decref(j);
+    return FW_OK;
+}
+
+fw_status fw_policy_open(const char *dir, const fw_policy_opts *opts, fw_policy **out, fw_err *err) {
+    const fw_policy_opts o = opts != NULL ? *opts : (fw_policy_opts){0};
+    const fw_flywheel_opts f = {.pool = o.pool, .embodiment = o.embodiment, .seed = o.seed};
+    bool ours = false;
+    *out = NULL;
+    FW_TRY(is_ours(dir, &ours, err));
+    return ours ? fw_flywheel_open(dir, &f, out, err) : open_published(dir, &o, out, err);
+}
