@@ -37,10 +37,11 @@ static inline mjsGeom *part_rolls(mjsGeom *g) {
     return g;
 }
 
-/* A counter that stands against a wall at x0. */
+/* A counter against a wall; before a robot that stands on the floor an island, with room for the robot and what it drives on. */
 typedef struct part_counter {
     double x0, x1, y0, y1; /* m, its top at z = 0 */
     int sink_side;         /* 1: its sink is at +y; -1: at -y */
+    bool island;
 } part_counter;
 /* part_room.c: the kitchen round a counter, drawn from the home; only seen. Nothing in the plain home. */
 void part_room(fw_world *w, const part_counter *c);

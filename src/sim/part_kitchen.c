@@ -161,7 +161,8 @@ typedef struct counter_plan {
 
 static counter_plan plan_counter(fw_world *w, bool either) {
     counter_plan p = {.side = 1};
-    p.x0 = fw_world_vary(w, -0.28, -0.34, -0.27), p.x1 = fw_world_vary(w, 0.86, 0.82, 0.96);
+    p.x0 = fw_world_vary(w, -0.28, -0.34, -0.27) + (w->reach.edge_m - FW_EDGE_M),
+    p.x1 = fw_world_vary(w, 0.86, 0.82, 0.96);
     p.y0 = fw_world_vary(w, -0.65, -1.1, -0.65), p.y1 = fw_world_vary(w, 0.72, 0.72, 1.1);
     p.sx = fw_world_vary(w, SINK_X_M, 0.45, 0.51), p.sy = fw_world_vary(w, SINK_Y_M, 0.345, 0.375);
     p.half_x = fw_world_vary(w, SINK_HALF_M, 0.14, 0.165), p.half_y = fw_world_vary(w, SINK_HALF_M, 0.135, 0.155);
@@ -223,7 +224,7 @@ static int add_counter(fw_world *w, bool either) {
     }
     fw_geom(b, mjGEOM_CYLINDER, FW_V3(sx, sy, -dp), FW_V3(0.02, 0.001, 0), (fw_rgb){0.2f, 0.2f, 0.2f})->contype = 0;
     add_tap(w, b, &p, steel);
-    part_room(w, &(part_counter){p.x0, p.x1, p.y0, p.y1, p.side});
+    part_room(w, &(part_counter){p.x0, p.x1, p.y0, p.y1, p.side, w->reach.edge_m > FW_EDGE_M});
     return fw_world_add_region(w, "sink", "counter", FW_V3(sx, sy, -dp), 0, FW_V3(half[0], half[1], dp / 2));
 }
 
@@ -247,7 +248,7 @@ int fw_part_table(fw_world *w) {
 }
 
 void fw_part_table_room(fw_world *w) {
-    part_room(w, &(part_counter){-0.28, 0.86, -0.68, 0.68, 1});
+    part_room(w, &(part_counter){w->reach.edge_m, 0.86, -0.68, 0.68, 1, w->reach.edge_m > FW_EDGE_M});
 }
 
 void fw_hsv(double h, double s, double v, float out[3]) {

@@ -12,6 +12,8 @@
 #include "sim/texture.h"
 
 enum { TEXTURE_PX = 64, N_SLOT = 3 };
+#define AISLE_M 1.4 /* between an island and the wall */
+#define KNEES_M 0.3 /* an island's top stands out so far over its cupboards, for a robot's base */
 
 typedef struct style {
     fw_rgb wall, front, metal, device, accent, tall;
@@ -103,17 +105,21 @@ static mjsGeom *can(mjsBody *b, double x, double y, double z, double r, double h
     return part_paint(fw_geom(b, mjGEOM_CYLINDER, FW_V3(x, y, z), FW_V3(r, hz, 0), c));
 }
 
+static double wall_x(const part_counter *c) {
+    return c->island ? c->x0 - AISLE_M : c->x0;
+}
+
 static void add_walls(fw_world *w, const part_counter *c, const style *s, fw_rng *r) {
     double high = fw_rng_uniform(r, 0.10, 0.55);
     int sockets = (int)fw_rng_below(r, 3);
-    mjsBody *b = piece(w, "room_wall", c->x0, 0, 0, 0);
+    mjsBody *b = piece(w, "room_wall", wall_x(c), 0, 0, 0);
     box(b, -0.03, 0, 0.6, 0.02, 3, 1.4, s->wall);
     for (int i = 0; i < sockets; i++) {
         double y = (i ? -1 : 1) * fw_rng_uniform(r, 0.12, 0.6), z = fw_rng_uniform(r, 0.09, 0.16);
         box(b, -0.003, y, z, 0.004, 0.04, 0.04, (fw_rgb){0.93f, 0.93f, 0.92f});
         can(b, 0.001, y, z, 0.02, 0.001, (fw_rgb){0.55f, 0.55f, 0.55f});
     }
-    b = piece(w, "room_splash", c->x0, 0, 0, 0);
+    b = piece(w, "room_splash", wall_x(c), 0, 0, 0);
     mjsGeom *g = box(b, -0.008, 0, high / 2, 0.002, 3, high / 2, (fw_rgb){0.9f, 0.9f, 0.9f});
     fw_rgb tint = fw_rng_unit(r) < 0.5 ? s->wall : between(r, FW_V3(0, 0, 0.6), FW_V3(1, 0.45, 0.95));
     g->rgba[0] = tint.r, g->rgba[1] = tint.g, g->rgba[2] = tint.b;
@@ -125,9 +131,9 @@ static void add_walls(fw_world *w, const part_counter *c, const style *s, fw_rng
 /* Under the counter's edge, as far down as the floor; fronts with gaps and handles face the room. */
 static void add_base(fw_world *w, const part_counter *c, const style *s, fw_rng *r) {
     mjsBody *b = piece(w, "room_base", 0, 0, 0, 0);
-    double in = 0.025, low = -0.72, top = -0.045, deep = (c->x1 - in - c->x0) / 2, wide = fw_rng_uniform(r, 0.3, 0.6),
-           drawer = fw_rng_unit(r) < 0.5 ? 0.16 : 0;
-    box(b, c->x0 + deep - 0.02, (c->y0 + c->y1) / 2, (low - 0.14) / 2, deep - 0.02, (c->y1 - c->y0) / 2 - in,
+    double in = 0.025, low = -0.72, top = -0.045, x0 = c->island ? c->x0 + KNEES_M : c->x0,
+           deep = (c->x1 - in - x0) / 2, wide = fw_rng_uniform(r, 0.3, 0.6), drawer = fw_rng_unit(r) < 0.5 ? 0.16 : 0;
+    box(b, x0 + deep - 0.02, (c->y0 + c->y1) / 2, (low - 0.14) / 2, deep - 0.02, (c->y1 - c->y0) / 2 - in,
         (-0.14 - low) / 2, s->front);
     for (double y = c->y0 + in; y < c->y1 - in - 0.1; y += wide) {
         double half = (fmin(y + wide, c->y1 - in) - y) / 2 - 0.003, x = c->x1 - in - 0.008;
@@ -149,7 +155,7 @@ static void add_tall(fw_world *w, const part_counter *c, const style *s, fw_rng 
         return;
     }
     double end = c->sink_side > 0 ? c->y0 : c->y1, out = c->sink_side > 0 ? -1 : 1, deep = fw_rng_uniform(r, 0.28, 0.4);
-    mjsBody *b = piece(w, "room_tall", c->x0 + deep, end + out * 0.33, 0, 0);
+    mjsBody *b = piece(w, "room_tall", wall_x(c) + deep, end + out * 0.33, 0, 0);
     box(b, 0, 0, 0.2, deep, 0.32, 1.0, s->tall);
     box(b, deep + 0.004, 0, 0.55, 0.004, 0.315, 0.6, s->tall);
     box(b, deep + 0.02, -out * 0.27, 0.4, 0.008, 0.01, 0.25, s->metal);
@@ -161,7 +167,8 @@ static void add_hob(fw_world *w, const part_counter *c, fw_rng *r) {
     if (half < 0.1 || fw_rng_unit(r) < 0.25) {
         return;
     }
-    mjsBody *b = piece(w, "room_hob", fw_rng_uniform(r, 0.28, 0.48), -c->sink_side * (0.465 + half), 0, 0);
+    mjsBody *b =
+        piece(w, "room_hob", fmax(c->x0 + 0.27, fw_rng_uniform(r, 0.28, 0.48)), -c->sink_side * (0.465 + half), 0, 0);
     fw_rgb glass = {0.05f, 0.05f, 0.06f}, ring = {0.30f, 0.30f, 0.32f};
     box(b, 0, 0, 0.001, 0.25, half, 0.002, glass);
     for (int i = 0; i < 4; i++) {
@@ -300,5 +307,7 @@ void part_room(fw_world *w, const part_counter *c) {
     add_base(w, c, &s, &r);
     add_tall(w, c, &s, &r);
     add_hob(w, c, &r);
-    add_things(w, c, &s, &r);
+    if (!c->island) { /* along an island's edge a robot drives */
+        add_things(w, c, &s, &r);
+    }
 }

@@ -69,7 +69,9 @@ void errand_act(const fw_scene *s, const fw_pick *p, int n, fw_expert_out *out) 
         out->hand[0] = (fw_hand_cmd){.grip = released(e)};
         out->phase = "open";
     } else if (!held && hypot(e->grasp.pos[0] - arm->pos[0], e->grasp.pos[1] - arm->pos[1]) > NEAR_M) {
-        out->phase = travel(e, arm, &out->hand[0]);
+        if (!expert_drive(s, 0, e->grasp.pos, out)) {
+            out->phase = travel(e, arm, &out->hand[0]);
+        }
     } else {
         expert_pick(s, e, out);
     }

@@ -83,6 +83,34 @@ static void a_base_at_the_edge_of_its_place_lets_the_arm_work(void) {
     CHECK_INT(table_successes("panda_mobile", 500017, 3), 3);
 }
 
+/* Where a mug that is put down at x, y of a home's kitchen is a second later: m above the worktop. */
+static double mug_height(fw_env *env, double x, double y) {
+    fw_err err = {FW_OK, ""};
+    const float still[FW_DIM_MAX] = {0};
+    int task = fw_env_task_find(env, "mug_in_sink");
+    CHECK(fw_env_reset(env, task, 950, &err) == FW_OK && fw_env_home(env) != 0);
+    int mug = fw_scene_obj(fw_sim_scene(fw_env_sim(env)), "mug");
+    fw_sim_place(fw_env_sim(env), mug, (double[]){x, y, 0.002}, 0, true);
+    for (int i = 0; i < 10; i++) {
+        CHECK(fw_env_step(env, still, &err) == FW_OK);
+    }
+    return fw_sim_scene(fw_env_sim(env))->obj[mug].pos[2];
+}
+
+/* A robot on a worktop has it all round; before one on the floor it begins at the edge that its file names, also with a sink. */
+static void a_worktop_ends_before_a_robot_on_the_floor(void) {
+    static const char *const robots[] = {"panda_kitchen", "panda_mobile"};
+    for (int i = 0; i < 2; i++) {
+        fw_err err = {FW_OK, ""};
+        fw_env *env = NULL;
+        CHECK(fw_env_open("kitchen4", &(fw_env_opts){.embodiment = robots[i]}, &env, &err) == FW_OK);
+        CHECK(fabs(mug_height(env, 0.26, -0.55)) < 0.01);
+        CHECK(i == 0 ? fabs(mug_height(env, 0.02, -0.55)) < 0.01 : mug_height(env, 0.02, -0.55) < -0.3);
+        CHECK_INT(expert_successes(env, fw_env_task_find(env, "mug_in_sink"), 951, 1), 1);
+        fw_env_close(env);
+    }
+}
+
 /* They are never trained on, but stand, see and act as the others do. */
 static void held_out_robots_load_and_act(void) {
     static const char *const held[] = {"kinova3", "openarm"};
@@ -110,4 +138,5 @@ static void held_out_robots_load_and_act(void) {
 
 FW_TEST_MAIN(T(expert_solves_a_few_seeds_with_every_robot), T(either_arm_of_two_takes_the_block),
              T(a_mobile_robot_drives_to_its_work), T(a_base_that_an_arm_pulls_at_drives_only_while_the_hand_is_high),
-             T(a_base_at_the_edge_of_its_place_lets_the_arm_work), T(held_out_robots_load_and_act))
+             T(a_base_at_the_edge_of_its_place_lets_the_arm_work), T(a_worktop_ends_before_a_robot_on_the_floor),
+             T(held_out_robots_load_and_act))
