@@ -127,16 +127,9 @@ fw_val fw_input(fw_graph *g, const char *name, fw_dtype dtype, fw_shape shape) {
     return add_value(g, &(fw_value){.shape = shape, .dtype = dtype, .root = FW_NONE, .node = -1});
 }
 
-fw_val fw_param(fw_graph *g, const char *name, fw_shape shape, fw_init init) {
-    fw_val v = fw_param_any(g, name, shape, init);
-    return v != FW_NONE && g->val[v].param->half != NULL
-               ? fw_graph_fail(g, FW_INVALID, "parameter %s is kept in BF16, F32 wanted", name)
-               : v;
-}
-
-fw_val fw_param_any(fw_graph *g, const char *name, fw_shape shape, fw_init init) {
+static fw_val param_of(fw_graph *g, const char *name, fw_shape shape, fw_init init, bool half) {
     fw_parameter *p;
-    if (g->err.code != FW_OK || fw_params_get(g->params, name, &shape, init, &p, &g->err) != FW_OK) {
+    if (g->err.code != FW_OK || fw_params_get_any(g->params, name, &shape, init, half, &p, &g->err) != FW_OK) {
         return FW_NONE;
     }
     for (fw_val v = 0; v < g->n_val; v++) {
@@ -145,6 +138,17 @@ fw_val fw_param_any(fw_graph *g, const char *name, fw_shape shape, fw_init init)
         }
     }
     return add_value(g, &(fw_value){.shape = shape, .dtype = FW_F32, .root = FW_NONE, .node = -1, .param = p});
+}
+
+fw_val fw_param(fw_graph *g, const char *name, fw_shape shape, fw_init init) {
+    fw_val v = param_of(g, name, shape, init, false);
+    return v != FW_NONE && g->val[v].param->half != NULL
+               ? fw_graph_fail(g, FW_INVALID, "parameter %s is kept in BF16, F32 wanted", name)
+               : v;
+}
+
+fw_val fw_param_any(fw_graph *g, const char *name, fw_shape shape, fw_init init) {
+    return param_of(g, name, shape, init, true);
 }
 
 fw_val fw_reshape(fw_graph *g, fw_val x, fw_shape shape) {

@@ -88,6 +88,7 @@ struct fw_params {
     entry **p; /* [n], each owned: pointers stay valid when the array grows */
     int n, cap;
     fw_pack *pack; /* list */
+    const fw_param_source *source;
 };
 
 fw_status fw_params_new(uint64_t seed, fw_params **out, fw_err *err) {
@@ -213,8 +214,42 @@ fw_status fw_params_put_half(fw_params *p, const char *name, const fw_shape *sha
     return FW_OK;
 }
 
+void fw_params_set_source(fw_params *p, const fw_param_source *source) {
+    p->source = source;
+}
+
+/* From the source as bfloat16: *out NULL when it has or gives none. */
+static fw_status take_half(fw_params *p, const char *name, const fw_shape *shape, fw_parameter **out, fw_err *err) {
+    const uint16_t *half = NULL;
+    bool owned = false;
+    *out = NULL;
+    if (p->source == NULL || p->source->read_half == NULL) {
+        return FW_OK;
+    }
+    FW_TRY(p->source->read_half(p->source->ctx, name, shape, &half, &owned, err));
+    if (half != NULL) {
+        FW_TRY(fw_params_put_half(p, name, shape, half, owned, err));
+        *out = fw_params_find(p, name);
+    }
+    return FW_OK;
+}
+
+static fw_status set_values(fw_params *p, entry *e, fw_init init, fw_err *err) {
+    if (p->source == NULL) {
+        fill(&e->q, p->seed, init);
+        return FW_OK;
+    }
+    e->q.loaded = true;
+    return p->source->read(p->source->ctx, e->q.name, &e->q.shape, e->q.data, err);
+}
+
 fw_status fw_params_get(fw_params *p, const char *name, const fw_shape *shape, fw_init init, fw_parameter **out,
                         fw_err *err) {
+    return fw_params_get_any(p, name, shape, init, false, out, err);
+}
+
+fw_status fw_params_get_any(fw_params *p, const char *name, const fw_shape *shape, fw_init init, bool half,
+                            fw_parameter **out, fw_err *err) {
     char want[64], have[64];
     size_t bytes;
     fw_parameter *q = fw_params_find(p, name);
@@ -225,16 +260,24 @@ fw_status fw_params_get(fw_params *p, const char *name, const fw_shape *shape, f
                    : fw_fail(err, FW_SHAPE, "parameter %s is %s, %s wanted", name,
                              fw_shape_str(&q->shape, have, sizeof(have)), fw_shape_str(shape, want, sizeof(want)));
     }
+    if (half) {
+        FW_TRY(take_half(p, name, shape, out, err));
+        if (*out != NULL) {
+            return FW_OK;
+        }
+    }
     entry *e;
     FW_TRY(append(p, name, shape, &bytes, &e, err));
     e->q.data = fw_alloc64(bytes);
-    if (e->q.data == NULL) {
+    e->q.trainable = true;
+    fw_status st = e->q.data != NULL ? set_values(p, e, init, err)
+                                     : fw_fail(err, FW_NOMEM, "parameter %s: %zu bytes", name, bytes);
+    if (st != FW_OK) {
+        free(e->q.data);
         free(e);
         p->n--;
-        return fw_fail(err, FW_NOMEM, "parameter %s: %zu bytes", name, bytes);
+        return st;
     }
-    e->q.trainable = true;
-    fill(&e->q, p->seed, init);
     *out = &e->q;
     return FW_OK;
 }

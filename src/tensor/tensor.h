@@ -67,6 +67,17 @@ FW_NODISCARD fw_status fw_params_get(fw_params *p, const char *name, const fw_sh
  * FW_INVALID when there is one of this name. */
 FW_NODISCARD fw_status fw_params_put_half(fw_params *p, const char *name, const fw_shape *shape, const uint16_t *half,
                                           bool owned, fw_err *err);
+/* Where the values of parameters come from that are created from now on, instead of their initialiser: a checkpoint. An error
+ * fails fw_params_get, and so the graph that asked. Borrowed until the store is freed. */
+typedef struct fw_param_source {
+    void *ctx;
+    /* May be asked first, for the weights of linear layers and the tables of embeddings: *half, if it sets it, is kept as
+     * fw_params_put_half would; left NULL, read is called. NULL: never. */
+    fw_status (*read_half)(void *ctx, const char *name, const fw_shape *shape, const uint16_t **half, bool *owned,
+                           fw_err *err);
+    fw_status (*read)(void *ctx, const char *name, const fw_shape *shape, float *data /* [shape] */, fw_err *err);
+} fw_param_source;
+void fw_params_set_source(fw_params *p, const fw_param_source *source);
 /* Freeze or thaw every parameter whose name begins with prefix (bfloat16 ones stay frozen); returns how many. */
 int fw_params_set_trainable(fw_params *p, const char *prefix, bool trainable);
 
