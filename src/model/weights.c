@@ -62,6 +62,14 @@ bool fw_weights_has(const fw_weights *w, const char *name) {
     return find(w, name) >= 0;
 }
 
+bool fw_weights_is(const fw_weights *w, const char *name, const fw_st_tensor *t) {
+    return strcmp(in_file(w, name), t->name) == 0;
+}
+
+const fw_st *fw_weights_file(const fw_weights *w) {
+    return w->st;
+}
+
 fw_status fw_weights_raw(fw_weights *w, const char *name, const fw_shape *shape, const fw_st_tensor **out,
                          fw_err *err) {
     char want[96], have[96];

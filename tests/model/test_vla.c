@@ -1,0 +1,313 @@
+/* SmolVLA, pi0 and pi0.5 against LeRobot, value by value: pictures, prefix, keys, expert, velocity, chunk, loss and gradients */
+#include <math.h>
+
+#include "model/vla.h"
+#include "model_test.h"
+#include "tensor/safetensors.h"
+
+static fw_err g_err;
+
+/* A golden directory and one golden file of it. */
+typedef struct gold {
+    char dir[512];
+    fw_lerobot_config c;
+    fw_st *st, *stats;
+    fw_vla_rules rules;
+    fw_weights *w;
+    fw_feed feed;
+    fw_params *params;
+    fw_vla_io io; /* batch, n_camera, n_token of the golden */
+    const uint8_t *rgb[FW_CAM_MAX];
+    int h[FW_CAM_MAX], wd[FW_CAM_MAX];
+    int32_t tokens[4 * 256], n_words[4];
+    double worst;
+} gold;
+
+static const fw_st_tensor *need(const gold *t, const char *name) {
+    const fw_st_tensor *x = fw_st_find(t->st, name);
+    if (x == NULL)
+        FW_FAILED("%s has no %s", t->dir, name);
+    return x;
+}
+
+/* Right-padded words of each entry. */
+static void read_words(gold *t) {
+    const fw_st_tensor *ids = need(t, "mid.tokens"), *mask = need(t, "mid.tokens_mask");
+    t->io.batch = ids->shape.d[0], t->io.n_token = (int)ids->shape.d[1];
+    memcpy(t->tokens, ids->data, ids->bytes);
+    for (int64_t b = 0; b < t->io.batch; b++) {
+        for (int i = 0; i < t->io.n_token; i++) {
+            t->n_words[b] += ((const uint8_t *)mask->data)[b * t->io.n_token + i];
+        }
+    }
+}
+
+static void read_pictures(gold *t) {
+    for (int i = 0; i < t->c.n_input; i++) {
+        char name[200];
+        snprintf(name, sizeof name, "in.%s", t->c.input[i].key);
+        const fw_st_tensor *x = t->c.input[i].kind == FW_FEATURE_VISUAL ? fw_st_find(t->st, name) : NULL;
+        if (x != NULL) {
+            t->rgb[t->io.n_camera] = x->data;
+            t->h[t->io.n_camera] = (int)x->shape.d[1], t->wd[t->io.n_camera++] = (int)x->shape.d[2];
+        }
+    }
+}
+
+static gold gold_open(const char *policy, const char *file, bool half) {
+    gold t = {.io = fw_vla_io_of(0, 0, 0)};
+    char path[640];
+    snprintf(t.dir, sizeof t.dir, "%spolicies/%s", GOLDEN, policy);
+    CHECK_OK(fw_lerobot_config_load(t.dir, &t.c, &g_err), g_err);
+    snprintf(path, sizeof path, "%s/%s.safetensors", t.dir, file);
+    CHECK_OK(fw_st_open(path, &t.st, &g_err), g_err);
+    snprintf(path, sizeof path, "%s/policy_postprocessor_step_0_unnormalizer_processor.safetensors", t.dir);
+    CHECK_OK(fw_st_open(path, &t.stats, &g_err), g_err);
+    snprintf(path, sizeof path, "%s/model.safetensors", t.dir);
+    CHECK_OK(fw_weights_open(path, "", &t.w, &g_err), g_err);
+    CHECK_OK(fw_params_new(1, &t.params, &g_err), g_err);
+    fw_vla_rules_of(&t.c, &t.rules);
+    t.feed.half = half;
+    read_words(&t);
+    read_pictures(&t);
+    return t;
+}
+
+/* The feed and its rules point into t: only once it lies where it stays. */
+static void gold_start(gold *t) {
+    fw_vla_rules_of(&t->c, &t->rules);
+    t->feed.weights = t->w, t->feed.rule = t->rules.rule, t->feed.n_rule = t->rules.n;
+    fw_feed_start(&t->feed, t->params);
+}
+
+static void gold_close(gold *t) {
+    fw_params_free(t->params);
+    fw_weights_close(t->w);
+    fw_st_close(t->st), fw_st_close(t->stats);
+}
+
+/* Largest difference over the scale of what is wanted: at most `most`. */
+static void agrees(gold *t, const char *what, const float *got, const float *want, int64_t n, double most) {
+    double d = 0.0, scale = 0.0;
+    for (int64_t i = 0; i < n; i++) {
+        CHECK(isfinite(got[i]));
+        d = fmax(d, fabs((double)got[i] - (double)want[i]));
+        scale = fmax(scale, fabs((double)want[i]));
+    }
+    if (d > most * scale)
+        FW_FAILED("%s: %s differs by %.3g, values up to %.3g", t->dir, what, d, scale);
+    t->worst = fmax(t->worst, d / scale);
+}
+
+static float *widened(const gold *t, const char *name, int64_t *n) {
+    const fw_st_tensor *x = need(t, name);
+    *n = fw_shape_count(&x->shape);
+    float *out = malloc((size_t)*n * sizeof(float));
+    CHECK_OK(fw_st_read_f32(t->st, name, &x->shape, out, &g_err), g_err);
+    return out;
+}
+
+static void agrees_with(gold *t, fw_plan *p, fw_val v, const char *name, double most) {
+    int64_t n;
+    float *want = widened(t, name, &n);
+    CHECK(fw_plan_data(p, v) != NULL);
+    agrees(t, name, fw_plan_data(p, v), want, n, most);
+    free(want);
+}
+
+/* The same of values a place of the prefix: LeRobot keeps cameras that are missing and padding, masked; we compare the rest. */
+static void agrees_where_seen(gold *t, fw_plan *p, fw_val v, const char *name, double most) {
+    const uint8_t *mask = need(t, "mid.prefix_mask")->data;
+    const int64_t theirs = need(t, "mid.prefix_mask")->shape.d[1], ours = fw_vla_prefix_length(&t->c, &t->io);
+    const int64_t seen = t->io.n_camera * fw_vla_image_tokens(&t->c);
+    int64_t n;
+    float *want = widened(t, name, &n);
+    const int64_t width = n / (theirs * t->io.batch);
+    const float *got = fw_plan_data(p, v);
+    for (int64_t b = 0; b < t->io.batch; b++) {
+        int64_t mine = 0;
+        for (int64_t j = 0; j < theirs; j++) {
+            if (mask[b * theirs + j]) {
+                agrees(t, name, got + (b * ours + mine) * width, want + (b * theirs + j) * width, width, most);
+                mine = mine + 1 == seen + t->n_words[b] ? seen + t->io.n_token : mine + 1;
+            }
+        }
+    }
+    free(want);
+}
+
+/* ---- inference ---- */
+
+typedef struct graphs {
+    fw_graph *prefix, *suffix;
+    fw_vla_io before, step; /* io of each */
+    fw_plan *read, *denoise;
+} graphs;
+
+static graphs graphs_open(gold *t, fw_precision precision) {
+    graphs s = {.before = t->io, .step = t->io};
+    const fw_plan_opts o = {.precision = precision};
+    fw_val out[4 * FW_VLA_LAYERS];
+    int n = 0;
+    CHECK_OK(fw_graph_new(t->params, &s.prefix, &g_err), g_err);
+    CHECK_OK(fw_graph_new(t->params, &s.suffix, &g_err), g_err);
+    gold_start(t);
+    fw_vla_prefix(s.prefix, &t->c, &s.before);
+    fw_vla_cache_inputs(s.suffix, &t->c, &s.step);
+    fw_vla_suffix(s.suffix, &t->c, &s.step);
+    CHECK_OK(fw_graph_check(s.prefix, &g_err), g_err);
+    CHECK_OK(fw_graph_check(s.suffix, &g_err), g_err);
+    CHECK_OK(fw_feed_done(&t->feed, &g_err), g_err);
+    fw_params_set_trainable(t->params, "", false);
+    for (int i = 0; i < t->c.vla.text.layers; i++) {
+        out[n++] = s.before.k[i], out[n++] = s.before.v[i], out[n++] = s.before.vlm[i];
+    }
+    for (int i = 0; i < t->io.n_camera; i++) {
+        out[n++] = s.before.vision[i], out[n++] = s.before.connector[i];
+    }
+    out[n++] = s.before.prefix;
+    CHECK_OK(fw_plan_new(s.prefix, &o, out, n, &s.read, &g_err), g_err);
+    n = 0;
+    out[n++] = s.step.velocity, out[n++] = s.step.suffix, out[n++] = s.step.out;
+    for (int i = 0; i < t->c.vla.expert.layers; i++) {
+        out[n++] = s.step.expert[i];
+    }
+    CHECK_OK(fw_plan_new(s.suffix, &o, out, n, &s.denoise, &g_err), g_err);
+    return s;
+}
+
+static void graphs_close(graphs *s) {
+    fw_plan_free(s->read), fw_plan_free(s->denoise);
+    fw_graph_free(s->prefix), fw_graph_free(s->suffix);
+}
+
+/* mean and standard deviation of the state from the checkpoint's normaliser */
+static void put_state(gold *t, fw_plan *p, fw_val state) {
+    float *out = fw_plan_data(p, state);
+    if (out == NULL) {
+        return;
+    }
+    const fw_st_tensor *x = need(t, "in.observation.state"), *m = fw_st_find(t->stats, "observation.state.mean"),
+                       *s = fw_st_find(t->stats, "observation.state.std");
+    CHECK(m != NULL && s != NULL);
+    const int64_t n = x->shape.d[1];
+    for (int64_t b = 0; b < t->io.batch; b++) {
+        for (int64_t i = 0; i < n; i++) {
+            float mean = ((const float *)m->data)[i], std = ((const float *)s->data)[i];
+            out[b * t->c.vla.max_state + i] = (((const float *)x->data)[b * n + i] - mean) / (std + 1e-8f);
+        }
+    }
+}
+
+static void put_pictures(gold *t, fw_plan *p, const fw_vla_io *io) {
+    const int64_t size = (int64_t)t->c.vla.vision.image * t->c.vla.vision.image * 3;
+    for (int i = 0; i < io->n_camera; i++) {
+        for (int64_t b = 0; b < io->batch; b++) {
+            fw_vla_fit_image(&t->c, t->rgb[i] + b * t->h[i] * t->wd[i] * 3, t->h[i], t->wd[i],
+                             (float *)fw_plan_data(p, io->image[i]) + b * size);
+        }
+    }
+    memcpy(fw_plan_data(p, io->tokens), t->tokens, (size_t)(io->batch * io->n_token) * sizeof(int32_t));
+    fw_vla_fill(p, &t->c, io, t->n_words);
+}
+
+static void copy_cache(gold *t, graphs *s) {
+    for (int i = 0; i < t->c.vla.text.layers; i++) {
+        const size_t bytes = (size_t)fw_shape_count(fw_val_shape(s->suffix, s->step.k[i])) * sizeof(float);
+        memcpy(fw_plan_data(s->denoise, s->step.k[i]), fw_plan_data(s->read, s->before.k[i]), bytes);
+        memcpy(fw_plan_data(s->denoise, s->step.v[i]), fw_plan_data(s->read, s->before.v[i]), bytes);
+    }
+}
+
+static bool has(const gold *t, const char *name) {
+    return fw_st_find(t->st, name) != NULL;
+}
+
+static void check_prefix(gold *t, graphs *s, double most) {
+    char name[64];
+    for (int i = 0; i < t->io.n_camera; i++) {
+        snprintf(name, sizeof name, "mid.vision.%d", i);
+        if (has(t, name)) {
+            agrees_with(t, s->read, s->before.vision[i], name, most);
+            snprintf(name, sizeof name, "mid.connector.%d", i);
+            agrees_with(t, s->read, s->before.connector[i], name, most);
+        }
+    }
+    if (has(t, "mid.prefix")) {
+        agrees_where_seen(t, s->read, s->before.prefix, "mid.prefix", most);
+    }
+    for (int i = 0; i < t->c.vla.text.layers; i++) {
+        snprintf(name, sizeof name, "mid.k%d", i);
+        const bool cross = t->c.policy == FW_POLICY_SMOLVLA && i % t->c.vla.self_attn_every != 0; /* projected already */
+        if (has(t, name) && !cross) {
+            agrees_where_seen(t, s->read, s->before.k[i], name, most);
+            snprintf(name, sizeof name, "mid.v%d", i);
+            agrees_where_seen(t, s->read, s->before.v[i], name, most);
+        }
+    }
+}
+
+/* Euler steps from the golden's noise; checks the first and the last velocity, and the chunk. */
+static void check_flow(gold *t, graphs *s, double most) {
+    const int steps = t->c.vla.flow_steps, n_action = (int)fw_lerobot_output(&t->c, FW_FEATURE_ACTION)->shape[0];
+    const int64_t rows = t->io.batch * t->c.chunk, n = rows * t->c.vla.max_action;
+    float *x = fw_plan_data(s->denoise, s->step.x);
+    memcpy(x, need(t, "in.noise")->data, (size_t)n * sizeof(float));
+    for (int k = 0; k < steps; k++) {
+        for (int64_t b = 0; b < t->io.batch; b++) {
+            fw_vla_put_time(s->denoise, &t->c, &s->step, b, (float)(1.0 - k / (double)steps));
+        }
+        CHECK_OK(fw_plan_run(s->denoise, &g_err), g_err);
+        if (k == 0 && has(t, "mid.suffix")) {
+            agrees_with(t, s->denoise, s->step.suffix, "mid.suffix", most);
+        }
+        if (k == 0 && has(t, "mid.velocity_first")) {
+            agrees_with(t, s->denoise, s->step.velocity, "mid.velocity_first", most);
+        }
+        const float *v = fw_plan_data(s->denoise, s->step.velocity);
+        for (int64_t i = 0; i < n; i++) {
+            x[i] -= v[i] / (float)steps;
+        }
+    }
+    if (has(t, "mid.velocity_last")) {
+        agrees_with(t, s->denoise, s->step.velocity, "mid.velocity_last", most);
+    }
+    int64_t n_out;
+    float *want = widened(t, "out.model", &n_out), *got = malloc((size_t)n_out * sizeof(float));
+    CHECK(n_out == rows * n_action);
+    for (int64_t i = 0; i < n_out; i++) {
+        got[i] = x[i / n_action * t->c.vla.max_action + i % n_action];
+    }
+    agrees(t, "out.model", got, want, n_out, most);
+    free(want), free(got);
+}
+
+static double infer_as_golden(const char *policy, const char *file, bool half, fw_precision precision, double most) {
+    gold t = gold_open(policy, file, half);
+    graphs s = graphs_open(&t, precision);
+    put_pictures(&t, s.read, &s.before);
+    put_state(&t, s.read, s.before.state);
+    put_state(&t, s.denoise, s.step.state);
+    CHECK_OK(fw_plan_run(s.read, &g_err), g_err);
+    check_prefix(&t, &s, most);
+    fw_vla_fill(s.denoise, &t.c, &s.step, t.n_words);
+    copy_cache(&t, &s);
+    check_flow(&t, &s, most);
+    graphs_close(&s);
+    gold_close(&t);
+    return t.worst;
+}
+
+static const char *const k_policy[] = {"smolvla", "pi0", "pi05"};
+static const char *const k_file[] = {"golden", "golden_long", "golden_empty", "golden_missing"};
+
+static void inference_is_that_of_lerobot(void) {
+    for (int p = 0; p < 3; p++) {
+        for (int f = 0; f < 4; f++) {
+            printf("# %s %s: %.1e\n", k_policy[p], k_file[f],
+                   infer_as_golden(k_policy[p], k_file[f], false, FW_PRECISION_DEFAULT, 1e-4));
+        }
+    }
+}
+
+FW_TEST_MAIN(T(inference_is_that_of_lerobot))
