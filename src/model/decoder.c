@@ -22,8 +22,8 @@ static fw_normed norm(const fw_decoder *d, const char *name, fw_val x) {
     snprintf(b, sizeof(b), "%s.dense.bias", name);
     const int64_t batch = fw_val_shape(d->g, x)->d[0];
     fw_val m = fw_linear(d->g, d->cond, w, b, 3 * c, FW_ACT_NONE, FW_NONE); /* scale, shift, gate */
-    fw_val y = fw_film(d->g, fw_rms_norm(d->g, x, NULL, d->eps), fw_slice(d->g, m, 1, 0, c), fw_slice(d->g, m, 1, c, 2 * c),
-                       FW_ACT_NONE);
+    fw_val y = fw_film(d->g, fw_rms_norm(d->g, x, NULL, d->eps), fw_slice(d->g, m, 1, 0, c),
+                       fw_slice(d->g, m, 1, c, 2 * c), FW_ACT_NONE);
     return (fw_normed){y, fw_reshape(d->g, fw_slice(d->g, m, 1, 2 * c, 3 * c), FW_SHAPE_OF(batch, 1, c))};
 }
 
@@ -61,7 +61,8 @@ fw_val fw_decoder_finish(const fw_decoder *d, int layer, fw_val x, fw_val gate, 
     char name[NAME];
     x = residual(d, layer, "self_attn.o_proj.weight", attn, gate, x);
     const fw_normed n = norm(d, layer_name(d, layer, "post_attention_layernorm", name), x);
-    fw_val h = fw_linear(d->g, n.y, layer_name(d, layer, "mlp.gate_proj.weight", name), NULL, d->size->mlp, d->act, FW_NONE);
+    fw_val h =
+        fw_linear(d->g, n.y, layer_name(d, layer, "mlp.gate_proj.weight", name), NULL, d->size->mlp, d->act, FW_NONE);
     fw_val up = fw_linear(d->g, n.y, layer_name(d, layer, "mlp.up_proj.weight", name), NULL, d->size->mlp, FW_ACT_NONE,
                           FW_NONE);
     return residual(d, layer, "mlp.down_proj.weight", fw_mul(d->g, h, up), n.gate, x);

@@ -82,14 +82,15 @@ static fw_val picture(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io, in
     io->image[i] = fw_input(g, name, FW_F32, FW_SHAPE_OF(io->batch, v->vision.image, v->vision.image, 3));
     if (vla_is_smolvla(c)) {
         fw_val x = io->vision[i] = fw_siglip(g, SMOL "vlm.model.vision_model", &v->vision, io->image[i]);
-        x = fw_linear(g, pixel_shuffle(g, x, v->shuffle), SMOL "vlm.model.connector.modality_projection.proj.weight", NULL,
-                      v->text.width, FW_ACT_NONE, FW_NONE);
+        x = fw_linear(g, pixel_shuffle(g, x, v->shuffle), SMOL "vlm.model.connector.modality_projection.proj.weight",
+                      NULL, v->text.width, FW_ACT_NONE, FW_NONE);
         io->connector[i] = x;
         return fw_scale(g, x, sqrtf((float)v->text.width));
     }
     fw_val x = io->vision[i] = fw_siglip(g, PI "paligemma.model.vision_tower.vision_model", &v->vision, io->image[i]);
-    io->connector[i] = fw_linear(g, x, PI "paligemma.model.multi_modal_projector.linear.weight",
-                                 PI "paligemma.model.multi_modal_projector.linear.bias", v->text.width, FW_ACT_NONE, FW_NONE);
+    io->connector[i] =
+        fw_linear(g, x, PI "paligemma.model.multi_modal_projector.linear.weight",
+                  PI "paligemma.model.multi_modal_projector.linear.bias", v->text.width, FW_ACT_NONE, FW_NONE);
     return io->connector[i];
 }
 
@@ -167,15 +168,15 @@ void fw_vla_cache_inputs(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io)
 void fw_vla_loss(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io, int n_action) {
     io->target = fw_input(g, "target", FW_F32, FW_SHAPE_OF(io->batch, c->chunk, c->vla.max_action));
     io->weight = fw_input(g, "weight", FW_F32, FW_SHAPE_OF(io->batch, c->chunk));
-    io->loss = fw_mse_loss(g, fw_slice(g, io->velocity, 2, 0, n_action), fw_slice(g, io->target, 2, 0, n_action),
-                           io->weight);
+    io->loss =
+        fw_mse_loss(g, fw_slice(g, io->velocity, 2, 0, n_action), fw_slice(g, io->target, 2, 0, n_action), io->weight);
 }
 
 /* ---- what is not learnt ---- */
 
 void fw_vla_fill(fw_plan *p, const fw_lerobot_config *c, const fw_vla_io *io, const int32_t *n_words) {
-    const int64_t seen = io->n_camera * fw_vla_image_tokens(c), read = vla_read_length(c, io), n = fw_vla_prefix_length(c, io),
-                  ns = fw_vla_suffix_length(c);
+    const int64_t seen = io->n_camera * fw_vla_image_tokens(c), read = vla_read_length(c, io),
+                  n = fw_vla_prefix_length(c, io), ns = fw_vla_suffix_length(c);
     int32_t *lengths = fw_plan_data(p, io->lengths), *pos = fw_plan_data(p, io->prefix_pos),
             *after = fw_plan_data(p, io->suffix_pos), *cross = fw_plan_data(p, io->cross_pos);
     for (int64_t b = 0; b < io->batch; b++) {
@@ -237,8 +238,10 @@ static void scale_into(const uint8_t *src, int h, int w, float *dst, int ld, int
             float tx;
             tap(x, ow, w, &x0, &x1, &tx);
             for (int ch = 0; ch < 3; ch++) {
-                const float a = (float)src[((size_t)y0 * w + x0) * 3 + ch], b = (float)src[((size_t)y0 * w + x1) * 3 + ch];
-                const float e = (float)src[((size_t)y1 * w + x0) * 3 + ch], f = (float)src[((size_t)y1 * w + x1) * 3 + ch];
+                const float a = (float)src[((size_t)y0 * w + x0) * 3 + ch],
+                            b = (float)src[((size_t)y0 * w + x1) * 3 + ch];
+                const float e = (float)src[((size_t)y1 * w + x0) * 3 + ch],
+                            f = (float)src[((size_t)y1 * w + x1) * 3 + ch];
                 const float top = a + (b - a) * tx, low = e + (f - e) * tx;
                 dst[((size_t)y * ld + x) * 3 + ch] = (top + (low - top) * ty) * (2.0f / 255.0f) - 1.0f;
             }
@@ -252,7 +255,8 @@ void fw_vla_fit_image(const fw_lerobot_config *c, const uint8_t *src, int h, int
     int oh = (int)(h / ratio), ow = (int)(w / ratio);
     oh = oh < 1 ? 1 : oh > size ? size : oh;
     ow = ow < 1 ? 1 : ow > size ? size : ow;
-    const int top = vla_is_smolvla(c) ? size - oh : (size - oh) / 2, left = vla_is_smolvla(c) ? size - ow : (size - ow) / 2;
+    const int top = vla_is_smolvla(c) ? size - oh : (size - oh) / 2,
+              left = vla_is_smolvla(c) ? size - ow : (size - ow) / 2;
     for (int64_t i = 0; i < (int64_t)size * size * 3; i++) {
         dst[i] = -1.0f;
     }
@@ -278,6 +282,7 @@ void fw_vla_rules_of(const fw_lerobot_config *c, fw_vla_rules *r) {
     r->n = (int)(is_smol ? sizeof(smol) / sizeof(*smol) : sizeof(pi) / sizeof(*pi));
     memcpy(r->rule, is_smol ? smol : pi, (size_t)r->n * sizeof(*r->rule));
     /* of the last language layer only keys and values are used */
-    snprintf(r->last_layer, sizeof(r->last_layer), "%s.layers.%d.", vla_language(NULL, c).prefix, c->vla.text.layers - 1);
+    snprintf(r->last_layer, sizeof(r->last_layer), "%s.layers.%d.", vla_language(NULL, c).prefix,
+             c->vla.text.layers - 1);
     r->rule[r->n++] = (fw_feed_rule){FW_FEED_SPARE, r->last_layer, NULL};
 }

@@ -9,14 +9,16 @@ static fw_val action_tokens(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *
     *cond = FW_NONE;
     if (c->policy == FW_POLICY_PI05) {
         io->time = fw_input(g, "time", FW_F32, FW_SHAPE_OF(io->batch, w));
-        fw_val t = fw_linear(g, io->time, "model.time_mlp_in.weight", "model.time_mlp_in.bias", w, FW_ACT_SILU, FW_NONE);
+        fw_val t =
+            fw_linear(g, io->time, "model.time_mlp_in.weight", "model.time_mlp_in.bias", w, FW_ACT_SILU, FW_NONE);
         *cond = fw_linear(g, t, "model.time_mlp_out.weight", "model.time_mlp_out.bias", w, FW_ACT_SILU, FW_NONE);
         return a;
     }
     io->time = fw_input(g, "time", FW_F32, FW_SHAPE_OF(io->batch, c->chunk, w));
     fw_val h = fw_concat(g, (fw_val[]){a, io->time}, 2, 2);
     h = fw_linear(g, h, "model.action_time_mlp_in.weight", "model.action_time_mlp_in.bias", w, FW_ACT_SILU, FW_NONE);
-    return fw_linear(g, h, "model.action_time_mlp_out.weight", "model.action_time_mlp_out.bias", w, FW_ACT_NONE, FW_NONE);
+    return fw_linear(g, h, "model.action_time_mlp_out.weight", "model.action_time_mlp_out.bias", w, FW_ACT_NONE,
+                     FW_NONE);
 }
 
 typedef struct expert {
@@ -57,8 +59,8 @@ static expert expert_of(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io, 
         e.turn_cross = fw_rope_table(g, io->cross_pos, s->head_dim, 10000.0);
     }
     const bool state = c->policy == FW_POLICY_PI0; /* the first query sees the prefix and itself */
-    e.self = (fw_attn_opts){s->heads, s->kv_heads, vla_is_smolvla(c) ? FW_MASK_PREFIX_CAUSAL : FW_MASK_PREFIX, read, state,
-                            state ? n + 1 : 0};
+    e.self = (fw_attn_opts){s->heads, s->kv_heads, vla_is_smolvla(c) ? FW_MASK_PREFIX_CAUSAL : FW_MASK_PREFIX,
+                            read,     state,       state ? n + 1 : 0};
     e.cross = (fw_attn_opts){s->heads, s->kv_heads, FW_MASK_PREFIX, read, 0, 0};
     return e;
 }

@@ -1,5 +1,6 @@
 /* SmolVLA, pi0 and pi0.5 against LeRobot, value by value: pictures, prefix, keys, expert, velocity, chunk, loss and gradients */
 #include <math.h>
+#include <unistd.h>
 
 #include "model/vla.h"
 #include "model_test.h"
@@ -238,7 +239,8 @@ static void check_prefix(gold *t, graphs *s, double most) {
     }
     for (int i = 0; i < t->c.vla.text.layers; i++) {
         snprintf(name, sizeof name, "mid.k%d", i);
-        const bool cross = t->c.policy == FW_POLICY_SMOLVLA && i % t->c.vla.self_attn_every != 0; /* projected already */
+        const bool cross =
+            t->c.policy == FW_POLICY_SMOLVLA && i % t->c.vla.self_attn_every != 0; /* projected already */
         if (has(t, name) && !cross) {
             agrees_where_seen(t, s->read, s->before.k[i], name, most);
             snprintf(name, sizeof name, "mid.v%d", i);
@@ -310,4 +312,158 @@ static void inference_is_that_of_lerobot(void) {
     }
 }
 
-FW_TEST_MAIN(T(inference_is_that_of_lerobot))
+/* Weights kept in bfloat16 and products in bfloat16 or int8: tiny networks of random weights, so a loose bound; how policies fare is
+ * measured in closed loop. */
+static void inference_in_fewer_bits_stays_near(void) {
+    for (int p = 0; p < 3; p++) {
+        double half = infer_as_golden(k_policy[p], "golden", true, FW_PRECISION_DEFAULT, 0.03);
+        double bf16 = infer_as_golden(k_policy[p], "golden", true, FW_PRECISION_BF16, 0.05);
+        double int8 = infer_as_golden(k_policy[p], "golden", true, FW_PRECISION_INT8, 0.15);
+        printf("# %s: weights in bf16 %.1e, products in bf16 %.1e, in int8 %.1e\n", k_policy[p], half, bf16, int8);
+    }
+}
+
+/* ---- training ---- */
+
+static void put_training(gold *t, fw_plan *p, const fw_vla_io *io) {
+    const fw_st_tensor *action = need(t, "mid.action");
+    const float *noise = need(t, "in.noise")->data, *time = need(t, "in.time")->data, *a = action->data;
+    const uint8_t *pad = need(t, "in.action_is_pad")->data;
+    float *x = fw_plan_data(p, io->x), *target = fw_plan_data(p, io->target), *weight = fw_plan_data(p, io->weight);
+    const int64_t rows = t->c.chunk, d = t->c.vla.max_action, n_action = action->shape.d[2];
+    for (int64_t i = 0; i < io->batch * rows * d; i++) {
+        const float now = time[i / (rows * d)], act = i % d < n_action ? a[i / d * n_action + i % d] : 0.0f;
+        x[i] = now * noise[i] + (1.0f - now) * act;
+        target[i] = noise[i] - act;
+    }
+    for (int64_t i = 0; i < io->batch * rows; i++) { /* LeRobot's pi0 counts what is past the end, too */
+        weight[i] = t->c.policy == FW_POLICY_SMOLVLA ? 1.0f - (float)pad[i] : 1.0f;
+    }
+    for (int64_t b = 0; b < io->batch; b++) {
+        fw_vla_put_time(p, &t->c, io, b, time[b]);
+    }
+}
+
+static double norm_of(const float *x, int64_t n) {
+    double s = 0.0;
+    for (int64_t i = 0; i < n; i++) {
+        s += (double)x[i] * (double)x[i];
+    }
+    return sqrt(s);
+}
+
+/* A parameter of the golden as we call it: tied tables have the name of the embedding. */
+static fw_parameter *parameter_of(gold *t, const char *name) {
+    fw_parameter *q = fw_params_find(t->params, name);
+    if (q == NULL && strcmp(name, "model.paligemma_with_expert.paligemma.lm_head.weight") == 0) {
+        q = fw_params_find(t->params, "model.paligemma_with_expert.paligemma.model.language_model.embed_tokens.weight");
+    }
+    return q;
+}
+
+static void check_gradients(gold *t, fw_plan *p) {
+    int norms = 0, whole = 0;
+    for (int i = 0; i < fw_st_count(t->st); i++) {
+        const fw_st_tensor *x = fw_st_at(t->st, i);
+        const bool norm = strncmp(x->name, "train.norm.", 11) == 0, full = strncmp(x->name, "train.grad.", 11) == 0;
+        if (!norm && !full) {
+            continue;
+        }
+        const fw_parameter *q = parameter_of(t, x->name + 11);
+        const float *want = x->data, *got = q == NULL ? NULL : fw_plan_grad(p, q);
+        const int64_t n = q == NULL ? 0 : fw_shape_count(&q->shape);
+        if (got == NULL) {
+            if (norm && want[0] == 0.0f) {
+                continue; /* nothing hangs on it */
+            }
+            FW_FAILED("%s: no gradient of %s", t->dir, x->name + 11);
+        }
+        if (full) {
+            agrees(t, x->name, got, want, n, 1e-4);
+            whole++;
+        } else {
+            double g = norm_of(got, n);
+            if (fabs(g - (double)want[0]) > 2e-4 * ((double)want[0] + 1e-3))
+                FW_FAILED("%s: gradient of %s has norm %.7g, %.7g wanted", t->dir, x->name + 11, g, (double)want[0]);
+            norms++;
+        }
+    }
+    CHECK(norms > 60 && whole > 5);
+}
+
+static void a_training_step_is_that_of_lerobot(void) {
+    for (int k = 0; k < 3; k++) {
+        gold t = gold_open(k_policy[k], "golden_train", false);
+        fw_vla_io io = t.io;
+        fw_graph *g;
+        fw_plan *p;
+        CHECK_OK(fw_graph_new(t.params, &g, &g_err), g_err);
+        gold_start(&t);
+        fw_vla_prefix(g, &t.c, &io);
+        fw_vla_suffix(g, &t.c, &io);
+        fw_vla_loss(g, &t.c, &io, (int)need(&t, "mid.action")->shape.d[2]);
+        CHECK_OK(fw_graph_check(g, &g_err), g_err);
+        CHECK_OK(fw_feed_done(&t.feed, &g_err), g_err);
+        CHECK_OK(fw_plan_new(g, &(fw_plan_opts){.train = true}, &io.loss, 1, &p, &g_err), g_err);
+        put_pictures(&t, p, &io);
+        put_state(&t, p, io.state);
+        put_training(&t, p, &io);
+        CHECK_OK(fw_plan_run(p, &g_err), g_err);
+        agrees_with(&t, p, io.loss, "train.loss", 1e-5);
+        check_gradients(&t, p);
+        printf("# %s: %.1e\n", k_policy[k], t.worst);
+        fw_plan_free(p);
+        fw_graph_free(g);
+        gold_close(&t);
+    }
+}
+
+/* ---- files ---- */
+
+static void a_checkpoint_is_saved_as_it_was_read(void) {
+    char path[128];
+    snprintf(path, sizeof path, "/tmp/fw_vla_%d.safetensors", (int)getpid());
+    for (int k = 0; k < 3; k++) {
+        gold t = gold_open(k_policy[k], "golden", false);
+        graphs s = graphs_open(&t, FW_PRECISION_DEFAULT);
+        fw_params_set_trainable(t.params, "", true);
+        fw_params_find(t.params, "model.action_out_proj.bias")->data[0] = 0.5f;
+        CHECK_OK(fw_feed_save(&t.feed, path, &g_err), g_err);
+        fw_st *now;
+        CHECK_OK(fw_st_open(path, &now, &g_err), g_err);
+        const fw_st *was = fw_weights_file(t.w);
+        CHECK_INT(fw_st_count(now), fw_st_count(was));
+        for (int i = 0; i < fw_st_count(was); i++) {
+            const fw_st_tensor *a = fw_st_at(was, i), *b = fw_st_find(now, a->name);
+            CHECK(b != NULL && a->dtype == b->dtype && fw_shape_eq(&a->shape, &b->shape));
+            if (strcmp(a->name, "model.action_out_proj.bias") == 0) {
+                CHECK(((const float *)b->data)[0] == 0.5f);
+            } else if (strstr(a->name, "norm.weight") == NULL) { /* norms go through w + 1 */
+                CHECK(memcmp(a->data, b->data, a->bytes) == 0);
+            }
+        }
+        fw_st_close(now);
+        unlink(path);
+        graphs_close(&s);
+        gold_close(&t);
+    }
+}
+
+static void what_is_missing_or_left_over_is_named(void) {
+    gold t = gold_open("smolvla", "golden", false);
+    fw_graph *g;
+    fw_vla_io io = t.io;
+    CHECK_OK(fw_graph_new(t.params, &g, &g_err), g_err);
+    gold_start(&t);
+    t.c.vla.vision.layers = 3; /* the file has two */
+    fw_vla_prefix(g, &t.c, &io);
+    CHECK_FAILS(fw_graph_check(g, &g_err), g_err, FW_SHAPE,
+                "vision_model.encoder.layers.2.layer_norm1.weight' [32] is missing");
+    CHECK_FAILS(fw_feed_done(&t.feed, &g_err), g_err, FW_SHAPE, "is not part of this network");
+    fw_graph_free(g);
+    gold_close(&t);
+}
+
+FW_TEST_MAIN(T(inference_is_that_of_lerobot), T(inference_in_fewer_bits_stays_near),
+             T(a_training_step_is_that_of_lerobot), T(a_checkpoint_is_saved_as_it_was_read),
+             T(what_is_missing_or_left_over_is_named))
