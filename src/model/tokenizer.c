@@ -17,11 +17,14 @@ static fw_status open_file(const char *path, fw_tokenizer **out, fw_err *err) {
     if (ends_with(path, ".json")) {
         return fw_tokenizer_json_open(path, out, err);
     }
+    if (ends_with(path, ".model")) {
+        return fw_tokenizer_spm_open(path, out, err);
+    }
     return fw_wordpiece_open(path, out, err);
 }
 
 fw_status fw_tokenizer_open(const char *path, fw_tokenizer **out, fw_err *err) {
-    static const char *const names[] = {"tokenizer.json", "vocab.txt"};
+    static const char *const names[] = {"tokenizer.json", "tokenizer.model", "vocab.txt"};
     *out = NULL;
     if (!fw_path_is_dir(path)) {
         return open_file(path, out, err);
@@ -55,7 +58,7 @@ int32_t fw_tokenizer_find(const fw_tokenizer *t, const char *piece) {
 }
 
 fw_status fw_tokenizer_encode(const fw_tokenizer *t, const char *text, int32_t *ids, int cap, int *n, fw_err *err) {
-    size_t bytes;
+    size_t bytes = 0;
     if (cap < 2) {
         return fw_fail(err, FW_INVALID, "room for %d ids, wanted at least 2", cap);
     }
@@ -162,6 +165,14 @@ fw_status fw_utf8_check(const char *s, size_t *bytes, fw_err *err) {
     }
     *bytes = at;
     return FW_OK;
+}
+
+bool fw_utf8_valid(const char *s, size_t n) {
+    size_t at = 0, len = 1;
+    for (; at < n && len > 0; at += len) {
+        len = char_bytes((const unsigned char *)s + at);
+    }
+    return at == n && (n == 0 || len > 0);
 }
 
 bool fw_is_space(uint32_t c) {

@@ -11,9 +11,8 @@
  *   tokenizer.model  SentencePiece BPE (Gemma's own file)
  *   vocab.txt        WordPiece, uncased, [CLS] in front and [SEP] at the end (BERT, MiniLM)
  *
- * Ids equal those of the reference libraries (`tokenizers`, `sentencepiece`). tokenizer.json is followed to the letter, also where
- * a wrapper class of transformers >= 5 rebuilds another pipeline from its vocabulary: the weights were trained with the file. What
- * is in a file and not implemented here is refused by its name.
+ * Ids equal those of the reference libraries (`tokenizers`, `sentencepiece`). What a file asks for and is not implemented here is
+ * refused by its name: text that is split otherwise gives other ids, and a policy is told what it was never trained on.
  *
  * SPECIAL TOKENS IN THE TEXT. BPE: an added token's name in the text ("<image>") becomes its id, as the reference does and the
  * policies were trained. SentencePiece: user-defined symbols do, control symbols do not. WordPiece: all is plain text.

@@ -42,6 +42,8 @@ FW_NODISCARD fw_status fw_tokenizer_config_read(const char *beside, fw_tokenizer
 uint32_t fw_utf8_at(const char *s, size_t *bytes);
 /* Length of a NUL-terminated text, or FW_FORMAT at its first byte that is not UTF-8 (overlong forms and surrogates included). */
 FW_NODISCARD fw_status fw_utf8_check(const char *s, size_t *bytes, fw_err *err);
+/* s[0..n) with a NUL somewhere behind it. */
+bool fw_utf8_valid(const char *s, size_t n);
 bool fw_is_space(uint32_t c);                                    /* White_Space */
 bool fw_in_ranges(const uint32_t (*r)[2], size_t n, uint32_t c); /* r: sorted [first, last] */
 
@@ -125,5 +127,6 @@ void fw_bpe_word(const fw_bpe *b, const char *s, size_t n, fw_bpe_scratch *scrat
 void fw_bpe_clear(fw_bpe *b);
 
 FW_NODISCARD fw_status fw_tokenizer_json_open(const char *path, fw_tokenizer **out, fw_err *err);
+FW_NODISCARD fw_status fw_tokenizer_spm_open(const char *path, fw_tokenizer **out, fw_err *err);
 
 #endif /* FW_MODEL_TOKENIZER_INT_H */

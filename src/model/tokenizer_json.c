@@ -8,8 +8,8 @@
  *   pre_tokenizer   Digits, Split (a string, or GPT-2's expression), ByteLevel, Sequence of them; ByteLevel is the last
  *   model           BPE on each word (tokenizer_bpe.c); for ByteLevel each byte is first written as its printable character
  *   post_processor  TemplateProcessing (what stands before and after the text), ByteLevel (changes no id), Sequence of them
- * Whatever else a file asks for is refused by its name: text that is split otherwise gives other ids, and a policy that is told
- * something it was never trained on. truncation and padding of the file are the caller's business here, decoder is not read.
+ * Whatever else a file asks for is refused by its name. truncation and padding (but for its id) are the caller's business here, and
+ * decoder is not read.
  */
 #include <stdio.h>
 #include <stdlib.h>

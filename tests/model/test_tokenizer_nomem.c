@@ -21,4 +21,13 @@ static void every_allocation_of_the_json_kind_may_fail(void) {
     nomem_every_allocation(once, FW_SOURCE_DIR "/tests/golden/tokenizers/odd", 29, 300);
 }
 
-FW_TEST_MAIN(T(every_allocation_of_the_json_kind_may_fail))
+static void every_allocation_of_the_sentencepiece_kind_may_fail(void) {
+    nomem_every_allocation(once, FW_SOURCE_DIR "/tests/golden/tokenizers/spm", 29, 6);
+}
+
+static void every_allocation_of_the_wordpiece_kind_may_fail(void) {
+    nomem_every_allocation(once, FW_SOURCE_DIR "/fuzz/seeds/tokenizer/wordpiece", 29, 2);
+}
+
+FW_TEST_MAIN(T(every_allocation_of_the_sentencepiece_kind_may_fail), T(every_allocation_of_the_wordpiece_kind_may_fail),
+             T(every_allocation_of_the_json_kind_may_fail))
