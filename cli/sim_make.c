@@ -2,9 +2,9 @@
  * sim_make.c - `flywheel sim make`: demonstrations of a suite into a dataset.
  *
  * DESIGN. Slot k of the dataset is task k mod n_task; its scene is drawn from (seed, k, attempt), attempts counted up
- * until one succeeds; HOME_BLOCK slots in a row share a home. Workers (crew.h; each with its own physics and OpenGL) make slots, the
- * parent takes them in order and encodes them. So the dataset depends on the seed only, not on the number of workers; a run that was
- * stopped continues with the first slot that is missing.
+ * until one succeeds, itself or a branch of it (task/demo.h); HOME_BLOCK slots in a row share a home. Workers (crew.h; each with its own
+ * physics and OpenGL) make slots, the parent takes them in order and encodes them. So the dataset depends on the seed only, not on the
+ * number of workers; a run that was stopped continues with the first slot that is missing.
  */
 #include <stdio.h>
 #include <string.h>
@@ -31,13 +31,13 @@ typedef struct make {
     int64_t episodes, seed, workers;
     double noise, noisy_share;
     bool json, resume, held_out_robot;
-    int64_t attempts, failed[FW_TASK_MAX];
+    int64_t attempts, failed[FW_TASK_MAX], branched;
 } make;
 
 /* What precedes an episode's numbers in the pipe. */
 typedef struct parcel {
     int32_t length, task, attempts; /* attempts: failed ones before this */
-    int32_t version, noisy, n_view, n_subtasks;
+    int32_t version, noisy, branch, n_view, n_subtasks;
     uint64_t home;
     fw_seeds seeds;
     char sentence[256];
@@ -90,7 +90,7 @@ static fw_status make_slot(const make *m, fw_env *env, int64_t slot, fw_demo *d,
 static bool send_demo(int fd, const fw_demo *d, int64_t slot, int failed) {
     parcel p = {.length = d->length, .task = d->task, .attempts = failed};
     p.version = d->version, p.noisy = d->noisy, p.home = d->home, p.seeds = d->seeds, p.n_view = d->n_view;
-    p.n_subtasks = d->n_subtasks;
+    p.n_subtasks = d->n_subtasks, p.branch = d->branch;
     size_t t = (size_t)d->length;
     memcpy(p.sentence, d->sentence, sizeof p.sentence);
     bool ok = crew_head(fd, slot) && crew_write(fd, &p, sizeof p) &&
@@ -279,6 +279,7 @@ static fw_status run_make(make *m, const fw_env *env, fw_writer *w, fw_demo *d, 
         st = add(m, env, w, d, &box.p, err);
         m->attempts += box.p.attempts + 1;
         m->failed[box.p.task % fw_env_n_task(env)] += box.p.attempts;
+        m->branched += box.p.branch > 0;
         fw_progress_update(&progress, (uint64_t)(slot - first + 1), "%lld attempts", (long long)m->attempts);
     }
     fw_progress_end(&progress);
@@ -382,12 +383,13 @@ int sim_make(int argc, char **argv) {
     }
     fw_env_close(env);
     if (m.json) {
-        return cli_json(json_pack("{s:I, s:I, s:I, s:I, s:f, s:f, s:o, s:s}", "episodes", (json_int_t)kept, "attempts",
-                                  (json_int_t)m.attempts, "kept", (json_int_t)kept, "frames", (json_int_t)frames,
-                                  "per_hour", per_hour, "seconds", seconds, "failed", failed, "out", m.out));
+        return cli_json(json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:o, s:s}", "episodes", (json_int_t)kept,
+                                  "attempts", (json_int_t)m.attempts, "branched", (json_int_t)m.branched, "kept",
+                                  (json_int_t)kept, "frames", (json_int_t)frames, "per_hour", per_hour, "seconds",
+                                  seconds, "failed", failed, "out", m.out));
     }
     json_decref(failed);
-    printf("%s: %lld episodes, %lld frames; %lld attempts, %.0f episodes/hour\n", m.out, (long long)kept,
-           (long long)frames, (long long)m.attempts, per_hour);
+    printf("%s: %lld episodes, %lld frames; %lld attempts, %lld episodes from a branch, %.0f episodes/hour\n", m.out,
+           (long long)kept, (long long)frames, (long long)m.attempts, (long long)m.branched, per_hour);
     return 0;
 }

@@ -5,6 +5,11 @@
  * gripper that opens by itself) and the hand starts somewhere odd, while the *recorded* action stays what the expert wants
  * in that state: so the data shows how to come back (DART, arXiv 1703.09327). Only what ends settled and judged a success
  * is a demonstration. Everything is drawn from the streams "expert" and "noise" of the seed.
+ *
+ * Branch and filter: a disturbed attempt that the judge refuses is not thrown away. The state of every tenth frame is kept; it goes
+ * back to before a thing was lost (moved though not named, physics diverged), or else to where the skill began that never
+ * ended, and on from there with another draw of the noise, a few times. What is kept is one history: the frames before
+ * the fork, then those of the branch. The search is a function of the seeds, so an episode still plays again from them alone.
  */
 #ifndef FW_TASK_DEMO_H
 #define FW_TASK_DEMO_H
@@ -17,9 +22,12 @@ typedef struct fw_demo_opts {
     double noisy_share; /* of the episodes, 0..1 */
     double noise;       /* largest offset, as a share of the action's range */
     int hold_steps;     /* an offset lasts this long */
+    int branches;       /* of an attempt that failed, at most; 0: none */
 } fw_demo_opts;
 #define FW_DEMO_OPTS_DEFAULT                                                                                           \
-    { .noisy_share = 0.6, .noise = 0.4, .hold_steps = 5 }
+    { .noisy_share = 0.6, .noise = 0.4, .hold_steps = 5, .branches = 3 }
+
+typedef struct fw_demo_fork fw_demo_fork;
 
 typedef struct fw_demo {
     int task, length; /* frames */
@@ -28,6 +36,7 @@ typedef struct fw_demo {
     uint64_t home;
     bool success; /* settled and judged at the end */
     bool noisy;
+    int branch;       /* which one it ended in; 0: the first attempt */
     char reason[160]; /* why not */
     char sentence[256];
     int cap, n_state, n_action, n_camera;
@@ -38,6 +47,10 @@ typedef struct fw_demo {
     int64_t *subtask;               /* [length] into `subtasks`, -1 none: the step that the expert is in; owned */
     int n_subtasks;
     char subtasks[FW_DEMO_STEPS_MAX][FW_SUBTASK_LEN];
+    int n_fork;
+    size_t fork_bytes;
+    fw_demo_fork *fork;          /* [n_fork] moments to go back to, owned */
+    uint8_t *fork_state;         /* [n_fork, fork_bytes] of the environment then, owned */
     int64_t *frame;              /* [length] fw_sim_frame, owned: what came before the first one was not kept */
     double *view;                /* [length, n_view] what the cameras saw, owned */
     uint8_t *images[FW_CAM_MAX]; /* a camera each [length, h, w, 3], owned; NULL when env does not render */

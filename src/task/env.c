@@ -22,6 +22,12 @@ typedef struct suite_task {
     bool offered; /* this scene has a case of the task */
 } suite_task;
 
+/* What an episode has behind it, beside the simulator's state. */
+typedef struct past {
+    int steps, held; /* control steps; those in a row for which success has held */
+    float state[FW_DIM_MAX], action[FW_DIM_MAX];
+} past;
+
 struct fw_env {
     fw_sim *room[FW_TASK_MAX]; /* a simulator for each setting, opened when first used */
     const fw_setting *setting[FW_TASK_MAX];
@@ -33,10 +39,11 @@ struct fw_env {
     int n_task, suite_limit; /* control steps; 0: the tasks' own */
     bool render;
 
-    int current, steps, held;
+    int current;
+    past past;
     sentence_text sentence;
     const char *phase; /* static: the expert's last */
-    float state[FW_DIM_MAX], prev_state[FW_DIM_MAX], prev_action[FW_DIM_MAX];
+    float state[FW_DIM_MAX];
     uint8_t *pixels[FW_CAM_MAX]; /* owned */
     int px_w[FW_CAM_MAX], px_h[FW_CAM_MAX];
 };
@@ -273,7 +280,7 @@ fw_sim *fw_env_sim(fw_env *e) {
     return e->room[e->task[e->current].room];
 }
 int fw_env_steps(const fw_env *e) {
-    return e->steps;
+    return e->past.steps;
 }
 
 /* --- an episode */
@@ -319,7 +326,7 @@ fw_status fw_env_reset_seeds(fw_env *e, int task, const fw_seeds *seeds, fw_err 
     }
     FW_TRY(room_open(e, task, err));
     e->current = task;
-    e->steps = e->held = 0;
+    e->past.steps = e->past.held = 0;
     e->phase = "";
     FW_TRY(fw_sim_reset(fw_env_sim(e), seeds, err));
     mean(e, e->task[task].room, seeds->layout);
@@ -352,32 +359,32 @@ fw_status fw_env_observe(fw_env *e, fw_obs *obs, fw_err *err) {
     }
     fw_sim_state(now(e), e->state);
     obs->state = e->state;
-    obs->prev_state = e->steps > 0 ? e->prev_state : NULL;
-    obs->prev_action = e->steps > 0 ? e->prev_action : NULL;
-    obs->t_ns = (int64_t)(e->steps * 1e9 / e->body.rate_hz);
+    obs->prev_state = e->past.steps > 0 ? e->past.state : NULL;
+    obs->prev_action = e->past.steps > 0 ? e->past.action : NULL;
+    obs->t_ns = (int64_t)(e->past.steps * 1e9 / e->body.rate_hz);
     return FW_OK;
 }
 
 fw_status fw_env_step(fw_env *e, const float *action, fw_err *err) {
-    fw_sim_state(now(e), e->prev_state);
-    memcpy(e->prev_action, action, (size_t)e->body.n_action * sizeof *action);
+    fw_sim_state(now(e), e->past.state);
+    memcpy(e->past.action, action, (size_t)e->body.n_action * sizeof *action);
     FW_TRY(fw_sim_step(fw_env_sim(e), action, err));
-    e->steps++;
+    e->past.steps++;
     fw_verdict v;
     fw_env_judge(e, &v);
-    e->held = v.success ? e->held + 1 : 0;
+    e->past.held = v.success ? e->past.held + 1 : 0;
     return FW_OK;
 }
 
 bool fw_env_done(const fw_env *e) {
-    return e->held >= HOLD_STEPS || e->steps >= fw_env_time_limit(e) || fw_sim_diverged(now(e));
+    return e->past.held >= HOLD_STEPS || e->past.steps >= fw_env_time_limit(e) || fw_sim_diverged(now(e));
 }
 
 void fw_env_judge(const fw_env *e, fw_verdict *out) {
     const fw_scene *s = fw_sim_scene(now(e));
     const suite_task *cur = &e->task[e->current];
     char reason[160] = "";
-    *out = (fw_verdict){.held_steps = e->held, .diverged = fw_sim_diverged(now(e))};
+    *out = (fw_verdict){.held_steps = e->past.held, .diverged = fw_sim_diverged(now(e))};
     if (out->diverged) {
         snprintf(out->reason, sizeof out->reason, "physics diverged");
         return;
@@ -395,6 +402,21 @@ void fw_env_judge(const fw_env *e, fw_verdict *out) {
 
 fw_status fw_env_picture(fw_env *e, const char *camera, int w, int h, uint8_t *rgb, fw_err *err) {
     return fw_sim_render(fw_env_sim(e), camera, w, h, rgb, err);
+}
+
+/* --- forks: the simulator's state, then the past */
+size_t fw_env_state_size(const fw_env *e) {
+    return fw_sim_state_size(now(e)) + sizeof e->past;
+}
+
+void fw_env_save(const fw_env *e, void *state) {
+    fw_sim_save(now(e), state);
+    memcpy((char *)state + fw_sim_state_size(now(e)), &e->past, sizeof e->past);
+}
+
+void fw_env_restore(fw_env *e, const void *state) {
+    fw_sim_restore(fw_env_sim(e), state);
+    memcpy(&e->past, (const char *)state + fw_sim_state_size(now(e)), sizeof e->past);
 }
 
 size_t fw_env_physics_state(const fw_env *e, double *out, size_t cap) {

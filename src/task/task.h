@@ -105,7 +105,11 @@ FW_NODISCARD fw_status fw_env_picture(fw_env *e, const char *camera, int w, int 
 /* The physics state (qpos then qvel, doubles) for logs. Returns the number of doubles; copies up to cap of them. */
 size_t fw_env_physics_state(const fw_env *e, double *out, size_t cap);
 
-/* Everything the next step depends on, as bytes, for forks: see fw_sim_save. Counters and sentence are not in it. */
+/* Forks: everything that this episode's next step depends on, counters included, as bytes; of one task's scene in one home. The sentence
+ * is not in it. A restored state goes on to the same bits. */
+size_t fw_env_state_size(const fw_env *e);
+void fw_env_save(const fw_env *e, void *state);
+void fw_env_restore(fw_env *e, const void *state);
 fw_sim *fw_env_sim(fw_env *e); /* the current task's; borrowed until close */
 
 /* --- the scripted expert of the current task: privileged state in, clean action [n_action] out, within the embodiment's limits. It
