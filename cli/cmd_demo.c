@@ -18,7 +18,7 @@
 #include "base/threads.h"
 #include "cli.h"
 #include "data/video.h"
-#include "model/checkpoint.h"
+#include "model/pretrained.h"
 #include "task/task.h"
 
 enum { VIEW = 480, SIDE = 240, W = VIEW + SIDE, H = VIEW + 56, THUMBS = 6, KEPT = 64, MAX_SAID = 8 };
@@ -217,8 +217,8 @@ static fw_status open_all(demo *d, const char *suite, const char *policy, fw_poo
         policy = dir;
     }
     FW_TRY(fw_env_open(suite, NULL, &d->env, err));
-    fw_flywheel_opts opts = {.pool = pool, .embodiment = fw_env_embodiment(d->env)->name};
-    FW_TRY(fw_flywheel_open(policy, &opts, &d->policy, err));
+    const fw_policy_opts opts = {.pool = pool, .embodiment = fw_env_embodiment(d->env)->name};
+    FW_TRY(fw_policy_open(policy, &opts, &d->policy, err));
     fw_policy_describe(d->policy, &d->info);
     d->frame = malloc((size_t)W * H * 3);
     d->view = malloc((size_t)VIEW * VIEW * 3);

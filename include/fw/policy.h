@@ -2,7 +2,7 @@
  * policy.h - what every policy is to the rest: words + images + state in, a chunk of actions out.
  *
  *   fw_policy *p;
- *   fw_flywheel_open("models/kitchen3", &opts, &p, &err);      // any constructor
+ *   fw_policy_open("models/kitchen3", &opts, &p, &err);        // model/pretrained.h, or any constructor
  *   fw_policy_infer(p, &obs, &chunk, &err);                    // chunk.actions: caller's memory
  *   fw_policy_close(p);
  *
@@ -11,6 +11,7 @@
 #ifndef FW_POLICY_H
 #define FW_POLICY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "fw/embodiment.h"
@@ -50,6 +51,7 @@ typedef struct fw_policy_info {
     const fw_embodiment *embodiment; /* borrowed until close */
     int horizon;                     /* rows of a chunk */
     int n_execute;                   /* rows to execute before asking again */
+    bool wants_motion;               /* reads prev_state */
 } fw_policy_info;
 
 typedef struct fw_policy fw_policy;

@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "model/checkpoint.h"
 #include "model/image.h"
+#include "model/pretrained.h"
 #include "model/proprio.h"
 
 #define SENTENCES 16
@@ -60,37 +61,9 @@ static fw_status check_image(const flywheel_policy *p, int view, const fw_obs *o
     return FW_OK;
 }
 
-static fw_status check_finite(const char *what, const float *x, const fw_dim *dims, int n, fw_err *err) {
-    for (int i = 0; x != NULL && i < n; i++) {
-        if (!isfinite(x[i])) {
-            return fw_fail(err, FW_FORMAT, "%s '%s' is %g", what, dims[i].name, (double)x[i]);
-        }
-    }
-    return FW_OK;
-}
-
-static fw_status check_obs(const flywheel_policy *p, const fw_obs *obs, const fw_chunk *chunk, fw_err *err) {
-    const fw_embodiment *e = &p->meta.embodiment;
-    if (obs->n_image != e->n_camera) {
-        return fw_fail(err, FW_SHAPE, "the observation has %d images, embodiment %s wants %d", obs->n_image, e->name,
-                       e->n_camera);
-    }
+static fw_status check_images(const flywheel_policy *p, const fw_obs *obs, fw_err *err) {
     for (int v = 0; v < p->meta.cfg.n_camera; v++) {
         FW_TRY(check_image(p, v, obs, err));
-    }
-    if (obs->n_state != e->n_state || obs->state == NULL) {
-        return fw_fail(err, FW_SHAPE, "the observation has %d state values, embodiment %s wants %d",
-                       obs->state != NULL ? obs->n_state : 0, e->name, e->n_state);
-    }
-    FW_TRY(check_finite("state", obs->state, e->state, e->n_state, err));
-    FW_TRY(check_finite("previous state", obs->prev_state, e->state, e->n_state, err));
-    FW_TRY(check_finite("previous action", obs->prev_action, e->action, e->n_action, err));
-    if (obs->instruction == NULL) {
-        return fw_fail(err, FW_INVALID, "the observation has no instruction");
-    }
-    if (chunk->actions == NULL || chunk->cap_horizon < p->meta.cfg.horizon) {
-        return fw_fail(err, FW_INVALID, "room for %d rows, the chunk has %d",
-                       chunk->actions != NULL ? chunk->cap_horizon : 0, p->meta.cfg.horizon);
     }
     return FW_OK;
 }
@@ -150,34 +123,11 @@ static fw_status see(flywheel_policy *p, const fw_obs *obs, fw_err *err) {
     return FW_OK;
 }
 
-/* Into the robot's units and limits. All values are finite or nothing is written. */
-static fw_status write_chunk(const flywheel_policy *p, const fw_obs *obs, fw_chunk *chunk, fw_err *err) {
-    const fw_embodiment *e = &p->meta.embodiment;
-    const float *pred = fw_plan_data(p->plan, p->io.pred);
-    int rows = p->meta.cfg.horizon, n = e->n_action;
-    for (int i = 0; i < rows * n; i++) {
-        if (!isfinite(pred[i])) {
-            return fw_fail(err, FW_FORMAT, "policy %s: action '%s' of row %d is %g", p->meta.name,
-                           e->action[i % n].name, i / n, (double)pred[i]);
-        }
-    }
-    fw_norm_invert(&p->proprio.action, pred, chunk->actions, (size_t)rows);
-    for (int i = 0; i < rows * n; i++) {
-        const fw_dim *d = &e->action[i % n];
-        float lo = (float)d->min, hi = (float)d->max;
-        chunk->actions[i] = chunk->actions[i] < lo ? lo : chunk->actions[i] > hi ? hi : chunk->actions[i];
-    }
-    chunk->horizon = rows;
-    chunk->n_action = n;
-    chunk->dt_s = 1.0 / e->rate_hz;
-    chunk->t_ns = obs->t_ns;
-    return FW_OK;
-}
-
 static fw_status policy_infer(fw_policy *self, const fw_obs *obs, fw_chunk *chunk, fw_err *err) {
     flywheel_policy *p = (flywheel_policy *)self;
     const fw_text_features *words = NULL;
-    FW_TRY(check_obs(p, obs, chunk, err));
+    FW_TRY(fw_obs_check(&p->meta.embodiment, obs, chunk, p->meta.cfg.horizon, err));
+    FW_TRY(check_images(p, obs, err));
     p->calls++;
     FW_TRY(look_up(p, obs->instruction, &words, err));
     FW_TRY(see(p, obs, err));
@@ -185,7 +135,9 @@ static fw_status policy_infer(fw_policy *self, const fw_obs *obs, fw_chunk *chun
     fw_proprio_row(&p->proprio, obs->state, obs->prev_state, obs->prev_action, fw_plan_data(p->plan, p->io.state));
     fw_flywheel_fill(p->plan, &p->io, &p->rng);
     FW_TRY(fw_plan_run(p->plan, err));
-    return write_chunk(p, obs, chunk, err);
+    float *pred = fw_plan_data(p->plan, p->io.pred);
+    fw_norm_invert(&p->proprio.action, pred, pred, (size_t)p->meta.cfg.horizon);
+    return fw_chunk_put(&p->meta.embodiment, obs, pred, p->meta.cfg.horizon, chunk, err);
 }
 
 static void policy_describe(const fw_policy *self, fw_policy_info *out) {
@@ -195,6 +147,7 @@ static void policy_describe(const fw_policy *self, fw_policy_info *out) {
     out->embodiment = &p->meta.embodiment;
     out->horizon = p->meta.cfg.horizon;
     out->n_execute = p->meta.cfg.n_execute;
+    out->wants_motion = p->meta.cfg.prev_state;
 }
 
 static void policy_reset(fw_policy *self) {

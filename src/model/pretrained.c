@@ -129,8 +129,8 @@ fw_status fw_obs_check(const fw_embodiment *e, const fw_obs *obs, const fw_chunk
         return fw_fail(err, FW_INVALID, "the observation has no instruction");
     }
     if (chunk->actions == NULL || chunk->cap_horizon < rows) {
-        return fw_fail(err, FW_INVALID, "room for %d rows, the chunk has %d", rows,
-                       chunk->actions != NULL ? chunk->cap_horizon : 0);
+        return fw_fail(err, FW_INVALID, "room for %d rows, the chunk has %d",
+                       chunk->actions != NULL ? chunk->cap_horizon : 0, rows);
     }
     return FW_OK;
 }

@@ -17,7 +17,7 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "data/video.h"
-#include "model/checkpoint.h"
+#include "model/pretrained.h"
 
 enum { WORKERS_MAX = 64, HELD_STEPS = 5, REST_STEPS = 10, FILM_PX = 384 };
 
@@ -39,7 +39,6 @@ typedef struct player {
     const fw_closed_opts *opts;
     fw_env *env;
     fw_policy *policy; /* NULL: expert */
-    bool wants_motion; /* policy reads the state of the step before */
     fw_policy_info info;
     int first_task;
     float *rows;   /* [horizon, n_action] */
@@ -115,7 +114,7 @@ static fw_status decide(player *p, episode *e, fw_closed_outcome *out, bool *sto
     }
     if (e->row >= e->n_row) {
         FW_TRY(ask_policy(p, e, out, err));
-    } else if (p->wants_motion && e->row == e->n_row - 1) {
+    } else if (p->info.wants_motion && e->row == e->n_row - 1) {
         fw_obs obs; /* the step before the next question */
         FW_TRY(fw_env_observe(p->env, &obs, err));
         memcpy(e->last_state, obs.state, sizeof(float) * (size_t)obs.n_state);
@@ -200,12 +199,9 @@ static fw_status open_player(player *p, fw_err *err) {
     const fw_embodiment *emb = fw_env_embodiment(p->env);
     size_t row = (size_t)emb->n_action;
     if (p->opts->policy != NULL) {
-        fw_flywheel_meta meta;
-        fw_flywheel_opts fo = {.embodiment = emb->name};
-        FW_TRY(fw_flywheel_read_meta(p->opts->policy, &meta, err));
-        FW_TRY(fw_flywheel_open(p->opts->policy, &fo, &p->policy, err));
+        const fw_policy_opts po = {.embodiment = emb->name};
+        FW_TRY(fw_policy_open(p->opts->policy, &po, &p->policy, err));
         fw_policy_describe(p->policy, &p->info);
-        p->wants_motion = meta.cfg.prev_state;
         row *= (size_t)p->info.horizon;
     }
     p->rows = calloc(row, sizeof(float));

@@ -10,7 +10,8 @@
 #include "base/log.h"
 #include "base/plot.h"
 #include "data/dataset.h"
-#include "model/checkpoint.h"
+#include "model/normalize.h"
+#include "model/pretrained.h"
 
 enum { DECODE = 32 /* frames decoded at a time */, REPEAT = 1, MEAN = 2, KINDS = 3 };
 
@@ -23,10 +24,9 @@ typedef struct judge {
     fw_dataset *ds;
     fw_policy *policy;
     fw_pool *pool;
-    fw_flywheel_meta meta;
-    fw_stats *stats;
-    fw_norm norm;      /* of actions */
-    const float *mean; /* borrowed from stats */
+    fw_policy_info info;
+    fw_norm norm; /* of actions */
+    float mean[FW_DIM_MAX];
     int camera[FW_CAM_MAX];
     uint8_t *rgb[FW_CAM_MAX]; /* [DECODE,h,w,3] */
     int horizon, n;           /* rows of a chunk, values of an action */
@@ -38,29 +38,52 @@ typedef struct judge {
 } judge;
 
 static fw_status open_policy(judge *j, fw_err *err) {
-    char path[1024];
-    fw_stat st;
-    fw_policy_info info;
-    fw_flywheel_opts fo = {.pool = j->pool};
-    FW_TRY(fw_flywheel_read_meta(j->opts->policy, &j->meta, err));
-    FW_TRY(fw_path_join(path, sizeof path, j->opts->policy, "stats.json", err));
-    FW_TRY(fw_stats_load(path, &j->stats, err));
-    j->n = j->meta.embodiment.n_action;
-    fw_status got = fw_stats_get(j->stats, "action", j->n, &st, err);
-    if (got != FW_OK) {
-        return fw_fail_in(err, got, "%s", path);
-    }
-    FW_TRY(fw_norm_dims(&st, j->meta.embodiment.action, j->n, &j->norm, err));
-    j->mean = st.mean;
-    FW_TRY(fw_flywheel_open(j->opts->policy, &fo, &j->policy, err));
-    fw_policy_describe(j->policy, &info);
-    j->horizon = info.horizon;
+    const fw_policy_opts o = {.pool = j->pool};
+    FW_TRY(fw_policy_open(j->opts->policy, &o, &j->policy, err));
+    fw_policy_describe(j->policy, &j->info);
+    j->n = j->info.embodiment->n_action;
+    j->horizon = j->info.horizon;
     j->rows = calloc((size_t)j->horizon * (size_t)j->n, sizeof(float));
     return j->rows != NULL ? FW_OK : fw_fail(err, FW_NOMEM, "a chunk: out of memory");
 }
 
+/* Errors are measured in spreads of the actions: those of the policy's training data, else of the recordings judged. */
+static fw_status open_norm(judge *j, const char *path, fw_err *err) {
+    fw_stat st;
+    fw_stats *stats = NULL;
+    FW_TRY(fw_stats_load(path, &stats, err));
+    fw_status got = fw_stats_get(stats, "action", j->n, &st, err);
+    if (got == FW_OK) {
+        got = fw_norm_dims(&st, j->info.embodiment->action, j->n, &j->norm, err);
+        memcpy(j->mean, st.mean, (size_t)j->n * sizeof *j->mean);
+    }
+    fw_stats_free(stats);
+    return got == FW_OK ? got : fw_fail_in(err, got, "%s", path);
+}
+
+static fw_status norm_of_data(judge *j, fw_err *err) {
+    fw_column_stats c = {0};
+    float std[FW_DIM_MAX], min[FW_DIM_MAX], max[FW_DIM_MAX];
+    FW_TRY(fw_dataset_compute_stats(j->ds, "action", NULL, j->ds->n_episodes, &c, err));
+    for (int i = 0; i < j->n; i++) {
+        j->mean[i] = (float)c.mean[i];
+        std[i] = (float)c.std[i];
+        min[i] = (float)c.min[i];
+        max[i] = (float)c.max[i];
+    }
+    fw_column_stats_clear(&c);
+    const fw_stat st = {"action", j->n, j->mean, std, min, max, min, max};
+    return fw_norm_dims(&st, j->info.embodiment->action, j->n, &j->norm, err);
+}
+
+static fw_status open_spread(judge *j, fw_err *err) {
+    char path[1024];
+    FW_TRY(fw_path_join(path, sizeof path, j->opts->policy, "stats.json", err));
+    return fw_path_exists(path) ? open_norm(j, path, err) : norm_of_data(j, err);
+}
+
 static fw_status open_data(judge *j, fw_err *err) {
-    const fw_embodiment *e = &j->meta.embodiment;
+    const fw_embodiment *e = j->info.embodiment;
     FW_TRY(fw_dataset_open(j->opts->data, &j->ds, err));
     if (j->ds->n_state != e->n_state || j->ds->n_action != e->n_action) {
         return fw_fail(err, FW_SHAPE, "%s: state has %d values and action %d, the policy's robot %s wants %d and %d",
@@ -120,7 +143,7 @@ static void score(judge *j, const fw_episode *ep, int64_t t) {
 }
 
 static fw_status predict(judge *j, const fw_episode *ep, int64_t t, int64_t slot, fw_err *err) {
-    const fw_embodiment *e = &j->meta.embodiment;
+    const fw_embodiment *e = j->info.embodiment;
     fw_obs obs = {.n_image = e->n_camera,
                   .state = ep->state + t * e->n_state,
                   .n_state = e->n_state,
@@ -148,7 +171,7 @@ static fw_status run_episode(judge *j, int64_t e, const fw_episode *ep, fw_progr
     for (int64_t t = 0; t < ep->length; t++) {
         if (t % DECODE == 0) {
             int64_t n = ep->length - t < DECODE ? ep->length - t : DECODE;
-            for (int c = 0; c < j->meta.embodiment.n_camera; c++) {
+            for (int c = 0; c < j->info.embodiment->n_camera; c++) {
                 FW_TRY(fw_dataset_read_images(j->ds, e, j->camera[c], t, n, 0, 0, j->rgb[c], err));
             }
         }
@@ -194,7 +217,7 @@ static void conclude(const judge *j, int64_t episodes, fw_open_result *r) {
         r->repeat_by_step[h] = j->sum.rows[h] > 0 ? j->sum.step[REPEAT][h] / j->sum.rows[h] : 0;
     }
     for (int i = 0; i < j->n; i++) {
-        snprintf(r->dim[i], sizeof r->dim[i], "%s", j->meta.embodiment.action[i].name);
+        snprintf(r->dim[i], sizeof r->dim[i], "%s", j->info.embodiment->action[i].name);
         for (int kind = 0; kind < KINDS; kind++) {
             dims[kind][i] = j->sum.dim[kind][i] / rows;
             *all[kind] += dims[kind][i] / j->n;
@@ -223,7 +246,7 @@ static fw_status draw(const judge *j, const fw_open_result *r, fw_err *err) {
         c[i + 1] = (fw_chart){.title = r->dim[i], .x_label = "frame", .series = s[i + 1], .n_series = 2};
     }
     snprintf(heading, sizeof heading, "%s: error %.3f, repeat %.3f, mean %.3f; first row of each chunk, first episode",
-             j->meta.name, r->error, r->baseline_repeat, r->baseline_mean);
+             j->info.name, r->error, r->baseline_repeat, r->baseline_mean);
     return fw_plot_write(j->opts->plot, heading, c, (size_t)j->n + 1, 2, err);
 }
 
@@ -232,6 +255,7 @@ static fw_status judge_all(judge *j, fw_open_result *out, fw_err *err) {
     FW_TRY(fw_pool_new(j->opts->threads, &j->pool, err));
     FW_TRY(open_policy(j, err));
     FW_TRY(open_data(j, err));
+    FW_TRY(open_spread(j, err));
     FW_TRY(choose(j, &from, &to, err));
     FW_TRY(run_episodes(j, from, to, err));
     conclude(j, to - from, out);
@@ -253,7 +277,6 @@ fw_status fw_open_run(const fw_open_opts *opts, fw_open_result *out, fw_err *err
     free(j->rows);
     fw_policy_close(j->policy);
     fw_norm_clear(&j->norm);
-    fw_stats_free(j->stats);
     fw_dataset_close(j->ds);
     fw_pool_free(j->pool);
     free(j);
