@@ -1,0 +1,288 @@
+/* vla_run.c - see vla_run.h */
+#include "model/vla_run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SHAPES = 4, WORDS = 16 }; /* plans kept; prompts are padded to multiples of WORDS */
+
+typedef struct shape {
+    int64_t batch;
+    int n_camera, n_token;
+    uint64_t used; /* when last; 0: empty */
+    fw_graph *prefix, *suffix;
+    fw_vla_io before, step;
+    fw_plan *read, *denoise;
+} shape;
+
+struct fw_vla {
+    fw_lerobot_config c;
+    fw_vla_opts opts;
+    fw_vla_rules rules;
+    fw_weights *weights;
+    fw_feed feed;
+    fw_param_source source; /* random weights */
+    fw_params *params;
+    shape shape[SHAPES], *last;
+    uint64_t calls;
+};
+
+/* ---- plans ---- */
+
+static void shape_free(shape *s) {
+    fw_plan_free(s->read);
+    fw_plan_free(s->denoise);
+    fw_graph_free(s->prefix);
+    fw_graph_free(s->suffix);
+    *s = (shape){0};
+}
+
+static fw_status build(fw_vla *m, shape *s, fw_err *err) {
+    FW_TRY(fw_graph_new(m->params, &s->prefix, err));
+    FW_TRY(fw_graph_new(m->params, &s->suffix, err));
+    s->before = s->step = fw_vla_io_of(s->batch, s->n_camera, s->n_token);
+    fw_vla_prefix(s->prefix, &m->c, &s->before);
+    FW_TRY(fw_graph_check(s->prefix, err));
+    fw_vla_cache_inputs(s->suffix, &m->c, &s->step);
+    fw_vla_suffix(s->suffix, &m->c, &s->step);
+    return fw_graph_check(s->suffix, err);
+}
+
+static fw_status plan(fw_vla *m, shape *s, fw_err *err) {
+    const fw_plan_opts o = {.pool = m->opts.pool, .precision = m->opts.precision};
+    fw_val cache[2 * FW_VLA_LAYERS];
+    int n = 0;
+    for (int i = 0; i < m->c.vla.text.layers; i++) {
+        if (s->before.k[i] != FW_NONE) {
+            cache[n++] = s->before.k[i];
+            cache[n++] = s->before.v[i];
+        }
+    }
+    FW_TRY(fw_plan_new(s->prefix, &o, cache, n, &s->read, err));
+    return fw_plan_new(s->suffix, &o, &s->step.velocity, 1, &s->denoise, err);
+}
+
+/* The plans for a shape: kept ones, or new ones in the place of the longest unused. */
+static fw_status shape_for(fw_vla *m, int64_t batch, int n_camera, int n_token, shape **out, fw_err *err) {
+    shape *oldest = &m->shape[0];
+    for (int i = 0; i < SHAPES; i++) {
+        shape *s = &m->shape[i];
+        if (s->used > 0 && s->batch == batch && s->n_camera == n_camera && s->n_token == n_token) {
+            s->used = ++m->calls;
+            *out = s;
+            return FW_OK;
+        }
+        oldest = s->used < oldest->used ? s : oldest;
+    }
+    shape_free(oldest);
+    *oldest = (shape){.batch = batch, .n_camera = n_camera, .n_token = n_token};
+    fw_status st = build(m, oldest, err);
+    if (st == FW_OK) {
+        fw_params_set_trainable(m->params, "", false);
+        st = plan(m, oldest, err);
+    }
+    if (st != FW_OK) {
+        shape_free(oldest);
+        return st;
+    }
+    oldest->used = ++m->calls;
+    *out = oldest;
+    return FW_OK;
+}
+
+/* ---- opening ---- */
+
+static fw_status random_half(void *ctx, const char *name, const fw_shape *dims, const uint16_t **half, bool *owned,
+                             fw_err *err) {
+    const int64_t n = fw_shape_count(dims);
+    fw_rng r = fw_rng_stream(1, name);
+    uint16_t *h = malloc((size_t)n * sizeof(*h));
+    (void)ctx;
+    if (h == NULL) {
+        return fw_fail(err, FW_NOMEM, "%s: %lld values", name, (long long)n);
+    }
+    for (int64_t i = 0; i < n; i += 4) { /* signs and 7 bits of mantissa at random, around 2^-6 */
+        uint64_t bits = fw_rng_u64(&r);
+        for (int64_t k = i; k < n && k < i + 4; k++, bits >>= 16) {
+            h[k] = (uint16_t)((bits & 0x807Fu) | 0x3C80u);
+        }
+    }
+    *half = h;
+    *owned = true;
+    return FW_OK;
+}
+
+static fw_status random_values(void *ctx, const char *name, const fw_shape *dims, float *data, fw_err *err) {
+    fw_rng r = fw_rng_stream(1, name);
+    (void)ctx;
+    (void)err;
+    for (int64_t i = 0; i < fw_shape_count(dims); i++) {
+        data[i] = dims->n == 1 ? 1.0f : (float)fw_rng_uniform(&r, -0.02, 0.02);
+    }
+    return FW_OK;
+}
+
+static fw_status open_weights(fw_vla *m, const char *dir, fw_err *err) {
+    char path[4096];
+    snprintf(path, sizeof(path), "%s/model.safetensors", dir);
+    FW_TRY(fw_weights_open(path, m->c.openpi ? "model." : "", &m->weights, err));
+    fw_vla_rules_of(&m->c, &m->rules);
+    m->feed = (fw_feed){.weights = m->weights,
+                        .rule = m->rules.rule,
+                        .n_rule = m->rules.n,
+                        .half = m->opts.precision != FW_PRECISION_DEFAULT};
+    fw_feed_start(&m->feed, m->params);
+    shape *s;
+    fw_status st = shape_for(m, 1, 1, WORDS, &s, err); /* any shape asks for all parameters */
+    fw_status done = fw_feed_done(&m->feed, st == FW_OK ? err : NULL);
+    return st != FW_OK ? st : done;
+}
+
+static fw_status open_all(fw_vla *m, const char *dir, fw_err *err) {
+    shape *s;
+    FW_TRY(fw_params_new(1, &m->params, err));
+    if (!m->opts.random) {
+        return open_weights(m, dir, err);
+    }
+    m->source = (fw_param_source){NULL, random_half, random_values};
+    fw_params_set_source(m->params, &m->source);
+    return shape_for(m, 1, 1, WORDS, &s, err);
+}
+
+fw_status fw_vla_open(const char *dir, const fw_lerobot_config *c, const fw_vla_opts *o, fw_vla **out, fw_err *err) {
+    *out = NULL;
+    fw_vla *m = calloc(1, sizeof(*m));
+    if (m == NULL) {
+        return fw_fail(err, FW_NOMEM, "no memory for a policy");
+    }
+    m->c = *c;
+    m->opts = *o;
+    m->opts.flow_steps = o->flow_steps > 0 ? o->flow_steps : c->vla.flow_steps;
+    fw_status st = open_all(m, dir, err);
+    if (st != FW_OK) {
+        fw_vla_close(m);
+        return st;
+    }
+    *out = m;
+    return FW_OK;
+}
+
+void fw_vla_close(fw_vla *m) {
+    if (m == NULL) {
+        return;
+    }
+    for (int i = 0; i < SHAPES; i++) {
+        shape_free(&m->shape[i]);
+    }
+    fw_params_free(m->params);
+    fw_weights_close(m->weights);
+    free(m);
+}
+
+/* ---- a call ---- */
+
+static fw_status check(const fw_vla *m, const fw_vla_batch *b, fw_err *err) {
+    if (b->size < 1 || b->n_camera < 1 || b->n_camera > FW_CAM_MAX) {
+        return fw_fail(err, FW_INVALID, "a batch of %lld with %d pictures", (long long)b->size, b->n_camera);
+    }
+    for (int64_t i = 0; i < b->size; i++) {
+        if (b->n_words[i] < 1 || b->n_words[i] > m->c.vla.max_tokens || b->n_words[i] > b->ld_tokens) {
+            return fw_fail(err, FW_INVALID, "entry %lld: a prompt of %d words, 1 to %d wanted", (long long)i,
+                           b->n_words[i], m->c.vla.max_tokens);
+        }
+    }
+    return FW_OK;
+}
+
+static void put_inputs(fw_vla *m, shape *s, const fw_vla_batch *b) {
+    const fw_lerobot_config *c = &m->c;
+    const int64_t pixels = (int64_t)c->vla.vision.image * c->vla.vision.image * 3;
+    for (int i = 0; i < b->n_camera; i++) {
+        float *x = fw_plan_data(s->read, s->before.image[i]);
+        for (int64_t k = 0; k < b->size; k++) {
+            const fw_image *im = &b->image[i * b->size + k];
+            fw_vla_fit_image(c, im->rgb, im->h, im->w, x + k * pixels);
+        }
+    }
+    int32_t *tokens = fw_plan_data(s->read, s->before.tokens);
+    for (int64_t k = 0; k < b->size * s->n_token; k++) {
+        const int64_t e = k / s->n_token, i = k % s->n_token;
+        tokens[k] = i < b->n_words[e] ? b->tokens[e * b->ld_tokens + i] : 0;
+    }
+    fw_vla_fill(s->read, c, &s->before, b->n_words);
+    fw_vla_fill(s->denoise, c, &s->step, b->n_words);
+    float *state = fw_plan_data(s->read, s->before.state);
+    state = state != NULL ? state : fw_plan_data(s->denoise, s->step.state);
+    if (state != NULL) {
+        memcpy(state, b->state, (size_t)(b->size * c->vla.max_state) * sizeof(*state));
+    }
+}
+
+static void hand_over(const fw_vla *m, shape *s) {
+    for (int i = 0; i < m->c.vla.text.layers; i++) {
+        if (s->step.k[i] != FW_NONE) {
+            const size_t bytes = (size_t)fw_shape_count(fw_val_shape(s->suffix, s->step.k[i])) * sizeof(float);
+            memcpy(fw_plan_data(s->denoise, s->step.k[i]), fw_plan_data(s->read, s->before.k[i]), bytes);
+            memcpy(fw_plan_data(s->denoise, s->step.v[i]), fw_plan_data(s->read, s->before.v[i]), bytes);
+        }
+    }
+}
+
+/* Euler steps from time 1 (noise) to 0; the chunk is left in the input x. */
+static fw_status flow(fw_vla *m, shape *s, fw_err *err) {
+    const int steps = m->opts.flow_steps;
+    const int64_t n = s->batch * m->c.chunk * m->c.vla.max_action;
+    float *x = fw_plan_data(s->denoise, s->step.x);
+    const float *v = fw_plan_data(s->denoise, s->step.velocity);
+    for (int k = 0; k < steps; k++) {
+        for (int64_t b = 0; b < s->batch; b++) {
+            fw_vla_put_time(s->denoise, &m->c, &s->step, b, (float)(1.0 - k / (double)steps));
+        }
+        FW_TRY(fw_plan_run(s->denoise, err));
+        for (int64_t i = 0; i < n; i++) {
+            x[i] -= v[i] / (float)steps;
+        }
+    }
+    return FW_OK;
+}
+
+fw_status fw_vla_infer(fw_vla *m, const fw_vla_batch *b, float *out, fw_err *err) {
+    int words = 1;
+    shape *s;
+    FW_TRY(check(m, b, err));
+    for (int64_t i = 0; i < b->size; i++) {
+        words = b->n_words[i] > words ? b->n_words[i] : words;
+    }
+    FW_TRY(shape_for(m, b->size, b->n_camera, (words + WORDS - 1) / WORDS * WORDS, &s, err));
+    m->last = s;
+    put_inputs(m, s, b);
+    FW_TRY(fw_plan_run(s->read, err));
+    hand_over(m, s);
+    float *x = fw_plan_data(s->denoise, s->step.x);
+    const size_t bytes = (size_t)(b->size * m->c.chunk * m->c.vla.max_action) * sizeof(*x);
+    memcpy(x, b->noise, bytes);
+    FW_TRY(flow(m, s, err));
+    memcpy(out, x, bytes);
+    return FW_OK;
+}
+
+void fw_vla_get_info(const fw_vla *m, fw_vla_info *out) {
+    fw_plan_info a, b;
+    *out = (fw_vla_info){.steps = m->opts.flow_steps};
+    if (m->last != NULL) {
+        fw_plan_get_info(m->last->read, &a);
+        fw_plan_get_info(m->last->denoise, &b);
+        out->flops_prefix = a.flops_forward;
+        out->flops_step = b.flops_forward;
+        out->packed_bytes = a.packed_bytes + b.packed_bytes;
+        out->arena_bytes = a.arena_bytes + b.arena_bytes;
+    }
+}
+
+void fw_vla_profile(fw_vla *m, bool on) {
+    if (m->last != NULL) {
+        fw_plan_profile(m->last->read, on);
+        fw_plan_profile(m->last->denoise, on);
+    }
+}

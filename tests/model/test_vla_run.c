@@ -1,0 +1,199 @@
+/* fw_vla: what it makes of a directory is what LeRobot makes of it, in batches and alone; shapes come and go; nothing is allocated */
+#include <math.h>
+
+#include "alloc_guard.h"
+#include "model/vla_run.h"
+#include "model_test.h"
+
+static fw_err g_err;
+
+typedef struct sample {
+    char dir[512];
+    fw_lerobot_config c;
+    fw_st *st, *stats;
+    fw_image image[FW_CAM_MAX * 4];
+    int32_t tokens[4 * 256], n_words[4];
+    float state[4 * 64];
+    fw_vla_batch b;
+    int n_action;
+} sample;
+
+static const fw_st_tensor *need(const fw_st *st, const char *name) {
+    const fw_st_tensor *x = fw_st_find(st, name);
+    if (x == NULL)
+        FW_FAILED("no tensor %s", name);
+    return x;
+}
+
+static void read_state(sample *s) {
+    const fw_st_tensor *x = need(s->st, "in.observation.state");
+    const float *mean = need(s->stats, "observation.state.mean")->data,
+                *std = need(s->stats, "observation.state.std")->data;
+    const int64_t n = x->shape.d[1];
+    for (int64_t i = 0; i < s->b.size * n; i++) {
+        s->state[i / n * s->c.vla.max_state + i % n] =
+            (((const float *)x->data)[i] - mean[i % n]) / (std[i % n] + 1e-8f);
+    }
+}
+
+static void sample_open(sample *s, const char *policy) {
+    char path[640];
+    *s = (sample){0};
+    snprintf(s->dir, sizeof s->dir, "%spolicies/%s", GOLDEN, policy);
+    CHECK_OK(fw_lerobot_config_load(s->dir, &s->c, &g_err), g_err);
+    snprintf(path, sizeof path, "%s/golden.safetensors", s->dir);
+    CHECK_OK(fw_st_open(path, &s->st, &g_err), g_err);
+    snprintf(path, sizeof path, "%s/policy_postprocessor_step_0_unnormalizer_processor.safetensors", s->dir);
+    CHECK_OK(fw_st_open(path, &s->stats, &g_err), g_err);
+    const fw_st_tensor *ids = need(s->st, "mid.tokens"), *mask = need(s->st, "mid.tokens_mask");
+    s->b = (fw_vla_batch){.size = ids->shape.d[0],
+                          .tokens = ids->data,
+                          .ld_tokens = ids->shape.d[1],
+                          .n_words = s->n_words,
+                          .image = s->image,
+                          .state = s->state,
+                          .noise = need(s->st, "in.noise")->data};
+    for (int64_t i = 0; i < s->b.size * s->b.ld_tokens; i++) {
+        s->n_words[i / s->b.ld_tokens] += ((const uint8_t *)mask->data)[i];
+    }
+    for (int i = 0; i < s->c.n_input; i++) {
+        snprintf(path, sizeof path, "in.%s", s->c.input[i].key);
+        const fw_st_tensor *x = s->c.input[i].kind == FW_FEATURE_VISUAL ? fw_st_find(s->st, path) : NULL;
+        for (int64_t k = 0; x != NULL && k < s->b.size; k++) {
+            const int h = (int)x->shape.d[1], w = (int)x->shape.d[2];
+            s->image[s->b.n_camera * s->b.size + k] = (fw_image){(const uint8_t *)x->data + k * h * w * 3, h, w};
+        }
+        s->b.n_camera += x != NULL;
+    }
+    read_state(s);
+    s->n_action = (int)fw_lerobot_output(&s->c, FW_FEATURE_ACTION)->shape[0];
+}
+
+static void sample_close(sample *s) {
+    fw_st_close(s->st), fw_st_close(s->stats);
+}
+
+/* The n entries of out, from entry `first` of the golden's chunk. */
+static void check_chunk(const sample *s, const float *out, int64_t first, int64_t n) {
+    const float *want = need(s->st, "out.model")->data;
+    double d = 0.0, scale = 0.0;
+    for (int64_t i = 0; i < n * s->c.chunk * s->n_action; i++) {
+        const float got = out[i / s->n_action * s->c.vla.max_action + i % s->n_action];
+        const float w = want[first * s->c.chunk * s->n_action + i];
+        d = fmax(d, fabs((double)got - (double)w));
+        scale = fmax(scale, fabs((double)w));
+    }
+    if (!(d <= 1e-4 * scale))
+        FW_FAILED("%s: chunk differs by %.3g of %.3g", s->dir, d, scale);
+}
+
+/* Entry k alone. */
+static fw_vla_batch only(const sample *s, int64_t k, fw_image image[FW_CAM_MAX]) {
+    fw_vla_batch b = s->b;
+    for (int i = 0; i < b.n_camera; i++) {
+        image[i] = s->image[i * b.size + k];
+    }
+    b.size = 1, b.image = image;
+    b.tokens += k * b.ld_tokens, b.n_words += k;
+    b.state += k * s->c.vla.max_state, b.noise += k * s->c.chunk * s->c.vla.max_action;
+    return b;
+}
+
+static const char *const k_policy[] = {"smolvla", "pi0", "pi05"};
+
+static void chunks_are_those_of_lerobot_in_batches_and_alone(void) {
+    fw_pool *pool;
+    float out[4 * 64 * 32];
+    CHECK_OK(fw_pool_new(2, &pool, &g_err), g_err);
+    for (int p = 0; p < 3; p++) {
+        sample s;
+        fw_vla *m;
+        sample_open(&s, k_policy[p]);
+        CHECK_OK(fw_vla_open(s.dir, &s.c, &(fw_vla_opts){.pool = pool}, &m, &g_err), g_err);
+        CHECK_OK(fw_vla_infer(m, &s.b, out, &g_err), g_err);
+        check_chunk(&s, out, 0, s.b.size);
+        for (int64_t k = 0; k < s.b.size; k++) {
+            fw_image image[FW_CAM_MAX];
+            const fw_vla_batch one = only(&s, k, image);
+            CHECK_OK(fw_vla_infer(m, &one, out, &g_err), g_err);
+            check_chunk(&s, out, k, 1);
+        }
+        fw_vla_info info;
+        fw_vla_get_info(m, &info);
+        CHECK(info.steps == s.c.vla.flow_steps && info.flops_prefix > info.flops_step && info.packed_bytes > 10000);
+        fw_vla_close(m);
+        sample_close(&s);
+    }
+    fw_pool_free(pool);
+}
+
+/* More shapes than are kept, and the first again. */
+static void shapes_come_and_go(void) {
+    sample s;
+    fw_vla *m;
+    float out[4 * 64 * 32];
+    sample_open(&s, "smolvla");
+    CHECK_OK(fw_vla_open(s.dir, &s.c, &(fw_vla_opts){0}, &m, &g_err), g_err);
+    fw_vla_batch b = s.b;
+    int32_t many[2 * 48], n_words[2] = {40, 3};
+    for (int i = 0; i < 2 * 48; i++) {
+        many[i] = i % 300;
+    }
+    for (int round = 0; round < 2; round++) {
+        for (int cameras = 2; cameras >= 1; cameras--) {
+            b = s.b, b.n_camera = cameras;
+            CHECK_OK(fw_vla_infer(m, &b, out, &g_err), g_err);
+            b.tokens = many, b.ld_tokens = 48, b.n_words = n_words;
+            for (n_words[0] = 40; n_words[0] > 0; n_words[0] -= 16) {
+                CHECK_OK(fw_vla_infer(m, &b, out, &g_err), g_err);
+            }
+        }
+    }
+    CHECK_OK(fw_vla_infer(m, &s.b, out, &g_err), g_err);
+    check_chunk(&s, out, 0, s.b.size);
+    fw_vla_close(m);
+    sample_close(&s);
+}
+
+static void a_call_allocates_nothing(void) {
+    for (int p = 0; p < 3; p++) {
+        sample s;
+        fw_vla *m;
+        float out[4 * 64 * 32];
+        sample_open(&s, k_policy[p]);
+        CHECK_OK(fw_vla_open(s.dir, &s.c, &(fw_vla_opts){.precision = FW_PRECISION_BF16}, &m, &g_err), g_err);
+        CHECK_OK(fw_vla_infer(m, &s.b, out, &g_err), g_err);
+        fw_status st = FW_OK;
+        CHECK_NO_ALLOC(st = fw_vla_infer(m, &s.b, out, &g_err));
+        CHECK_OK(st, g_err);
+        fw_vla_close(m);
+        sample_close(&s);
+    }
+}
+
+static void what_cannot_be_read_is_refused(void) {
+    sample s;
+    fw_vla *m;
+    float out[4 * 64 * 32];
+    sample_open(&s, "pi0");
+    CHECK_OK(fw_vla_open(s.dir, &s.c, &(fw_vla_opts){0}, &m, &g_err), g_err);
+    fw_vla_batch b = s.b;
+    int32_t bad[2 * 24], n_words[2] = {24, 25};
+    memcpy(bad, s.b.tokens, sizeof bad);
+    bad[1] = 376; /* the vocabulary has 376 */
+    b.tokens = bad;
+    CHECK_FAILS(fw_vla_infer(m, &b, out, &g_err), g_err, FW_INVALID, "id 376 at position 1, the table has 376 rows");
+    b = s.b, b.n_words = n_words;
+    CHECK_FAILS(fw_vla_infer(m, &b, out, &g_err), g_err, FW_INVALID, "entry 1: a prompt of 25 words, 1 to 24 wanted");
+    CHECK_OK(fw_vla_infer(m, &s.b, out, &g_err), g_err);
+    check_chunk(&s, out, 0, s.b.size);
+    fw_vla_close(m);
+    s.c.vla.text.mlp++;
+    CHECK_FAILS(fw_vla_open(s.dir, &s.c, &(fw_vla_opts){0}, &m, &g_err), g_err, FW_SHAPE,
+                "mlp.gate_proj.weight' is [64,32]");
+    CHECK(m == NULL);
+    sample_close(&s);
+}
+
+FW_TEST_MAIN(T(chunks_are_those_of_lerobot_in_batches_and_alone), T(shapes_come_and_go), T(a_call_allocates_nothing),
+             T(what_cannot_be_read_is_refused))
