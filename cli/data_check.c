@@ -36,7 +36,7 @@ int data_check(int argc, char **argv) {
     }
     fw_err err;
     fw_findings f;
-    if (fw_dataset_check(argv[1], tolerance_s, &f, &err) != FW_OK) {
+    if (fw_dataset_check(argv[1], &(fw_check_opts){tolerance_s, true}, &f, &err) != FW_OK) {
         return cli_fail(&err);
     }
     code = f.n > 0;

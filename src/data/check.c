@@ -331,8 +331,10 @@ static void check_rows(checker *c) {
     int file = -1;
     bool usable = false;
     int64_t end = 0;
+    check_begin(c, "episodes' rows checked", ds->n_episodes);
     for (int64_t e = 0; e < ds->n_episodes; e++) {
         const fw_episode_info *i = &ds->episodes[e];
+        check_step(c, e);
         const char *path = ds->data_files[i->data_file];
         const fw_table *t = &ds->priv->table;
         check_sentences(c, i);
@@ -353,6 +355,8 @@ static void check_rows(checker *c) {
             check_finite(c, t, path, ds->action, i);
         }
     }
+    check_step(c, ds->n_episodes);
+    check_end(c);
 }
 
 /* A table with more episodes than are counted: what of it exists is not for us to say. (Whole files that are not counted are what a
@@ -385,7 +389,19 @@ static void check_unfinished(checker *c, const char *dir) {
     }
 }
 
-/* Episodes of homes that were deleted, which came back. */
+/* Whether episode e falls under a rule by what was recorded. One that cannot be read is said elsewhere. */
+static bool rows_deleted(checker *c, const fw_deleted *d, int64_t e) {
+    fw_episode ep;
+    if (fw_dataset_read_episode(c->ds, e, &ep, NULL) != FW_OK) {
+        return false;
+    }
+    bool gone = fw_deleted_refuse_rows(d, c->ds->dir, c->ds->episodes[e].index, ep.state, ep.action, ep.length,
+                                       ep.n_state, ep.n_action, NULL) != FW_OK;
+    fw_episode_clear(&ep);
+    return gone;
+}
+
+/* Episodes that were deleted, or are of a home that was, which came back. */
 static void check_deleted(checker *c) {
     const fw_dataset *ds = c->ds;
     fw_deleted *d;
@@ -402,9 +418,30 @@ static void check_deleted(checker *c) {
         if (rule != NULL) {
             found(c, "deleted", FW_DELETED_FILE, ds->episodes[e].index, -1, false,
                   "its home was deleted (rule %s): run data delete again", rule);
+        } else if (rows_deleted(c, d, e)) {
+            found(c, "deleted", FW_DELETED_FILE, ds->episodes[e].index, -1, false,
+                  "its rows were deleted: run data delete --episodes %lld", (long long)e);
         }
     }
     fw_deleted_free(d);
+}
+
+void check_begin(checker *c, const char *what, int64_t n) {
+    if (c->progress) {
+        fw_progress_start(&c->bar, what, (uint64_t)n);
+    }
+}
+
+void check_step(checker *c, int64_t done) {
+    if (c->progress) {
+        fw_progress_update(&c->bar, (uint64_t)done, NULL);
+    }
+}
+
+void check_end(checker *c) {
+    if (c->progress) {
+        fw_progress_end(&c->bar);
+    }
 }
 
 /* The dataset does not open: msg begins with the file at fault, "DIR/meta/info.json: total_frames is ..." */
@@ -422,8 +459,9 @@ static void found_metadata(checker *c, const char *dir, const char *msg) {
     found(c, "metadata", file, -1, -1, false, "%s", msg);
 }
 
-fw_status fw_dataset_check(const char *dir, double tolerance_s, fw_findings *out, fw_err *err) {
-    checker c = {.out = out};
+fw_status fw_dataset_check(const char *dir, const fw_check_opts *opts, fw_findings *out, fw_err *err) {
+    checker c = {.out = out, .progress = opts != NULL && opts->progress};
+    double tolerance_s = opts != NULL ? opts->tolerance_s : 0.0;
     fw_err why;
     *out = (fw_findings){0};
     fw_status st = fw_dataset_open_miscounted(dir, &c.ds, &why);

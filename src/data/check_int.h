@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "data/dataset_int.h"
 
 typedef struct checker {
@@ -12,8 +13,14 @@ typedef struct checker {
         uncounted; /* its tables hold episodes that info.json does not count: nothing of it may be cut to what is counted */
     double tolerance_s;
     fw_findings *out;
-    bool nomem;
+    bool nomem, progress;
+    fw_progress bar; /* of what is being checked now */
 } checker;
+
+/* One stretch of the check: n units of `what` (static). check_step(done) after each, check_end behind the last. */
+void check_begin(checker *c, const char *what, int64_t n);
+void check_step(checker *c, int64_t done);
+void check_end(checker *c);
 
 /* One finding. file: a path of the dataset, or relative to it; ep, frame: -1 when they do not apply. */
 void check_found(checker *c, const char *kind, const char *file, int64_t ep, int64_t frame, bool repairable,

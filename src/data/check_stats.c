@@ -149,6 +149,7 @@ static void check_whole(checker *c, const fw_feature *f, const json_t *stats, co
 /* All episodes of all number features, file by file. *whole: every row could be read. */
 static fw_status scan(checker *c, copy_source *s, moments *one, moments *all, bool *whole, fw_err *err) {
     const fw_dataset *ds = s->ds;
+    check_begin(c, "episodes' statistics checked", ds->n_episodes);
     for (int64_t e = 0; e < ds->n_episodes; e++) {
         fw_status st = copy_source_rows(s, e, NULL);
         if (st == FW_NOMEM) {
@@ -160,7 +161,9 @@ static fw_status scan(checker *c, copy_source *s, moments *one, moments *all, bo
                 return fw_fail(err, FW_NOMEM, "%s: statistics of ep %lld", ds->dir, (long long)e);
             }
         }
+        check_step(c, e + 1);
     }
+    check_end(c);
     return FW_OK;
 }
 

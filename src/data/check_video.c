@@ -134,9 +134,12 @@ fw_status check_videos(checker *c, fw_err *err) {
         }
     }
     fw_status st = FW_OK;
+    check_begin(c, "videos checked", ds->n_video_files);
     for (int f = 0; f < ds->n_video_files && st == FW_OK; f++) {
         st = check_video(c, f, &k[f]);
+        check_step(c, f + 1);
     }
+    check_end(c);
     for (int cam = 0; cam < ds->n_visual && st == FW_OK; cam++) {
         check_sizes(c, cam, k);
     }

@@ -167,10 +167,14 @@ typedef struct fw_findings {
     int64_t n, cap;
     fw_finding *item;
 } fw_findings;
+typedef struct fw_check_opts {
+    double tolerance_s; /* how far a timestamp may lie from frame/fps; 0: one frame and a tenth */
+    bool progress;      /* on stderr */
+} fw_check_opts;
 /* Check everything that can be checked without decoding pixels: metadata against itself, rows, lengths, indices,
- * timestamps (their order and, within tolerance_s, their distance from frame/fps; 0: one frame and a tenth), frames in
- * videos, values, statistics. FW_OK also when there are findings; an error only when the check itself could not run. */
-FW_NODISCARD fw_status fw_dataset_check(const char *dir, double tolerance_s, fw_findings *out, fw_err *err);
+ * timestamps (their order, and their distance from frame/fps), frames in videos, values, statistics. opts NULL: all zero. FW_OK also
+ * when there are findings; an error only when the check itself could not run. */
+FW_NODISCARD fw_status fw_dataset_check(const char *dir, const fw_check_opts *opts, fw_findings *out, fw_err *err);
 void fw_findings_clear(fw_findings *f);
 
 #endif /* FW_DATA_DATASET_H */

@@ -681,21 +681,21 @@ static int64_t gone(const fw_findings *a, const fw_findings *b) {
 }
 
 fw_status fw_dataset_repair(const char *dir, const fw_repair_opts *opts, fw_repair_result *out, fw_err *err) {
+    const fw_check_opts look = {opts->tolerance_s, opts->progress};
     *out = (fw_repair_result){0};
-    FW_TRY(fw_dataset_check(dir, opts->tolerance_s, &out->found, err));
+    FW_TRY(fw_dataset_check(dir, &look, &out->found, err));
     fw_status st = copy_findings(&out->found, &out->left, err);
     for (int pass = 0; pass < PASSES && st == FW_OK && repairable(&out->left) > 0 && !opts->dry_run; pass++) {
         fw_findings now;
         if ((st = one_pass(dir, &out->left, out, err)) == FW_OK &&
-            (st = fw_dataset_check(dir, opts->tolerance_s, &now, err)) == FW_OK) {
+            (st = fw_dataset_check(dir, &look, &now, err)) == FW_OK) {
             fw_findings_clear(&out->left);
             out->left = now;
         }
     }
     if (st == FW_OK && opts->drop && !opts->dry_run && out->left.n > 0) {
         fw_findings now;
-        if ((st = drop(dir, opts, out, err)) == FW_OK &&
-            (st = fw_dataset_check(dir, opts->tolerance_s, &now, err)) == FW_OK) {
+        if ((st = drop(dir, opts, out, err)) == FW_OK && (st = fw_dataset_check(dir, &look, &now, err)) == FW_OK) {
             fw_findings_clear(&out->left);
             out->left = now;
         }

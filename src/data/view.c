@@ -426,7 +426,7 @@ fw_status fw_dataset_view(const char *dir, const char *out, const fw_view_opts *
     fw_err check = {FW_OK, ""};
     fw_view_result r = {0};
     FW_TRY(fw_dataset_open(dir, &ds, err));
-    if (fw_dataset_check(dir, 0, &f, &check) != FW_OK) {
+    if (fw_dataset_check(dir, &(fw_check_opts){.progress = opts != NULL && opts->progress}, &f, &check) != FW_OK) {
         f.n = 0;
     }
     r.episodes = ds->n_episodes;

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/plot.h"
 #include "data/dataset.h"
+#include "data/deleted.h"
 #include "model/normalize.h"
 #include "model/pretrained.h"
 
@@ -22,6 +23,7 @@ typedef struct sums {
 typedef struct judge {
     const fw_open_opts *opts;
     fw_dataset *ds;
+    fw_deleted *deleted; /* the dataset's tombstones */
     fw_policy *policy;
     fw_pool *pool;
     fw_policy_info info;
@@ -119,6 +121,17 @@ static fw_status choose(const judge *j, int64_t *from, int64_t *to, fw_err *err)
     return FW_OK;
 }
 
+/* A policy is not judged by what was deleted either (data/deleted.h): homes here, rows as they are read. */
+static fw_status refuse_homes(judge *j, int64_t from, int64_t to, fw_err *err) {
+    fw_status s = FW_OK;
+    FW_TRY(fw_deleted_new(&j->deleted, err));
+    FW_TRY(fw_deleted_load(j->deleted, j->ds->dir, err));
+    for (int64_t e = from; e < to && s == FW_OK; e++) {
+        s = fw_deleted_refuse_homes(j->deleted, j->ds, &e, 1, err);
+    }
+    return s;
+}
+
 /* One prediction [n] of kind for row h at frame t. */
 static const float *guess_of(const judge *j, int kind, const fw_episode *ep, int64_t t, int h) {
     if (kind == REPEAT && t > 0) {
@@ -199,7 +212,9 @@ static fw_status run_episodes(judge *j, int64_t from, int64_t to, fw_err *err) {
     for (int64_t e = from; e < to; e++) {
         fw_episode ep;
         FW_TRY(fw_dataset_read_episode(j->ds, e, &ep, err));
-        fw_status s = run_episode(j, e, &ep, &pr, err);
+        fw_status s = fw_deleted_refuse_rows(j->deleted, j->ds->dir, j->ds->episodes[e].index, ep.state, ep.action,
+                                             ep.length, ep.n_state, ep.n_action, err);
+        s = s == FW_OK ? run_episode(j, e, &ep, &pr, err) : s;
         fw_episode_clear(&ep);
         FW_TRY(s);
     }
@@ -257,6 +272,7 @@ static fw_status judge_all(judge *j, fw_open_result *out, fw_err *err) {
     FW_TRY(open_data(j, err));
     FW_TRY(open_spread(j, err));
     FW_TRY(choose(j, &from, &to, err));
+    FW_TRY(refuse_homes(j, from, to, err));
     FW_TRY(run_episodes(j, from, to, err));
     conclude(j, to - from, out);
     return j->opts->plot != NULL && j->truth != NULL && j->guess != NULL ? draw(j, out, err) : FW_OK;
@@ -277,6 +293,7 @@ fw_status fw_open_run(const fw_open_opts *opts, fw_open_result *out, fw_err *err
     free(j->rows);
     fw_policy_close(j->policy);
     fw_norm_clear(&j->norm);
+    fw_deleted_free(j->deleted);
     fw_dataset_close(j->ds);
     fw_pool_free(j->pool);
     free(j);

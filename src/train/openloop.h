@@ -36,6 +36,7 @@ typedef struct fw_open_result {
     char dim[FW_DIM_MAX][FW_NAME_MAX];
 } fw_open_result;
 
+/* FW_INVALID: among others, a chosen episode falls under a tombstone of the dataset (data/deleted.h; names the rule). */
 FW_NODISCARD fw_status fw_open_run(const fw_open_opts *opts, fw_open_result *out, fw_err *err);
 
 #endif /* FW_TRAIN_OPENLOOP_H */

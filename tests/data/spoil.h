@@ -37,7 +37,7 @@ static inline const char *good(void) {
 /* `data check` has a finding of this kind (and episode, frame, unless -2). */
 static inline void check_finds(const char *dir, const char *kind, int64_t ep, int64_t frame) {
     fw_findings f;
-    OK(fw_dataset_check(dir, 0.0, &f, err));
+    OK(fw_dataset_check(dir, NULL, &f, err));
     int hit = 0;
     for (int64_t i = 0; i < f.n; i++) {
         CHECK(strstr(f.item[i].text, dir) == NULL && f.item[i].file[0] != '/'); /* the path is said once, by `file` */

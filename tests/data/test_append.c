@@ -101,7 +101,7 @@ static void statistics_go_on_whatever_the_summary_file_is(void) {
         } else {
             free(got);
         }
-        OK(fw_dataset_check(dir, 0.0, &f, err));
+        OK(fw_dataset_check(dir, NULL, &f, err));
         CHECK_INT(f.n, 0);
         fw_findings_clear(&f);
         OK(fw_remove_tree(dir, err));

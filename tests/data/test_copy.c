@@ -89,7 +89,7 @@ static void check_holds(const char *dir, int version, const int64_t *episodes, i
         check_marks(ds, i, episodes[i]);
     }
     fw_dataset_close(ds);
-    OK(fw_dataset_check(dir, 0.0, &f, err));
+    OK(fw_dataset_check(dir, NULL, &f, err));
     if (f.n > 0)
         FW_FAILED("check: %s: %s: %s", f.item[0].file, f.item[0].kind, f.item[0].text);
     fw_findings_clear(&f);

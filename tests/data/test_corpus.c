@@ -472,7 +472,7 @@ static void check_names(int i, const char *dir) {
     const fault *want = &faults[i];
     fw_findings f;
     bool named = false;
-    OK(fw_dataset_check(dir, 0.0, &f, err));
+    OK(fw_dataset_check(dir, NULL, &f, err));
     for (int64_t k = 0; k < f.n; k++) {
         named = named || (strcmp(f.item[k].kind, want->kind) == 0 && f.item[k].repairable == want->repairable);
         CHECK(strchr(f.item[k].text, '\n') == NULL && f.item[k].text[0] != 0 && f.item[k].file[0] != '/');

@@ -209,7 +209,7 @@ static void hold(const char *dir, const char *what, uint64_t frames_told, bool p
     if (has_dataset(dir)) {
         fw_findings f;
         read_all(dir, what, pixels, seen);
-        OK(fw_dataset_check(dir, 0.0, &f, err));
+        OK(fw_dataset_check(dir, NULL, &f, err));
         if (f.n > 0) {
             FW_FAILED("%s: check: %s: %s", what, f.item[0].kind, f.item[0].text);
         }

@@ -106,7 +106,7 @@ static void check_all(const char *dir, int64_t n) {
         }
     }
     fw_dataset_close(ds);
-    OK(fw_dataset_check(dir, 0.0, &f, err));
+    OK(fw_dataset_check(dir, NULL, &f, err));
     if (f.n > 0)
         FW_FAILED("check: %s: %s", f.item[0].kind, f.item[0].text);
     fw_findings_clear(&f);

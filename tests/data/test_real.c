@@ -79,13 +79,13 @@ static void cr5_seeks_to_the_exact_frame(void) {
 static void cr5_has_irregular_timestamps_and_is_otherwise_whole(void) {
     fw_findings f;
     fw_dataset_close(open_cr5());
-    CHECK(fw_dataset_check(DIR_CR5, 0.0, &f, &err) == FW_OK);
+    CHECK(fw_dataset_check(DIR_CR5, NULL, &f, &err) == FW_OK);
     CHECK(f.n > 10);
     for (int64_t i = 0; i < f.n; i++) {
         CHECK(strcmp(f.item[i].kind, "timestamp") == 0 && f.item[i].repairable);
     }
     fw_findings_clear(&f);
-    CHECK(fw_dataset_check(DIR_CR5, 2.5, &f, &err) == FW_OK);
+    CHECK(fw_dataset_check(DIR_CR5, &(fw_check_opts){.tolerance_s = 2.5}, &f, &err) == FW_OK);
     CHECK_INT(f.n, 0);
     fw_findings_clear(&f);
 }

@@ -38,7 +38,7 @@ static void check_recorded(const char *dir, const int64_t *episodes, int64_t n, 
         CHECK(fw_dataset_field_text(ds, i, "recording", &name) && strcmp(name, before) != 0);
     }
     fw_dataset_close(ds);
-    OK(fw_dataset_check(dir, 0.0, &f, err));
+    OK(fw_dataset_check(dir, NULL, &f, err));
     for (int64_t i = 0; i < f.n; i++) {
         FW_FAILED("%s: %s", f.item[i].kind, f.item[i].text);
     }

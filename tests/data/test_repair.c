@@ -100,7 +100,7 @@ static void fingerprint(const char *dir, char out[65]) {
 static void is_whole(const char *dir, int64_t n) {
     fw_findings f;
     fw_dataset *ds;
-    OK(fw_dataset_check(dir, 0.0, &f, err));
+    OK(fw_dataset_check(dir, NULL, &f, err));
     if (f.n > 0)
         FW_FAILED("left: %s %s ep %d: %s", f.item[0].kind, f.item[0].file, (int)f.item[0].episode, f.item[0].text);
     fw_findings_clear(&f);
@@ -247,7 +247,7 @@ static void a_kill_at_any_write_is_finished_by_the_next_run(void) {
         CHECK_INT(system(cmd), 0);
         died = killed_at(n / 2, n % 2 == 1, repair_quietly, at);
         fw_findings f;
-        OK(fw_dataset_check(at, 0.0, &f, err)); /* it can be looked at, and nothing is beyond repair */
+        OK(fw_dataset_check(at, NULL, &f, err)); /* it can be looked at, and nothing is beyond repair */
         for (int64_t i = 0; i < f.n; i++) {
             if (!f.item[i].repairable)
                 FW_FAILED("change %d: %s %s: %s", n, f.item[i].kind, f.item[i].file, f.item[i].text);

@@ -57,7 +57,7 @@ static void they_go_to_v21_and_back(void) {
     same_values(back);
     for (int i = 0; i < 2; i++) {
         fw_findings f;
-        OK(fw_dataset_check(i == 0 ? old : back, 0.0, &f, err));
+        OK(fw_dataset_check(i == 0 ? old : back, NULL, &f, err));
         for (int64_t k = 0; k < f.n; k++) {
             FW_FAILED("%d: %s %s: %s", i, f.item[k].kind, f.item[k].file, f.item[k].text);
         }

@@ -267,7 +267,7 @@ static void statistics_that_are_written_are_read_again(void) {
     OK(fw_dataset_summarize(ds, &(fw_stats_opts){.feature = "action"}, &s, err));
     OK(fw_path_join(path, sizeof path, dir, "meta/stats.json", err));
     OK(fw_file_write_atomic(path, "{\"x\": 1, \"action\": {}}", 22, err));
-    OK(fw_dataset_check(dir, 0.0, &f, err));
+    OK(fw_dataset_check(dir, NULL, &f, err));
     CHECK(f.n > 0 && strcmp(f.item[0].kind, "stats") == 0);
     fw_findings_clear(&f);
     OK(fw_dataset_write_stats(ds, s, err));
@@ -278,7 +278,7 @@ static void statistics_that_are_written_are_read_again(void) {
     fw_summary_free(s);
     OK(fw_dataset_summarize(ds, &(fw_stats_opts){0}, &s, err));
     OK(fw_dataset_write_stats(ds, s, err));
-    OK(fw_dataset_check(dir, 0.0, &f, err));
+    OK(fw_dataset_check(dir, NULL, &f, err));
     CHECK_INT(f.n, 0);
     OK(fw_path_join(path, sizeof path, dir, FW_SUMMARY_FILE, err));
     OK(fw_summary_load(path, &again, err));

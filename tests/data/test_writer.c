@@ -20,7 +20,7 @@ static void check_dataset(const char *dir, const int64_t *episodes, int64_t n) {
         mk_check_episode(ds, i, episodes[i], PIXELS);
     }
     fw_dataset_close(ds);
-    OK(fw_dataset_check(dir, 0.0, &f, err));
+    OK(fw_dataset_check(dir, NULL, &f, err));
     for (int64_t i = 0; i < f.n; i++) {
         fprintf(stderr, "finding %s %s ep %d: %s\n", f.item[i].kind, f.item[i].file, (int)f.item[i].episode,
                 f.item[i].text);

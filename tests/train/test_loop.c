@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "data/deleted.h"
 #include "model/checkpoint.h"
 #include "tensor/safetensors.h"
 #include "train/openloop.h"
@@ -211,6 +212,39 @@ static void open_loop_baselines_are_what_they_should_be(void) {
     end_tmp();
 }
 
+/* Rows of episode e under a rule of the dataset in dir, as `data delete` leaves it where they come back. */
+static void bury(const char *dir, int64_t e) {
+    fw_err err = {0};
+    fw_dataset *ds;
+    fw_episode ep;
+    fw_deleted *d;
+    CHECK_OK(fw_dataset_open(dir, &ds, &err), err);
+    CHECK_OK(fw_dataset_read_episode(ds, e, &ep, &err), err);
+    CHECK_OK(fw_deleted_new(&d, &err), err);
+    int rule = fw_deleted_rule(d, NULL);
+    CHECK_OK(fw_deleted_add(d, rule, ep.state, ep.action, ep.length, ep.n_state, ep.n_action, &err), err);
+    CHECK_OK(fw_deleted_save(d, dir, &err), err);
+    fw_deleted_free(d);
+    fw_episode_clear(&ep);
+    fw_dataset_close(ds);
+}
+
+static void open_loop_refuses_what_was_deleted(void) {
+    fw_err err = {0};
+    fw_open_result r;
+    char policy[512], dir[512];
+    CHECK_OK(train("gone", 0, 4, NULL, &err), err);
+    snprintf(policy, sizeof policy, "%s", in_tmp("gone"));
+    snprintf(dir, sizeof dir, "%s", data());
+    bury(dir, 1);
+    fw_open_opts o = {.policy = policy, .data = dir, .to = -1, .threads = 1};
+    CHECK(fw_open_run(&o, &r, &err) == FW_INVALID && strstr(err.msg, "ep 1: refused by rule episodes-") != NULL);
+    o.to = 1;
+    CHECK_OK(fw_open_run(&o, &r, &err), err);
+    CHECK_INT(r.episodes, 1);
+    end_tmp();
+}
+
 FW_TEST_MAIN(T(loss_falls_and_the_policy_answers), T(a_killed_run_ends_in_the_same_bytes),
              T(a_run_can_begin_with_another_policy), T(mistakes_leave_nothing_behind),
-             T(open_loop_baselines_are_what_they_should_be))
+             T(open_loop_baselines_are_what_they_should_be), T(open_loop_refuses_what_was_deleted))
