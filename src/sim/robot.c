@@ -325,10 +325,10 @@ void robot_view(const fw_robot *r, const mjModel *m, const mjData *d, fw_scene *
         v->opening = measured_opening(&r->arm[i], d);
         v->command = r->mem.arm[i].grip;
         v->opening_m = r->arm[i].grip.opening_m;
-        double yaw = r->arm[i].start.yaw;
+        v->home_yaw = r->arm[i].start.yaw;
         mju_copy3(v->home, r->arm[i].start.pos);
-        from_base(r, d, v->home, &yaw);
-        v->home_yaw = yaw;
+        from_base(r, d, v->home, &v->home_yaw);
+        v->turn_yaw = r->arm[i].turn_yaw + out->base[2];
     }
 }
 

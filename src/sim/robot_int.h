@@ -74,6 +74,7 @@ typedef struct robot_arm {
     double tilt; /* 1: the hand points straight down; less: how much that counts beside the position, m/rad */
     fw_arm_start start;
     double lo[3], hi[3], yaw_lo, yaw_hi; /* of the commanded pose */
+    double turn_yaw;                     /* rad: middle of the half turn that experts use */
     robot_grip grip;
     /* ids in the compiled model */
     int q[ROBOT_DOF_MAX], v[ROBOT_DOF_MAX], u[ROBOT_DOF_MAX], site, grip_q[ROBOT_GRIP_MAX], grip_u;

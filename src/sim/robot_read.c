@@ -179,17 +179,22 @@ static fw_status read_start(const json_t *j, const char *where, fw_arm_start *s,
 }
 
 static fw_status read_space(const json_t *j, const char *where, robot_arm *a, fw_err *err) {
-    static const char *const known[] = {"min", "max", "yaw", NULL};
+    static const char *const known[] = {"min", "max", "yaw", "turn", NULL};
     double yaw[2];
     FW_TRY(fw_json_only(j, where, known, err));
     FW_TRY(fw_json_f64s(j, "min", where, a->lo, 3, err));
     FW_TRY(fw_json_f64s(j, "max", where, a->hi, 3, err));
     FW_TRY(fw_json_f64s(j, "yaw", where, yaw, 2, err));
+    FW_TRY(fw_json_f64_or(j, "turn", where, a->start.yaw, &a->turn_yaw, err));
     a->yaw_lo = yaw[0], a->yaw_hi = yaw[1];
     for (int i = 0; i < 3; i++) {
         if (!(a->lo[i] < a->hi[i]) || !(yaw[0] < yaw[1])) {
             return fw_fail(err, FW_FORMAT, "%.100s: wanted min < max", where);
         }
+    }
+    if (!(a->turn_yaw >= yaw[0] && a->turn_yaw <= yaw[1])) {
+        return fw_fail(err, FW_FORMAT, "%.100s.turn: wanted a yaw within %g to %g, found %g", where, yaw[0], yaw[1],
+                       a->turn_yaw);
     }
     return FW_OK;
 }

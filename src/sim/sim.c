@@ -295,7 +295,8 @@ static void reset(void *ctx) {
     memset(s->start_set, 0, sizeof s->start_set);
     mj_kinematics(s->m, s->d);
     sim_observe_furniture(s);
-    for (int o = 0; o < s->world.n_obj; o++) { /* what the last episode parked has its weight again */
+    robot_view(s->robot, s->m, s->d, &s->scene); /* as built, whatever was before: things are arranged for its hands */
+    for (int o = 0; o < s->world.n_obj; o++) {   /* what the last episode parked has its weight again */
         s->m->body_gravcomp[s->obj_body[o]] = s->m0->body_gravcomp[s->obj_body[o]];
     }
     if (s->setting->arrange != NULL) {

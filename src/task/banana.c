@@ -35,7 +35,7 @@ void banana_expert(const fw_scene *s, const banana_pair *p, fw_expert_out *out) 
                           .open = 1,
                           .grasp = {{at[0] + p->inward_m * sin(b->yaw), at[1] - p->inward_m * cos(b->yaw),
                                      fmax(b->pos[2] + 0.002, p->low_z_m)},
-                                    expert_half_turn(b->yaw)},
+                                    expert_half_turn(&s->arm[0], b->yaw)},
                           .place = {plate[0] + hand[0] - at[0], plate[1] + hand[1] - at[1], plate[2] + p->above_m},
                           .place_yaw = NAN,
                           .carry_m = p->carry_m,

@@ -15,13 +15,12 @@
 
 #include "task/task_int.h"
 
-#define SPEED_M  0.03    /* a step, when far */
-#define GAIN     0.6     /* of the way a step, when near */
-#define HOVER_M  0.10    /* above the grasp, before descending */
-#define REST_M   0.06    /* the resting hand, above the height at which things are carried */
-#define YAW_RATE 0.15    /* rad a step */
-#define YAW_LOW  (-1.27) /* a hand's half turn lies where the last joint has room: [-1.27, 1.87) */
-#define CLOSING  0.4     /* a command below this is a closed hand */
+#define SPEED_M  0.03 /* a step, when far */
+#define GAIN     0.6  /* of the way a step, when near */
+#define HOVER_M  0.10 /* above the grasp, before descending */
+#define REST_M   0.06 /* the resting hand, above the height at which things are carried */
+#define YAW_RATE 0.15 /* rad a step */
+#define CLOSING  0.4  /* a command below this is a closed hand */
 
 #define DRIVE_M    0.03 /* of a mobile base, a step */
 #define DRIVE_RAD  0.06
@@ -40,9 +39,9 @@ static double dist_xy(const double a[3], const double b[3]) {
     return hypot(a[0] - b[0], a[1] - b[1]);
 }
 
-double expert_half_turn(double yaw) {
-    double t = fmod(yaw - YAW_LOW, M_PI);
-    return (t < 0 ? t + M_PI : t) + YAW_LOW;
+double expert_half_turn(const fw_arm_view *arm, double yaw) {
+    double low = arm->turn_yaw - M_PI / 2, t = fmod(yaw - low, M_PI);
+    return (t < 0 ? t + M_PI : t) + low;
 }
 
 void expert_go(const fw_arm_view *arm, const double target[3], double yaw, double fast_xy, double fast_z,

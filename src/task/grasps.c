@@ -60,21 +60,23 @@ static bool is_food(const fw_obj_view *o, bool *round) {
     return false;
 }
 
-static void across_food(const fw_obj_view *o, bool round, fw_pick *p) {
+static void across_food(const fw_arm_view *arm, const fw_obj_view *o, bool round, fw_pick *p) {
     p->open = 0.95;
-    p->grasp = (pose4){{o->mid[0], o->mid[1], fmax(o->mid[2], 0.013)}, round ? 0 : expert_half_turn(o->yaw)};
+    p->grasp =
+        (pose4){{o->mid[0], o->mid[1], fmax(o->mid[2], 0.013)}, round ? arm->home_yaw : expert_half_turn(arm, o->yaw)};
 }
 
 /* It fell over: across its long axis (z of its frame), low. */
-static void lying(const fw_obj_view *o, fw_pick *p) {
+static void lying(const fw_arm_view *arm, const fw_obj_view *o, fw_pick *p) {
     double w = o->quat[0], x = o->quat[1], y = o->quat[2], z = o->quat[3];
     double axis[2] = {2 * (x * z + w * y), 2 * (y * z - w * x)};
     p->open = 1;
-    p->grasp = (pose4){{o->mid[0], o->mid[1], o->mid[2]}, expert_half_turn(atan2(axis[1], axis[0]))};
+    p->grasp = (pose4){{o->mid[0], o->mid[1], o->mid[2]}, expert_half_turn(arm, atan2(axis[1], axis[0]))};
 }
 
 void grasp_of(const fw_scene *s, int obj, fw_pick *p) {
     const fw_obj_view *o = &s->obj[obj];
+    const fw_arm_view *arm = &s->arm[p->arm];
     double k = skill_fit(s);
     bool round;
     p->obj = obj;
@@ -85,17 +87,18 @@ void grasp_of(const fw_scene *s, int obj, fw_pick *p) {
     } else if (is(o, "mug") && o->up > LYING_UP) {
         across_mug(o, p);
     } else if (is(o, "fork") || is(o, "knife") || is(o, "spoon")) {
-        across(o, 0.014 * k, expert_half_turn(o->yaw), 0.5, p);
+        across(o, 0.014 * k, expert_half_turn(arm, o->yaw), 0.5, p);
     } else if (is(o, "peel")) {
         across(o, 0.018 * k, remainder(o->yaw, M_PI / 2), 0.7, p); /* four tongues: between any two */
     } else if (is(o, "paper")) {
-        across(o, 0, 0, 0.9, p);
+        across(o, 0, arm->home_yaw, 0.9, p);
     } else if (is_food(o, &round)) {
-        across_food(o, round, p);
+        across_food(arm, o, round, p);
     } else if (o->up > LYING_UP) {
-        across(o, fmin(0.6 * o->height, 0.045 * k), is(o, "can") ? 0 : expert_half_turn(o->yaw), 0.9, p);
+        across(o, fmin(0.6 * o->height, 0.045 * k), is(o, "can") ? arm->home_yaw : expert_half_turn(arm, o->yaw), 0.9,
+               p);
     } else {
-        lying(o, p);
+        lying(arm, o, p);
     }
 }
 
@@ -132,5 +135,5 @@ void grasp_bowl_aside(const fw_scene *s, int bowl, fw_pick *p) {
     p->obj = bowl;
     p->open = 0.5;
     p->grasp = (pose4){{b->pos[0] + r * cos(side), b->pos[1] + r * sin(side), b->pos[2] + b->height - PINCH_M},
-                       expert_half_turn(side + M_PI / 2)};
+                       expert_half_turn(&s->arm[p->arm], side + M_PI / 2)};
 }

@@ -169,7 +169,7 @@ static bool goal(const fw_scene *s, const fw_meant *m, char reason[160]) {
 static int errands(const fw_scene *s, const fw_meant *m, fw_pick p[FW_MEANT_MAX]) {
     const double *in = s->region[SALAD_INSIDE].pos;
     for (int i = 0; i < m->n; i++) {
-        double third = 2 * M_PI * i / 3, yaw = expert_half_turn(third + M_PI / 2);
+        double third = 2 * M_PI * i / 3, yaw = expert_half_turn(&s->arm[0], third + M_PI / 2);
         const fw_obj_view *o = &s->obj[m->obj[i]];
         p[i] = (fw_pick){.place_yaw = o->radius > 0.045 ? yaw : (double)NAN, .carry_m = CARRY_M, .release = 0.75};
         grasp_of(s, m->obj[i], &p[i]);

@@ -100,7 +100,7 @@ const char *expert_reach(const pose4 *grasp, double open, const fw_arm_view *arm
 /* Towards a pose, at most `fast` m a step, slowing down near it. */
 void expert_go(const fw_arm_view *a, const double target[3], double yaw, double fast_xy, double fast_z,
                fw_hand_cmd *out);
-/* The half turn of `yaw` (a gripper is symmetric) that the wrist reaches with most room. */
-double expert_half_turn(double yaw);
+/* The half turn of `yaw` (a gripper is symmetric) that the arm's wrist reaches with most room. */
+double expert_half_turn(const fw_arm_view *arm, double yaw);
 
 #endif /* FW_TASK_TASK_INT_H */

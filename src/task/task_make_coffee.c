@@ -82,7 +82,7 @@ static pose4 handle(const fw_scene *s) {
     const fw_obj_view *m = &s->obj[COFFEE_MUG];
     double out = FW_COFFEE_HANDLE_M * skill_fit(s);
     return (pose4){{m->pos[0] + out * cos(m->yaw), m->pos[1] + out * sin(m->yaw), m->pos[2] + 0.045 * skill_fit(s)},
-                   expert_half_turn(m->yaw)};
+                   expert_half_turn(&s->arm[0], m->yaw)};
 }
 
 /* Through the air to (x, y) of the machine's frame: never through the machine, nor down on it. True when near enough. */
@@ -97,7 +97,8 @@ static bool travel(const fw_scene *s, const kitchen *k, double x, double y, doub
 
 static const char *press(const fw_scene *s, const kitchen *k, fw_expert_out *out) {
     const fw_arm_view *arm = &s->arm[0];
-    double off = hypot(k->hand[0] - k->button[0], k->hand[1] - k->button[1]), yaw = expert_half_turn(k->f.yaw), to[3];
+    double off = hypot(k->hand[0] - k->button[0], k->hand[1] - k->button[1]), yaw = expert_half_turn(arm, k->f.yaw),
+           to[3];
     fw_hand_cmd *hand = &out->hand[0];
     if (off > 0.02 || arm->opening > 0.2) {
         travel(s, k, k->button[0], k->button[1], yaw, hand);

@@ -109,7 +109,7 @@ static bool open_enough(const cabinet *c) {
 
 static const char *pull(const fw_scene *s, const cabinet *c, fw_expert_out *out) {
     const fw_arm_view *arm = &s->arm[0];
-    pose4 g = {.yaw = expert_half_turn(c->frame.yaw - M_PI / 2)};
+    pose4 g = {.yaw = expert_half_turn(arm, c->frame.yaw - M_PI / 2)};
     skill_out_of(&c->frame, c->out + c->open, 0, c->bar_z + 0.004, g.pos);
     double off = hypot(c->hand[0] - c->out - c->open, c->hand[1]);
     bool bar_in_hand = s->hinge[DRAWER_SLIDE].touches_hand && arm->command < SKILL_CLOSING && arm->opening < 0.25 &&
@@ -128,7 +128,7 @@ static const char *pull(const fw_scene *s, const cabinet *c, fw_expert_out *out)
 static const char *push(const fw_scene *s, const cabinet *c, fw_expert_out *out) {
     const fw_arm_view *arm = &s->arm[0];
     double touch = c->out + c->open + BAR_HALF_M + FINGER_M, before = touch + 0.025, z = c->bar_z + 0.002, to[3];
-    double yaw = expert_half_turn(c->frame.yaw), turn = fabs(yaw - arm->yaw), high = z + 0.07;
+    double yaw = expert_half_turn(arm, c->frame.yaw), turn = fabs(yaw - arm->yaw), high = z + 0.07;
     bool low = c->hand[2]<z + 0.015, in_front = c->hand[0]> touch - 0.008;
     out->phase = "push";
     if (low && in_front && fabs(c->hand[1]) < 0.03 && c->hand[0] < touch + 0.06 && turn < 0.2) {
@@ -149,12 +149,12 @@ static const char *push(const fw_scene *s, const cabinet *c, fw_expert_out *out)
 static const char *carry(const fw_scene *s, const cabinet *c, int obj, bool placed, fw_expert_out *out) {
     const fw_obj_view *o = &s->obj[obj];
     fw_pick p = {.obj = obj, .open = 0.75, .place_yaw = NAN, .placed = placed};
-    p.grasp.yaw = expert_half_turn(o->yaw);
+    p.grasp.yaw = expert_half_turn(&s->arm[0], o->yaw);
     memcpy(p.grasp.pos, o->mid, sizeof p.grasp.pos);
     p.grasp.pos[2] = fmax(o->pos[2] + 0.016 * skill_fit(s), 0.014);
     if (open_enough(c)) {
         skill_out_of(&c->frame, 0.5 * c->open + 0.006, 0, RELEASE_Z_M, p.place);
-        p.place_yaw = expert_half_turn(c->frame.yaw);
+        p.place_yaw = expert_half_turn(&s->arm[0], c->frame.yaw);
     } else {
         memcpy(p.place, o->start, sizeof p.place);
         p.place[2] = p.grasp.pos[2] - o->pos[2] + 0.004;

@@ -102,7 +102,7 @@ static void move(const fw_scene *s, const skill_frame *f, double x, double y, do
     for (int k = 0; k < 3; k++) {
         to[k] += arm->pos[k] - w->pos[k];
     }
-    expert_go(arm, to, expert_half_turn(arm->yaw + f->yaw - w->yaw), fast, SKILL_SPEED_M, hand);
+    expert_go(arm, to, expert_half_turn(arm, arm->yaw + f->yaw - w->yaw), fast, SKILL_SPEED_M, hand);
     hand->grip = 0;
 }
 
@@ -148,7 +148,7 @@ static const char *wipe(const fw_scene *s, fw_expert_out *out) {
 static const char *fetch(const fw_scene *s, fw_hand_cmd *hand) {
     const fw_obj_view *w = &s->obj[SPILL_SPONGE];
     const fw_arm_view *arm = &s->arm[0];
-    pose4 g = {{w->pos[0], w->pos[1], w->pos[2] + 0.020 * skill_fit(s)}, expert_half_turn(w->yaw)};
+    pose4 g = {{w->pos[0], w->pos[1], w->pos[2] + 0.020 * skill_fit(s)}, expert_half_turn(arm, w->yaw)};
     bool far = hypot(g.pos[0] - arm->pos[0], g.pos[1] - arm->pos[1]) > 0.06;
     if (!far || !past_bottle(s, arm->pos, g.pos)) {
         return expert_reach(&g, 1, arm, hand);

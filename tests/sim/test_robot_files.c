@@ -85,6 +85,8 @@ static const slip slips[] = {
     {"xarm7", "link[67]", "link[89]", "geoms[4] (body \"\", geom \"\", mesh \"link[89]\") fits no geom"},
     {"xarm7", "\"fingers\": [\"hand_left_finger\"", "\"fingers\": [\"left_finger\"", "no body \"left_finger\""},
     {"xarm7", "\"start\": {\"pos\": [0.4", "\"start\": {\"pos\": [4", "x = 4 is outside the arm's space, 0.2 to 0.8"},
+    {"so101", "\"yaw\": [-0.3, 3.4]", "\"yaw\": [-0.3, 3.4], \"turn\": 4",
+     "space.turn: wanted a yaw within -0.3 to 3.4, found 4"},
     {"xarm7", "\"fovy\": 47", "\"fovy\": 470", "cameras[0].fovy: wanted 1 to 170 degrees, found 470"},
     {"xarm7", "\"far_m\": 0.58", "\"far_m\": 0.2", "reach.far_m - near_m: wanted a number above 0"},
     {"xarm7", "\"body\": \"right_hand\", \"pos\": [-0.085", "\"body\": \"left_hand\", \"pos\": [-0.085",

@@ -111,6 +111,27 @@ static void a_worktop_ends_before_a_robot_on_the_floor(void) {
     }
 }
 
+/* A grasp's yaw is the same line, within a quarter turn of the middle of that arm's wrist; a base that turns takes the middle along. */
+static void a_grasp_is_turned_the_way_the_wrist_has_room(void) {
+    static const struct {
+        const char *robot;
+        double middle;
+    } cases[] = {{"so101", M_PI / 2}, {"ur5e", 0}, {"panda_kitchen", 0.3008}, {"panda_mobile", 0.3008}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fw_env *env = table_open(cases[i].robot);
+        fw_err err = {FW_OK, ""};
+        CHECK(fw_env_reset(env, 0, 960, &err) == FW_OK);
+        const fw_scene *s = fw_sim_scene(fw_env_sim(env));
+        double middle = cases[i].middle + s->base[2];
+        CHECK((s->base[2] != 0) == s->mobile);
+        for (double yaw = -7; yaw < 7; yaw += 0.05) {
+            double turned = expert_half_turn(&s->arm[0], yaw);
+            CHECK(fabs(remainder(turned - yaw, M_PI)) < 1e-9 && fabs(turned - middle) < M_PI / 2 + 0.001);
+        }
+        fw_env_close(env);
+    }
+}
+
 /* They are never trained on, but stand, see and act as the others do. */
 static void held_out_robots_load_and_act(void) {
     static const char *const held[] = {"kinova3", "openarm"};
@@ -139,4 +160,4 @@ static void held_out_robots_load_and_act(void) {
 FW_TEST_MAIN(T(expert_solves_a_few_seeds_with_every_robot), T(either_arm_of_two_takes_the_block),
              T(a_mobile_robot_drives_to_its_work), T(a_base_that_an_arm_pulls_at_drives_only_while_the_hand_is_high),
              T(a_base_at_the_edge_of_its_place_lets_the_arm_work), T(a_worktop_ends_before_a_robot_on_the_floor),
-             T(held_out_robots_load_and_act))
+             T(a_grasp_is_turned_the_way_the_wrist_has_room), T(held_out_robots_load_and_act))
