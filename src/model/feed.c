@@ -85,27 +85,6 @@ fw_status fw_feed_done(fw_feed *f, fw_err *err) {
 
 /* ---- saving ---- */
 
-/* The values of a parameter as the file has them: owned f32. */
-static float *to_file(const fw_feed *f, const fw_parameter *q) {
-    const int64_t n = fw_shape_count(&q->shape);
-    float *x = malloc((size_t)n * sizeof(*x));
-    if (x == NULL) {
-        return NULL;
-    }
-    if (q->shape.n == 4) {
-        const int64_t taps = q->shape.d[1] * q->shape.d[2], c = q->shape.d[3];
-        for (int64_t i = 0; i < n; i++) {
-            x[(i / (taps * c) * c + i % c) * taps + i / c % taps] = q->data[i];
-        }
-        return x;
-    }
-    memcpy(x, q->data, (size_t)n * sizeof(*x));
-    if (rule_of(f, FW_FEED_PLUS_ONE, q->name) != NULL) {
-        add(x, n, -1.0f);
-    }
-    return x;
-}
-
 static const fw_parameter *trained(const fw_feed *f, const fw_st_tensor *t) {
     for (int i = 0; i < fw_params_count(f->params); i++) {
         const fw_parameter *q = fw_params_at(f->params, i);
@@ -116,37 +95,19 @@ static const fw_parameter *trained(const fw_feed *f, const fw_st_tensor *t) {
     return NULL;
 }
 
-/* *mem: owned values that o points to, or NULL. */
-static fw_status collect(const fw_feed *f, const fw_st_tensor *t, fw_st_out *o, float **mem, fw_err *err) {
+static bool as_it_is_now(const void *ctx, const fw_st_tensor *t, float *out) {
+    const fw_feed *f = ctx;
     const fw_parameter *q = trained(f, t);
-    *o = (fw_st_out){t->name, t->dtype, t->shape, t->data};
-    *mem = NULL;
-    if (q == NULL && t->dtype != FW_BF16 && t->dtype != FW_F16) {
-        return FW_OK; /* raw */
+    if (q == NULL) {
+        return false;
     }
-    *mem = q != NULL ? to_file(f, q) : malloc((size_t)fw_shape_count(&t->shape) * sizeof(**mem));
-    o->data = *mem;
-    if (*mem == NULL) {
-        return fw_fail(err, FW_NOMEM, "tensor '%s'", t->name);
+    fw_weights_turn_back(&q->shape, q->data, out);
+    if (rule_of(f, FW_FEED_PLUS_ONE, q->name) != NULL) {
+        add(out, fw_shape_count(&q->shape), -1.0f);
     }
-    return q != NULL ? FW_OK : fw_st_read_f32(fw_weights_file(f->weights), t->name, &t->shape, *mem, err);
+    return true;
 }
 
 fw_status fw_feed_save(const fw_feed *f, const char *path, fw_err *err) {
-    static const char *const meta[] = {"format", "pt", NULL};
-    const fw_st *file = fw_weights_file(f->weights);
-    const int n = fw_st_count(file);
-    fw_st_out *out = calloc((size_t)n + 1, sizeof(*out));
-    float **mem = calloc((size_t)n + 1, sizeof(*mem));
-    fw_status st = out != NULL && mem != NULL ? FW_OK : fw_fail(err, FW_NOMEM, "%s", path);
-    for (int i = 0; st == FW_OK && i < n; i++) {
-        st = collect(f, fw_st_at(file, i), &out[i], &mem[i], err);
-    }
-    st = st != FW_OK ? st : fw_st_write(path, out, n, meta, err);
-    for (int i = 0; mem != NULL && i < n; i++) {
-        free(mem[i]);
-    }
-    free(mem);
-    free(out);
-    return st;
+    return fw_weights_save(f->weights, as_it_is_now, f, path, err);
 }

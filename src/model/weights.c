@@ -170,3 +170,51 @@ fw_status fw_weights_done(const fw_weights *w, fw_err *err) {
     }
     return FW_OK;
 }
+
+/* ---- saving ---- */
+
+void fw_weights_turn_back(const fw_shape *shape, const float *data, float *out) {
+    const int64_t n = fw_shape_count(shape);
+    if (shape->n != 4) {
+        memcpy(out, data, (size_t)n * sizeof *out);
+        return;
+    }
+    const int64_t taps = shape->d[1] * shape->d[2], c = shape->d[3];
+    for (int64_t i = 0; i < n; i++) {
+        out[(i / (taps * c) * c + i % c) * taps + i / c % taps] = data[i];
+    }
+}
+
+/* *mem: owned values that o points to, or NULL: the file's bytes. */
+static fw_status collect(const fw_weights *w, const fw_st_tensor *t, fw_weights_now now, const void *ctx, fw_st_out *o,
+                         float **mem, fw_err *err) {
+    const bool number = t->dtype == FW_F32 || t->dtype == FW_BF16 || t->dtype == FW_F16;
+    *o = (fw_st_out){t->name, t->dtype, t->shape, t->data};
+    if (!number) {
+        return FW_OK;
+    }
+    *mem = malloc((size_t)fw_shape_count(&t->shape) * sizeof **mem);
+    if (*mem == NULL) {
+        return fw_fail(err, FW_NOMEM, "tensor '%s'", t->name);
+    }
+    o->data = *mem;
+    return now(ctx, t, *mem) ? FW_OK : fw_st_read_f32(w->st, t->name, &t->shape, *mem, err);
+}
+
+fw_status fw_weights_save(const fw_weights *w, fw_weights_now now, const void *ctx, const char *path, fw_err *err) {
+    static const char *const meta[] = {"format", "pt", NULL};
+    const int n = fw_st_count(w->st);
+    fw_st_out *out = calloc((size_t)n + 1, sizeof *out);
+    float **mem = calloc((size_t)n + 1, sizeof *mem);
+    fw_status st = out != NULL && mem != NULL ? FW_OK : fw_fail(err, FW_NOMEM, "%s", path);
+    for (int i = 0; st == FW_OK && i < n; i++) {
+        st = collect(w, fw_st_at(w->st, i), now, ctx, &out[i], &mem[i], err);
+    }
+    st = st != FW_OK ? st : fw_st_write(path, out, n, meta, err);
+    for (int i = 0; mem != NULL && i < n; i++) {
+        free(mem[i]);
+    }
+    free(mem);
+    free(out);
+    return st;
+}

@@ -39,4 +39,12 @@ void fw_weights_skip(fw_weights *w, const char *prefix);
 /* FW_SHAPE with the first tensor that was neither taken nor skipped. */
 FW_NODISCARD fw_status fw_weights_done(const fw_weights *w, fw_err *err);
 
+/* Copy a parameter as we have it into out [same count] as the file has it: convolutions are [O,C,kh,kw] there. */
+void fw_weights_turn_back(const fw_shape *shape, const float *data, float *out);
+/* Write t's values as they are now, in the file's layout, into out [its shape]; false: they are the file's still. */
+typedef bool (*fw_weights_now)(const void *ctx, const fw_st_tensor *t, float *out);
+/* The file again, with its names, types and order. Atomic. */
+FW_NODISCARD fw_status fw_weights_save(const fw_weights *w, fw_weights_now now, const void *ctx, const char *path,
+                                       fw_err *err);
+
 #endif /* FW_MODEL_WEIGHTS_H */

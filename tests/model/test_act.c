@@ -1,6 +1,8 @@
 /* ACT against LeRobot's own, stage by stage: tests/golden/policies/act* */
 #include "policy_golden.h"
 
+#include <unistd.h>
+
 #include "model/act.h"
 
 /* A tiny ACT as a plan; batch of 2. */
@@ -263,6 +265,55 @@ static void loss_and_gradients_without_a_vae_are_lerobots(void) {
     trains_as_lerobot("act_pre_norm");
 }
 
-FW_TEST_MAIN(T(two_cameras_are_lerobots), T(norms_first_and_an_environment_are_lerobots), T(gelu_is_lerobots),
-             T(no_camera_is_lerobots), T(loss_and_gradients_are_lerobots),
-             T(loss_and_gradients_without_a_vae_are_lerobots))
+/* ---- saving ---- */
+
+/* Every trainable parameter moved a little, the file written again. */
+static void save_moved(net *n, const char *path) {
+    fw_err err = {0};
+    fw_weights *w = weights_of(&n->gold);
+    for (int i = 0; i < fw_params_count(n->params); i++) {
+        fw_parameter *p = fw_params_at(n->params, i);
+        for (int64_t k = 0; p->trainable && k < fw_shape_count(&p->shape); k++) {
+            p->data[k] += 0.5f;
+        }
+    }
+    CHECK_OK(fw_act_save(n->params, w, path, &err), err);
+    fw_weights_close(w);
+}
+
+static bool is_frozen(const char *name) {
+    return strstr(name, ".bn") != NULL || strstr(name, "downsample.1") != NULL || strstr(name, "pos_enc") != NULL;
+}
+
+static void a_saved_network_has_the_same_tensors_moved(void) {
+    net n = build("act", true);
+    fw_err err = {0};
+    char path[600];
+    fw_st *was = NULL, *is = NULL;
+    snprintf(path, sizeof path, "/tmp/fw_act_%d.safetensors", (int)getpid());
+    save_moved(&n, path);
+    CHECK_OK(fw_st_open(path, &is, &err), err);
+    CHECK_INT(remove(path), 0);
+    snprintf(path, sizeof path, "%s/model.safetensors", n.gold.dir);
+    CHECK_OK(fw_st_open(path, &was, &err), err);
+    CHECK_INT(fw_st_count(is), fw_st_count(was));
+    for (int i = 0; i < fw_st_count(was); i++) {
+        const fw_st_tensor *a = fw_st_at(was, i), *b = fw_st_find(is, a->name);
+        CHECK(b != NULL && fw_shape_eq(&a->shape, &b->shape) && a->dtype == b->dtype);
+        for (int64_t k = 0; k < fw_shape_count(&a->shape); k++) {
+            float x, y;
+            memcpy(&x, (const char *)a->data + 4 * k, 4);
+            memcpy(&y, (const char *)b->data + 4 * k, 4);
+            if (y != x + (is_frozen(a->name) ? 0.0f : 0.5f)) {
+                FW_FAILED("%s[%lld] was %g, is %g", a->name, (long long)k, (double)x, (double)y);
+            }
+        }
+    }
+    fw_st_close(was);
+    fw_st_close(is);
+    clear(&n);
+}
+
+FW_TEST_MAIN(T(a_saved_network_has_the_same_tensors_moved), T(two_cameras_are_lerobots),
+             T(norms_first_and_an_environment_are_lerobots), T(gelu_is_lerobots), T(no_camera_is_lerobots),
+             T(loss_and_gradients_are_lerobots), T(loss_and_gradients_without_a_vae_are_lerobots))
