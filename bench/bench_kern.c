@@ -1,7 +1,8 @@
 /*
  * bench_kern.c - how fast the kernels are, against the peak of this core and against oneDNN.
  *
- *   bench_kern [gemm|train|conv|rows|all]        FW_KERN=avx2 for another table
+ *   bench_kern [gemm|train|conv|rows|policy|attention|all]        FW_KERN=avx2 for another table
+ *   policy: the layers of SmolVLA and pi0 in every precision that this CPU has
  *
  * One thread (run with OMP_NUM_THREADS=1, so that oneDNN also has one). CPU time, best of several rounds, GFLOP/s, part of the measured peak, and
  * where oneDNN has the operation, its number and ours/theirs. oneDNN gets prepacked weights and a fused bias, as we do.
@@ -61,33 +62,53 @@ static double best(void (*fn)(void *), void *ctx, double budget_s) {
 
 /* ---- the peak: independent multiply-adds in registers ---- */
 
-typedef struct peak_ctx {
-    int64_t n;
-} peak_ctx;
+enum { PEAK_LOOPS = 100000 };
 
 #if defined(__x86_64__)
-__attribute__((target("avx512f"))) static void peak_run(void *ctx) {
-    int64_t n = ((peak_ctx *)ctx)->n;
-    __asm__ volatile("1:\n"
-                     "vfmadd231ps %%zmm30,%%zmm31,%%zmm0\n vfmadd231ps %%zmm30,%%zmm31,%%zmm1\n"
-                     "vfmadd231ps %%zmm30,%%zmm31,%%zmm2\n vfmadd231ps %%zmm30,%%zmm31,%%zmm3\n"
-                     "vfmadd231ps %%zmm30,%%zmm31,%%zmm4\n vfmadd231ps %%zmm30,%%zmm31,%%zmm5\n"
-                     "vfmadd231ps %%zmm30,%%zmm31,%%zmm6\n vfmadd231ps %%zmm30,%%zmm31,%%zmm7\n"
-                     "vfmadd231ps %%zmm30,%%zmm31,%%zmm8\n vfmadd231ps %%zmm30,%%zmm31,%%zmm9\n"
-                     "dec %0\n jnz 1b\n"
-                     : "+r"(n)
-                     :
-                     : "zmm0", "zmm1", "zmm2", "zmm3", "zmm4", "zmm5", "zmm6", "zmm7", "zmm8", "zmm9", "zmm30", "zmm31",
-                       "cc");
-}
+/* Ten times OP on ten accumulators; it is fed registers 14 and 15. */
+#define PEAK(name, isa, OP, ...)                                                                                       \
+    __attribute__((target(isa))) static void peak_##name(void *ctx) {                                                  \
+        (void)ctx;                                                                                                     \
+        int64_t n = PEAK_LOOPS;                                                                                        \
+        __asm__ volatile("1:\n" OP("0") OP("1") OP("2") OP("3") OP("4") OP("5") OP("6") OP("7") OP("8")                \
+                             OP("9") "dec %0\n jnz 1b\n"                                                               \
+                         : "+r"(n)                                                                                     \
+                         :                                                                                             \
+                         : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",    \
+                           "xmm14", "xmm15", "cc");                                                                    \
+    }
+#define FMA_YMM(r)  "vfmadd231ps %%ymm14,%%ymm15,%%ymm" r "\n"
+#define FMA_ZMM(r)  "vfmadd231ps %%zmm14,%%zmm15,%%zmm" r "\n"
+#define BF16_ZMM(r) "vdpbf16ps %%zmm14,%%zmm15,%%zmm" r "\n"
+#define INT8_ZMM(r) "vpdpbusd %%zmm14,%%zmm15,%%zmm" r "\n"
+#define INT8_YMM(r) "vpmaddwd %%ymm14,%%ymm15,%%ymm10\n vpaddd %%ymm10,%%ymm" r ",%%ymm" r "\n"
+PEAK(f32_avx2, "avx2,fma", FMA_YMM)
+PEAK(f32_avx512, "avx512f", FMA_ZMM)
+PEAK(bf16_avx512, "avx512bf16", BF16_ZMM)
+PEAK(int8_avx512, "avx512vnni", INT8_ZMM)
+PEAK(int8_avx2, "avx2", INT8_YMM)
 #endif
 
-static double peak_gflops(void) {
-    peak_ctx c = {1000000};
-    if (!__builtin_cpu_supports("avx512f")) {
-        return 0.0;
+/* GOP/s (a multiply-add is two) of the instruction that a table's products are made of; 0: not known. */
+static double peak_of(const char *isa) {
+#if defined(__x86_64__)
+    static const struct {
+        const char *isa;
+        void (*run)(void *);
+        double ops;
+    } peaks[] = {{"avx2", peak_f32_avx2, 16},
+                 {"avx512", peak_f32_avx512, 32},
+                 {"avx512bf16", peak_bf16_avx512, 64},
+                 {"avx512int8", peak_int8_avx512, 128},
+                 {"avx2int8", peak_int8_avx2, 32}};
+    for (size_t i = 0; i < sizeof peaks / sizeof *peaks; i++) {
+        if (strcmp(peaks[i].isa, isa) == 0) {
+            return 10.0 * peaks[i].ops * PEAK_LOOPS / best(peaks[i].run, NULL, 0.3) * 1e-9;
+        }
     }
-    return 10.0 * 32.0 * (double)c.n / best(peak_run, &c, 0.3) * 1e-9;
+#endif
+    (void)isa;
+    return 0.0;
 }
 
 /* ---- ours ---- */
@@ -103,6 +124,10 @@ static void gemm_run(void *ctx) {
     c->k->gemm_f32(&c->g, c->scratch);
 }
 
+static peer_type type_of(const fw_kern *k) {
+    return strstr(k->isa, "int8") != NULL ? PEER_INT8 : strstr(k->isa, "bf16") != NULL ? PEER_BF16 : PEER_F32;
+}
+
 static void bench_gemm_shape(const fw_kern *kt, double peak, int64_t m, int64_t k, int64_t n) {
     float *x = randf(m * k), *w = randf(n * k), *b = randf(n), *y = randf(m * n), *y2 = randf(m * n);
     gemm_ctx c = {.k = kt};
@@ -110,7 +135,7 @@ static void bench_gemm_shape(const fw_kern *kt, double peak, int64_t m, int64_t 
     kt->gemm_pack(packed, w, k, FW_NK, n, k, 0, n);
     c.scratch = mem(kt->gemm_scratch(m, k, false));
     c.g = (fw_gemm){.m = m, .n = n, .k = k, .a = x, .lda = k, .b = packed, .c = y, .ldc = n, .epi = {.bias = b}};
-    peer *d = peer_linear(m, k, n, x, w, b, y2);
+    peer *d = peer_linear(type_of(kt), m, k, n, x, w, b, y2);
     double gf = 2e-9 * (double)m * (double)n * (double)k, ours = 1e9, theirs = 1e9;
     for (int round = 0; round < 3; round++) { /* interleaved: a busy neighbour hits both */
         double t = best(gemm_run, &c, 0.06);
@@ -118,15 +143,45 @@ static void bench_gemm_shape(const fw_kern *kt, double peak, int64_t m, int64_t 
         t = d != NULL ? best(peer_run, d, 0.06) : (double)NAN;
         theirs = t < theirs || d == NULL ? t : theirs;
     }
+    printf("%-10s %5ld %5ld %5ld  %8.1f %5.1f%%  %8.1f %5.1f%%  %6.3f", kt->isa, (long)m, (long)k, (long)n, gf / ours,
+           100.0 * gf / ours / peak, gf / theirs, 100.0 * gf / theirs / peak, theirs / ours);
     double worst = 0.0;
     for (int64_t i = 0; i < m * n && d != NULL; i++) {
         double e = (double)y[i] - (double)y2[i];
         worst = e * e > worst * worst ? (e < 0 ? -e : e) : worst;
     }
-    printf("%5ld %5ld %5ld  %8.1f %5.1f%%  %8.1f %5.1f%%  %6.3f  (diff %.1e)\n", (long)m, (long)k, (long)n, gf / ours,
-           100.0 * gf / ours / peak, gf / theirs, 100.0 * gf / theirs / peak, theirs / ours, worst);
+    if (type_of(kt) == PEER_INT8) {
+        printf("\n"); /* its bytes are not ours */
+    } else {
+        printf("  (diff %.1e)\n", worst);
+    }
     free(x), free(w), free(b), free(y), free(y2), free(packed), free(c.scratch);
     peer_free(d);
+}
+
+static void gemm_heading(void) {
+    printf("table          m     k     n      ours  peak    oneDNN  peak   ratio\n");
+}
+
+/* Layers of SmolVLA (vision, language model, expert) and pi0 (vision, language model, expert). */
+static void bench_policy(void) {
+    static const int64_t shapes[][3] = {{1024, 768, 3072}, {1024, 3072, 768},  {177, 960, 2560},
+                                        {50, 720, 2048},   {50, 2048, 720},    {256, 1152, 4304},
+                                        {51, 1024, 4096},  {560, 2048, 16384}, {560, 16384, 2048}};
+    static const char *const tables[] = {"avx2", "avx512", "avx512bf16", "avx2int8", "avx512int8"};
+    double peak[sizeof tables / sizeof *tables];
+    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) {
+        peak[t] = fw_kern_find(tables[t]) != NULL ? peak_of(tables[t]) : 0.0;
+        printf("%s: peak %.1f GOP/s\n", tables[t], peak[t]);
+    }
+    gemm_heading();
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) {
+            if (fw_kern_find(tables[t]) != NULL) {
+                bench_gemm_shape(fw_kern_find(tables[t]), peak[t], shapes[i][0], shapes[i][1], shapes[i][2]);
+            }
+        }
+    }
 }
 
 /* ---- the three products of a linear layer in training: packing counts, since weights change every step ---- */
@@ -395,7 +450,7 @@ int main(int argc, char **argv) {
     setvbuf(stdout, NULL, _IOLBF, 0);
     const char *what = argc > 1 ? argv[1] : "all";
     const fw_kern *kt = fw_kern_get();
-    double peak = peak_gflops();
+    double peak = peak_of(kt->isa);
     printf("table %s, peak %.1f GFLOP/s (register-only multiply-adds, one thread)\n", kt->isa, peak);
     if (strcmp(what, "gemm") == 0 || strcmp(what, "all") == 0) {
         static const int64_t shapes[][3] = {{1024, 768, 768}, {256, 768, 3072}, {177, 960, 2560}, {64, 512, 512},
@@ -403,7 +458,7 @@ int main(int argc, char **argv) {
                                             {8, 768, 768},    {4096, 32, 16},   {4096, 16, 96},   {1024, 96, 24},
                                             {1024, 24, 144},  {256, 144, 40},   {256, 40, 240},   {64, 240, 80},
                                             {64, 80, 480},    {64, 480, 80},    {64, 480, 112},   {64, 112, 672}};
-        printf("    m     k     n      ours  peak    oneDNN  peak   ratio\n");
+        gemm_heading();
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
             bench_gemm_shape(kt, peak, shapes[i][0], shapes[i][1], shapes[i][2]);
         }
@@ -416,6 +471,9 @@ int main(int argc, char **argv) {
     }
     if (strcmp(what, "rows") == 0 || strcmp(what, "all") == 0) {
         bench_rows(kt, peak);
+    }
+    if (strcmp(what, "policy") == 0 || strcmp(what, "all") == 0) {
+        bench_policy();
     }
     return 0;
 }

@@ -5,8 +5,8 @@
 
 #ifndef FW_PEER_DNNL
 
-peer *peer_linear(int64_t m, int64_t k, int64_t n, float *x, float *w, float *b, float *y) {
-    (void)m, (void)k, (void)n, (void)x, (void)w, (void)b, (void)y;
+peer *peer_linear(peer_type type, int64_t m, int64_t k, int64_t n, float *x, float *w, float *b, float *y) {
+    (void)type, (void)m, (void)k, (void)n, (void)x, (void)w, (void)b, (void)y;
     return NULL;
 }
 peer *peer_depthwise(const fw_conv *d, float *x, float *b, float *y) {
@@ -49,37 +49,65 @@ void peer_run(void *ctx) {
     dnnl_primitive_execute(c->prim, c->stream, c->n_arg, c->args);
 }
 
-peer *peer_linear(int64_t m, int64_t k, int64_t n, float *x, float *w, float *b, float *y) {
+/* x of type f32 in another layout or type. */
+static dnnl_memory_t reordered(const dnnl_memory_desc_t *from, float *x, const dnnl_memory_desc_t *to,
+                               dnnl_stream_t stream) {
+    dnnl_memory_t src, dst;
+    ok(dnnl_memory_create(&src, from, engine(), x), "source");
+    ok(dnnl_memory_create(&dst, to, engine(), DNNL_MEMORY_ALLOCATE), "copy");
+    dnnl_primitive_desc_t pd;
+    dnnl_primitive_t run;
+    ok(dnnl_reorder_primitive_desc_create(&pd, from, engine(), to, engine(), NULL), "reorder pd");
+    ok(dnnl_primitive_create(&run, pd), "reorder");
+    dnnl_exec_arg_t args[2] = {{DNNL_ARG_FROM, src}, {DNNL_ARG_TO, dst}};
+    ok(dnnl_primitive_execute(run, stream, 2, args), "reorder run");
+    return dst;
+}
+
+/* Whole numbers of some spread that a byte holds. */
+static float *byte_like(const float *x, int64_t n) {
+    float *y = malloc((size_t)n * sizeof(float));
+    for (int64_t i = 0; i < n && y != NULL; i++) {
+        y[i] = x[i] * 127.0f;
+    }
+    return y;
+}
+
+peer *peer_linear(peer_type type, int64_t m, int64_t k, int64_t n, float *x, float *w, float *b, float *y) {
+    static const dnnl_data_type_t src_type[] = {dnnl_f32, dnnl_bf16, dnnl_u8},
+                                  w_type[] = {dnnl_f32, dnnl_bf16, dnnl_s8};
     dnnl_engine_t eng = engine();
-    dnnl_memory_desc_t md_x, md_w, md_any, md_b, md_y;
+    dnnl_memory_desc_t md_x, md_w, md_src, md_any, md_b, md_y;
     dnnl_dims_t dx = {m, k}, dw = {n, k}, db = {n}, dy = {m, n};
     ok(dnnl_memory_desc_init_by_tag(&md_x, 2, dx, dnnl_f32, dnnl_ab), "x");
     ok(dnnl_memory_desc_init_by_tag(&md_w, 2, dw, dnnl_f32, dnnl_ab), "w");
-    ok(dnnl_memory_desc_init_by_tag(&md_any, 2, dw, dnnl_f32, dnnl_format_tag_any), "w any");
+    ok(dnnl_memory_desc_init_by_tag(&md_src, 2, dx, src_type[type], dnnl_ab), "source");
+    ok(dnnl_memory_desc_init_by_tag(&md_any, 2, dw, w_type[type], dnnl_format_tag_any), "w any");
     ok(dnnl_memory_desc_init_by_tag(&md_b, 1, db, dnnl_f32, dnnl_a), "b");
     ok(dnnl_memory_desc_init_by_tag(&md_y, 2, dy, dnnl_f32, dnnl_ab), "y");
     dnnl_inner_product_desc_t d;
-    ok(dnnl_inner_product_forward_desc_init(&d, dnnl_forward_inference, &md_x, &md_any, &md_b, &md_y), "desc");
+    ok(dnnl_inner_product_forward_desc_init(&d, dnnl_forward_inference, &md_src, &md_any, &md_b, &md_y), "desc");
     dnnl_primitive_desc_t pd;
-    ok(dnnl_primitive_desc_create(&pd, &d, NULL, eng, NULL), "pd");
+    if (dnnl_primitive_desc_create(&pd, &d, NULL, eng, NULL) != dnnl_success) {
+        return NULL;
+    }
     peer *c = calloc(1, sizeof *c);
     ok(dnnl_primitive_create(&c->prim, pd), "primitive");
     ok(dnnl_stream_create(&c->stream, eng, dnnl_stream_default_flags), "stream");
-    const dnnl_memory_desc_t *want = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
-    dnnl_memory_t mx, mw, mp, mb, my;
-    ok(dnnl_memory_create(&mx, &md_x, eng, x), "x");
-    ok(dnnl_memory_create(&mw, &md_w, eng, w), "w");
-    ok(dnnl_memory_create(&mp, want, eng, DNNL_MEMORY_ALLOCATE), "packed");
+    dnnl_memory_t mx, mw, mb, my;
+    float *xb = type == PEER_INT8 ? byte_like(x, m * k) : x, *wb = type == PEER_INT8 ? byte_like(w, n * k) : w;
+    mx = type == PEER_F32 ? NULL : reordered(&md_x, xb, &md_src, c->stream);
+    if (mx == NULL) {
+        ok(dnnl_memory_create(&mx, &md_x, eng, x), "x");
+    }
+    mw = reordered(&md_w, wb, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0), c->stream);
+    if (type == PEER_INT8) {
+        free(xb), free(wb);
+    }
     ok(dnnl_memory_create(&mb, &md_b, eng, b), "b");
     ok(dnnl_memory_create(&my, &md_y, eng, y), "y");
-    dnnl_primitive_desc_t rpd;
-    dnnl_primitive_t re;
-    ok(dnnl_reorder_primitive_desc_create(&rpd, &md_w, eng, want, eng, NULL), "reorder pd");
-    ok(dnnl_primitive_create(&re, rpd), "reorder");
-    dnnl_exec_arg_t ra[2] = {{DNNL_ARG_FROM, mw}, {DNNL_ARG_TO, mp}};
-    ok(dnnl_primitive_execute(re, c->stream, 2, ra), "reorder run");
     c->args[0] = (dnnl_exec_arg_t){DNNL_ARG_SRC, mx};
-    c->args[1] = (dnnl_exec_arg_t){DNNL_ARG_WEIGHTS, mp};
+    c->args[1] = (dnnl_exec_arg_t){DNNL_ARG_WEIGHTS, mw};
     c->args[2] = (dnnl_exec_arg_t){DNNL_ARG_BIAS, mb};
     c->args[3] = (dnnl_exec_arg_t){DNNL_ARG_DST, my};
     c->n_arg = 4;

@@ -33,9 +33,9 @@ FW_INLINE size_t round64(size_t bytes) {
 
 #if defined(FW_INT8) /* enough for the other slots, which are those of fp32, too */
 static size_t conv_scratch(const fw_conv *d) {
-    int64_t taps = d->kh * d->kw;
-    return round64((size_t)RB * (size_t)(taps * max64(d->c, d->o)) * sizeof(float)) +
-           ((size_t)MC * KC + Q8_SCALES + 2 * VW) * sizeof(float) + 64;
+    int64_t taps = d->kh * d->kw, most = max64(taps * d->c, taps * d->o);
+    size_t rest = gemm_scratch(MC, most, false), exact = (size_t)(MC * KC + 2 * VW) * sizeof(float);
+    return round64((size_t)RB * (size_t)most * sizeof(float)) + (rest > exact ? rest : exact) + 64;
 }
 #elif !defined(FW_BF16) /* half the depth at most: the scratch of fp32 is enough for both */
 static size_t conv_scratch(const fw_conv *d) {

@@ -137,6 +137,24 @@ FW_INLINE vi i_load(const void *p) {
 
 /* ---- micro-kernel ---- */
 
+/* Nothing of the next row starts before: with 16 registers the compiler would hoist its loads and then spill the sums. */
+#if defined(__AVX512F__)
+#define KEEP(x, y)
+#else
+#define KEEP(x, y) __asm__ volatile("" : "+x"(x), "+x"(y))
+#endif
+
+/* One vector of columns: integers -> what they stand for. */
+FW_UNFOLD void unscaled(const int mr, const int h, const tile *t, vi sum[MR][2], vf acc[MR][2]) {
+    vi comp = OFFSET ? i_load(t->comp + h * VW) : i_zero();
+    vf sb = v_load(t->sb + h * VW);
+    FW_UNROLL(16)
+    for (int i = 0; i < mr; i++) {
+        vi exact = OFFSET ? i_sub(sum[i][h], comp) : sum[i][h];
+        acc[i][h] = v_mul(v_mul(i_float(exact), v_set1(t->sa[i].scale)), sb);
+    }
+}
+
 FW_UNFOLD void micro(const int mr, const int nv, const tile *t, int64_t rs, int64_t cs, const bool loose) {
     (void)rs, (void)loose;
     vi sum[MR][2];
@@ -161,18 +179,14 @@ FW_UNFOLD void micro(const int mr, const int nv, const tile *t, int64_t rs, int6
             if (nv == 2) {
                 sum[i][1] = i_step(ai, b1, sum[i][1]);
             }
+            KEEP(sum[i][0], sum[i][1]);
         }
         a += cs;
         b += NR * U;
     }
-    for (int h = 0; h < nv; h++) {
-        vi comp = OFFSET ? i_load(t->comp + h * VW) : i_zero();
-        vf sb = v_load(t->sb + h * VW);
-        FW_UNROLL(16)
-        for (int i = 0; i < mr; i++) {
-            vi exact = OFFSET ? i_sub(sum[i][h], comp) : sum[i][h];
-            acc[i][h] = v_mul(v_mul(i_float(exact), v_set1(t->sa[i].scale)), sb);
-        }
+    unscaled(mr, 0, t, sum, acc);
+    if (nv == 2) {
+        unscaled(mr, 1, t, sum, acc);
     }
     put_tile(mr, nv, t, acc);
 }

@@ -76,6 +76,17 @@ FW_INLINE int64_t k_blocks(int64_t depth) {
     return depth > 0 ? (depth + KC - 1) / KC : 1;
 }
 
+/* Rows of A packed together. */
+FW_INLINE int64_t rows_at_once(int64_t depth) {
+#if defined(FW_INT8) /* whole rows, about 1 MB in all */
+    int64_t fit = depth > 0 ? ((int64_t)1 << 18) / depth : MC;
+    return fit > MC ? MC : fit < 4 * MR ? 4 * MR : fit;
+#else
+    (void)depth;
+    return MC;
+#endif
+}
+
 /* First of part t when m are dealt evenly to n. */
 FW_INLINE int64_t deal(int64_t m, int64_t n, int64_t t) {
     return m * t / n;
@@ -336,29 +347,40 @@ typedef struct block {
     int64_t from;               /* first column */
     int64_t k0, kn, ik;         /* in units; which block of k */
     bool pack, first, last;
-    float *packed; /* tiles of A, each rows*kn floats */
+    float *packed; /* tiles of A, each rows*kn floats; FW_INT8: one block of k behind the other, each with slack */
     fw_q8 *scales; /* FW_INT8: [rows] */
 } block;
 
+#if defined(FW_INT8)
+/* All of k at the first block: a row is read from afar once, for its scale, and again while it is near. */
+static void pack_a(const block *s) {
+    const fw_gemm *g = s->g;
+    int64_t depth = units(g->k), n_block = k_blocks(depth);
+    const float *smooth = q8_smooth(g);
+    for (int64_t t = 0; t < s->n_tile && s->first; t++) {
+        int64_t r = deal(s->rows, s->n_tile, t), mr = deal(s->rows, s->n_tile, t + 1) - r, row = s->row0 + r;
+        const float *a = g->trans_a ? g->a + row : g->a + row * g->lda;
+        fw_q8 *q = s->scales + r;
+        scale_rows(q, a, g->lda, g->trans_a, mr, g->k, smooth);
+        for (int64_t ik = 0; ik < n_block; ik++) {
+            int64_t from = deal(depth, n_block, ik), kn = deal(depth, n_block, ik + 1) - from, k0 = from * U;
+            float *dst = s->packed + s->rows * from + ik * VW + r * kn;
+            pack_a_tile(dst, a + (g->trans_a ? k0 * g->lda : k0), g->lda, g->trans_a, mr,
+                        kn * U < g->k - k0 ? kn * U : g->k - k0, q, smooth != NULL ? smooth + k0 : NULL);
+        }
+    }
+}
+#else
 static void pack_a(const block *s) {
     const fw_gemm *g = s->g;
     for (int64_t t = 0; t < s->n_tile; t++) {
         int64_t r = deal(s->rows, s->n_tile, t), mr = deal(s->rows, s->n_tile, t + 1) - r, row = s->row0 + r;
         int64_t k0 = s->k0 * U, left = g->k - k0;
         const float *a = g->trans_a ? g->a + k0 * g->lda + row : g->a + row * g->lda + k0;
-        int64_t k = left < s->kn * U ? left : s->kn * U;
-#if defined(FW_INT8)
-        const float *smooth = q8_smooth(g);
-        if (s->first) {
-            scale_rows(s->scales + r, a, g->lda, g->trans_a, mr, g->k, smooth);
-        }
-        pack_a_tile(s->packed + r * s->kn, a, g->lda, g->trans_a, mr, k, s->scales + r,
-                    smooth != NULL ? smooth + k0 : NULL);
-#else
-        pack_a_tile(s->packed + r * s->kn, a, g->lda, g->trans_a, mr, k);
-#endif
+        pack_a_tile(s->packed + r * s->kn, a, g->lda, g->trans_a, mr, left < s->kn * U ? left : s->kn * U);
     }
 }
+#endif
 
 /* The epilogue needs a pass of its own: it has more than bias, clamp and residual. */
 FW_INLINE bool is_heavy(const fw_epi *e) {
@@ -380,8 +402,10 @@ static void panel(const block *s, int64_t j, int64_t width) {
     bool heavy = is_heavy(e);
     tile t = {.k = s->kn, .rs = g->trans_a ? 1 : g->lda, .cs = g->trans_a ? g->lda : 1, .ldc = g->ldc, .width = width};
 #if defined(FW_INT8)
+    const float *packed = s->packed + s->rows * s->k0 + s->ik * VW;
     q8_columns(&t, g, s->k0, s->ik, j);
 #else
+    const float *packed = s->packed;
     t.b = (const float *)g->b + (s->ldb > 0 ? s->k0 * s->ldb + j : j * units(s->k_packed) + s->k0 * NR);
 #endif
     t.bs = s->ldb;
@@ -394,7 +418,7 @@ static void panel(const block *s, int64_t j, int64_t width) {
     t.ldres = e->ld_residual;
     for (int64_t i = 0; i < s->n_tile; i++) {
         int64_t r = deal(s->rows, s->n_tile, i), mr = deal(s->rows, s->n_tile, i + 1) - r, row = s->row0 + r;
-        t.a = s->pack ? s->packed + r * s->kn : g->a + row * t.rs + s->k0 * t.cs;
+        t.a = s->pack ? packed + r * s->kn : g->a + row * t.rs + s->k0 * t.cs;
         t.sa = s->scales + r;
         t.c = g->c + row * g->ldc + j;
         if (mode == DIRECT && j == s->from && !g->trans_a) {
@@ -425,7 +449,7 @@ static bool worth_packing(const fw_gemm *g, int64_t n) {
 
 static void gemm_blocks(const fw_gemm *g, block s) {
     int64_t n1 = g->n0 == 0 && g->n1 == 0 ? g->n : g->n1;
-    int64_t depth = units(g->k), kb = k_blocks(depth), mb = (g->m + MC - 1) / MC;
+    int64_t depth = units(g->k), kb = k_blocks(depth), mb = (g->m + rows_at_once(depth) - 1) / rows_at_once(depth);
     s.g = g;
     s.from = g->n0;
     s.pack = s.ldb == 0 && worth_packing(g, n1 - g->n0);
@@ -480,8 +504,8 @@ static void gemm_f32(const fw_gemm *g, void *scratch) {
 
 static size_t gemm_scratch(int64_t m, int64_t k, bool trans_a) {
     (void)trans_a;
-    int64_t rows = m < MC ? m : MC, depth = units(k) < KC ? units(k) : KC;
-    return ((size_t)(rows * depth) + Q8_SCALES + 2 * VW) * sizeof(float);
+    int64_t most = rows_at_once(units(k)), rows = m < most ? m : most;
+    return ((size_t)(rows * units(k) + k_blocks(units(k)) * VW) + Q8_SCALES + VW) * sizeof(float);
 }
 #else
 static size_t gemm_scratch(int64_t m, int64_t k, bool trans_a) {

@@ -67,8 +67,7 @@ static void compare_dense(const ccase *t, const fw_act act) {
     t_free(wy, ny), t_free(wdx, nx), t_free(wdw, nw);
 }
 
-static void dense_convolutions_agree_with_scalar(void) {
-    g_n = t_tables(g_all);
+static void dense_cases(void) {
     const ccase cases[] = {
         {2, shape(7, 9, 3, 5, 3, 3, 2, 0, 0, 1, 1)},    {1, shape(5, 4, 17, 33, 3, 3, 1, 1, 1, 1, 1)},
         {3, shape(4, 4, 20, 7, 1, 1, 1, 0, 0, 0, 0)},   {2, shape(5, 5, 8, 16, 1, 1, 2, 0, 0, 0, 0)},
@@ -78,6 +77,16 @@ static void dense_convolutions_agree_with_scalar(void) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         compare_dense(&cases[i], i % 2 ? FW_ACT_RELU6 : FW_ACT_GELU);
     }
+}
+
+static void dense_convolutions_agree_with_scalar(void) {
+    g_n = t_tables(g_all);
+    dense_cases();
+}
+
+static void int8_convolutions_agree_with_their_specification(void) {
+    g_n = t_tables_int8(g_all);
+    dense_cases();
 }
 
 static void compare_depthwise(const ccase *t, const fw_epi *proto) {
@@ -157,5 +166,5 @@ static void ones_count_the_taps_inside_the_image(void) {
     }
 }
 
-FW_TEST_MAIN(T(dense_convolutions_agree_with_scalar), T(depthwise_convolutions_agree_with_scalar),
-             T(ones_count_the_taps_inside_the_image))
+FW_TEST_MAIN(T(dense_convolutions_agree_with_scalar), T(int8_convolutions_agree_with_their_specification),
+             T(depthwise_convolutions_agree_with_scalar), T(ones_count_the_taps_inside_the_image))
