@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "model/act.h"
-#include "model/normalize.h"
 #include "model/pretrained.h"
+#include "model/processor.h"
 
 typedef struct act_policy {
     fw_policy base; /* first */
@@ -22,7 +22,7 @@ typedef struct act_policy {
     fw_graph *graph;
     fw_plan *plan;
     fw_act_io io;
-    fw_norm state, action;
+    fw_processor processor;
     float pixel[FW_LEROBOT_FEATURES][3][256]; /* what a byte becomes, for each picture and colour */
     int n_action;
     /* temporal ensembling, normalised: row i is about i steps from now */
@@ -84,7 +84,8 @@ static fw_status act_infer(fw_policy *self, const fw_obs *obs, fw_chunk *chunk, 
     FW_TRY(fw_obs_check(&p->robot.e, obs, chunk, rows, err));
     FW_TRY(see(p, obs, err));
     if (p->io.state != FW_NONE) {
-        fw_norm_apply(&p->state, obs->state, fw_plan_data(p->plan, p->io.state), 1);
+        const fw_map_stat *map = &p->processor.input[p->processor.state_at];
+        fw_map_apply(map, obs->state, fw_plan_data(p->plan, p->io.state), 1);
     }
     FW_TRY(fw_plan_run(p->plan, err));
     float *out = fw_plan_data(p->plan, p->io.chunk);
@@ -93,7 +94,7 @@ static fw_status act_infer(fw_policy *self, const fw_obs *obs, fw_chunk *chunk, 
         memcpy(out, p->mean, (size_t)p->n_action * sizeof *out);
         step(p);
     }
-    fw_norm_invert(&p->action, out, out, (size_t)rows);
+    fw_processor_chunk(&p->processor, obs->state, out, (size_t)rows, out);
     return fw_chunk_put(&p->robot.e, obs, out, rows, chunk, err);
 }
 
@@ -118,8 +119,7 @@ static void act_close(fw_policy *self) {
     fw_plan_free(p->plan);
     fw_graph_free(p->graph);
     fw_params_free(p->params);
-    fw_norm_clear(&p->state);
-    fw_norm_clear(&p->action);
+    fw_processor_clear(&p->processor);
     free(p->mean);
     free(p->count);
     free(p->weight);
@@ -167,99 +167,18 @@ static fw_status open_ensemble(act_policy *p, fw_err *err) {
     return FW_OK;
 }
 
-/* ---- statistics ---- */
-
-/* The state file of the step called `step` in dir/<pipeline>.json, opened. */
-static fw_status open_statistics(const char *dir, const char *pipeline, const char *step, fw_st **out, fw_err *err) {
-    char path[4096];
-    json_t *root = NULL;
-    const json_t *steps = NULL;
-    const char *file = NULL, *name = NULL;
-    snprintf(path, sizeof path, "%s/%s.json", dir, pipeline);
-    FW_TRY(fw_json_load(path, &root, err));
-    fw_status st = fw_json_arr(root, "steps", path, &steps, err);
-    for (size_t i = 0; st == FW_OK && i < json_array_size(steps); i++) {
-        const json_t *s = json_array_get(steps, i);
-        st = fw_json_str(s, "registry_name", path, &name, err);
-        if (st == FW_OK && strcmp(name, step) == 0) {
-            st = fw_json_str(s, "state_file", path, &file, err);
-        }
-    }
-    if (st == FW_OK && (file == NULL || strchr(file, '/') != NULL)) {
-        st = fw_fail(err, FW_FORMAT, "%s: no step '%s' with a 'state_file' beside it", path, step);
-    }
-    if (st == FW_OK) {
-        snprintf(path, sizeof path, "%s/%s", dir, file);
-        st = fw_st_open(path, out, err);
-    }
-    json_decref(root);
-    return st;
-}
-
-/* "<key>.<what>" [n], or [n,1,1] for pictures. */
-static fw_status read_statistic(const fw_st *st, const char *key, const char *what, int n, float *out, fw_err *err) {
-    char name[FW_LEROBOT_KEY_MAX + 16];
-    snprintf(name, sizeof name, "%s.%s", key, what);
-    const fw_st_tensor *t = fw_st_find(st, name);
-    const fw_shape flat = FW_SHAPE_OF(n), picture = FW_SHAPE_OF(n, 1, 1);
-    return fw_st_read_f32(st, name, t != NULL && t->shape.n == 3 ? &picture : &flat, out, err);
-}
-
-/* The map of a feature: (x - shift) * scale. */
-static fw_status read_norm(const fw_st *st, const fw_lerobot_feature *f, fw_lerobot_norm norm, fw_norm *out,
-                           fw_err *err) {
-    static const char *const low[] = {NULL, NULL, "min", "q01", "q10"}, *const high[] = {NULL, NULL, "max", "q99",
-                                                                                         "q90"};
-    const int n = f->kind == FW_FEATURE_VISUAL ? 3 : (int)f->shape[0];
-    float *v = malloc(2 * sizeof *v * (size_t)n);
-    *out = (fw_norm){n, v, v + n};
-    if (v == NULL) {
-        return fw_fail(err, FW_NOMEM, "no memory for a map of %d values", n);
-    }
-    if (norm == FW_LEROBOT_MEAN_STD) {
-        FW_TRY(read_statistic(st, f->key, "mean", n, out->shift, err));
-        FW_TRY(read_statistic(st, f->key, "std", n, out->scale, err));
-    } else if (norm != FW_LEROBOT_IDENTITY) {
-        FW_TRY(read_statistic(st, f->key, low[norm], n, out->shift, err));
-        FW_TRY(read_statistic(st, f->key, high[norm], n, out->scale, err));
-    }
-    for (int i = 0; i < n; i++) {
-        float a = out->shift[i], b = out->scale[i], range = b - a == 0.0f ? 1e-8f : b - a;
-        bool spread = norm == FW_LEROBOT_MEAN_STD;
-        out->shift[i] = norm == FW_LEROBOT_IDENTITY ? 0.0f : spread ? a : a + 0.5f * range;
-        out->scale[i] = norm == FW_LEROBOT_IDENTITY ? 1.0f : spread ? 1.0f / (b + 1e-8f) : 2.0f / range;
-        if (!isfinite(out->shift[i]) || !isfinite(out->scale[i])) {
-            return fw_fail(err, FW_FORMAT, "statistics of %s: value %d is %g, %g", f->key, i, (double)a, (double)b);
-        }
-    }
-    return FW_OK;
-}
-
-static fw_status read_norms(act_policy *p, const fw_st *st, fw_err *err) {
-    const fw_lerobot_feature *state = fw_lerobot_input(&p->cfg, FW_FEATURE_STATE);
+/* What every byte of a picture becomes. */
+static void fill_pixels(act_policy *p) {
     for (int i = 0; i < p->robot.n_picture; i++) {
-        fw_norm colour = {0};
-        fw_status got = read_norm(st, &p->cfg.input[p->robot.picture[i]], p->cfg.norm[FW_FEATURE_VISUAL], &colour, err);
-        for (int k = 0; got == FW_OK && k < 3 * 256; k++) {
-            p->pixel[i][k / 256][k % 256] = ((float)(k % 256) / 255.0f - colour.shift[k / 256]) * colour.scale[k / 256];
+        const fw_map_stat *map = &p->processor.input[p->robot.picture[i]];
+        for (int k = 0; k < 256; k++) {
+            float x[3] = {(float)k / 255.0f, (float)k / 255.0f, (float)k / 255.0f};
+            fw_map_apply(map, x, x, 1);
+            for (int c = 0; c < 3; c++) {
+                p->pixel[i][c][k] = x[c];
+            }
         }
-        fw_norm_clear(&colour);
-        FW_TRY(got);
     }
-    return state == NULL ? FW_OK : read_norm(st, state, p->cfg.norm[FW_FEATURE_STATE], &p->state, err);
-}
-
-static fw_status open_norms(act_policy *p, const char *dir, fw_err *err) {
-    fw_st *st = NULL;
-    const fw_lerobot_feature *action = fw_lerobot_output(&p->cfg, FW_FEATURE_ACTION);
-    FW_TRY(open_statistics(dir, "policy_preprocessor", "normalizer_processor", &st, err));
-    fw_status got = read_norms(p, st, err);
-    fw_st_close(st);
-    FW_TRY(got);
-    FW_TRY(open_statistics(dir, "policy_postprocessor", "unnormalizer_processor", &st, err));
-    got = read_norm(st, action, p->cfg.norm[FW_FEATURE_ACTION], &p->action, err);
-    fw_st_close(st);
-    return got;
 }
 
 static fw_status open_all(act_policy *p, const char *dir, const fw_policy_opts *o, fw_err *err) {
@@ -269,7 +188,8 @@ static fw_status open_all(act_policy *p, const char *dir, const fw_policy_opts *
     }
     FW_TRY(fw_pretrained_robot_of(&p->cfg, o, false, &p->robot, err));
     p->n_action = p->robot.e.n_action;
-    FW_TRY(open_norms(p, dir, err));
+    FW_TRY(fw_processor_load(dir, &p->cfg, &p->processor, err));
+    fill_pixels(p);
     FW_TRY(p->cfg.act.ensemble ? open_ensemble(p, err) : FW_OK);
     return open_network(p, dir, o->pool, err);
 }

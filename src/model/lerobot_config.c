@@ -239,8 +239,8 @@ static fw_status read_feature(const char *name, const json_t *f, const char *whe
     return FW_OK;
 }
 
-static fw_status read_features(const json_t *obj, const char *name, const char *where, fw_lerobot_feature *out,
-                               int *n_out, fw_err *err) {
+fw_status fw_lerobot_features(const json_t *obj, const char *name, const char *where, fw_lerobot_feature *out,
+                              int *n_out, fw_err *err) {
     const json_t *features = NULL;
     const char *k;
     json_t *f;
@@ -256,18 +256,19 @@ static fw_status read_features(const json_t *obj, const char *name, const char *
     return FW_OK;
 }
 
-static fw_status read_norms(const json_t *obj, const char *where, fw_lerobot_config *c, fw_err *err) {
+fw_status fw_lerobot_norms(const json_t *obj, const char *name, const char *where,
+                           fw_lerobot_norm out[FW_N_FEATURE_KIND], fw_err *err) {
     const json_t *map = NULL;
     char at[512];
-    if (json_object_get(obj, "normalization_mapping") == NULL) {
+    if (json_object_get(obj, name) == NULL) {
         return FW_OK;
     }
-    FW_TRY(fw_json_obj(obj, "normalization_mapping", where, &map, err));
-    snprintf(at, sizeof at, "%.300s: normalization_mapping", where);
+    FW_TRY(fw_json_obj(obj, name, where, &map, err));
+    snprintf(at, sizeof at, "%.300s: %.60s", where, name);
     for (int k = 0; k < FW_N_FEATURE_KIND; k++) {
         int norm = FW_LEROBOT_IDENTITY; /* a kind that is not in the map */
         FW_TRY(read_word(map, kind_names[k], at, norm_names, &norm, err));
-        c->norm[k] = (fw_lerobot_norm)norm;
+        out[k] = (fw_lerobot_norm)norm;
     }
     return FW_OK;
 }
@@ -674,9 +675,9 @@ static fw_status parse_lerobot(const json_t *obj, const char *where, fw_lerobot_
         return fw_fail(err, FW_FORMAT, "%s: 'n_action_steps' is %d, more than 'chunk_size', %d", where, c->n_execute,
                        c->chunk);
     }
-    FW_TRY(read_features(obj, "input_features", where, c->input, &c->n_input, err));
-    FW_TRY(read_features(obj, "output_features", where, c->output, &c->n_output, err));
-    FW_TRY(read_norms(obj, where, c, err));
+    FW_TRY(fw_lerobot_features(obj, "input_features", where, c->input, &c->n_input, err));
+    FW_TRY(fw_lerobot_features(obj, "output_features", where, c->output, &c->n_output, err));
+    FW_TRY(fw_lerobot_norms(obj, "normalization_mapping", where, c->norm, err));
     FW_TRY(read_optim(obj, where, c, err));
     if (c->policy == FW_POLICY_ACT) {
         FW_TRY(parse_act(obj, where, c, err));

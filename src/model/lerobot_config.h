@@ -122,6 +122,14 @@ FW_NODISCARD fw_status fw_lerobot_config_load(const char *dir, fw_lerobot_config
 FW_NODISCARD fw_status fw_lerobot_config_parse(const json_t *obj, const char *where, fw_lerobot_config *out,
                                                fw_err *err);
 
+/* obj[name], a map of features as config.json and the processors' files have it, in the file's order. out: room for
+ * FW_LEROBOT_FEATURES, *n of them are there; more are put behind. */
+FW_NODISCARD fw_status fw_lerobot_features(const json_t *obj, const char *name, const char *where,
+                                           fw_lerobot_feature *out, int *n, fw_err *err);
+/* obj[name], {"STATE": "MEAN_STD", ...}: a kind that is not in it is IDENTITY; out is left alone when there is no obj[name]. */
+FW_NODISCARD fw_status fw_lerobot_norms(const json_t *obj, const char *name, const char *where,
+                                        fw_lerobot_norm out[FW_N_FEATURE_KIND], fw_err *err);
+
 const char *fw_policy_kind_name(fw_policy_kind k); /* "pi05" */
 /* The first input or output of a kind, or NULL. */
 const fw_lerobot_feature *fw_lerobot_input(const fw_lerobot_config *c, fw_feature_kind kind);

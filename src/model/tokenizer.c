@@ -94,11 +94,22 @@ static fw_status read_flag(const json_t *root, const char *key, const char *wher
     return FW_OK;
 }
 
-static fw_status read_config(const char *path, fw_tokenizer_config *out, fw_err *err) {
-    FW_TRY(fw_json_load(path, &out->root, err));
-    if (!json_is_object(out->root)) {
-        return fw_fail(err, FW_FORMAT, "%s: wanted an object", path);
+/* Integers as reals: "model_max_length" is often 10^30, which stands for no limit. */
+static fw_status load_config(const char *path, json_t **out, fw_err *err) {
+    char *text;
+    size_t n;
+    json_error_t e;
+    FW_TRY(fw_file_read(path, 16u << 20, &text, &n, err));
+    *out = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &e);
+    free(text);
+    if (*out == NULL) {
+        return fw_fail(err, FW_FORMAT, "%.100s: line %d column %d: %.100s", path, e.line, e.column, e.text);
     }
+    return json_is_object(*out) ? FW_OK : fw_fail(err, FW_FORMAT, "%s: wanted an object", path);
+}
+
+static fw_status read_config(const char *path, fw_tokenizer_config *out, fw_err *err) {
+    FW_TRY(load_config(path, &out->root, err));
     out->pad = token_text(out->root, "pad_token");
     out->bos = token_text(out->root, "bos_token");
     out->eos = token_text(out->root, "eos_token");
