@@ -1,8 +1,8 @@
 /*
  * task_bus_table.c - "clear the table: dishes into the sink, rubbish into the bin", all of it or all but what the sentence spares.
  *
- * A chain of errands in the order of the objects' indices: dishes first. Each has its own spot in the sink or bin, so that nothing
- * is dropped on what lies there.
+ * A chain of errands: dishes first, a peel before the rubbish that it would roll off. Each has its own spot in the sink or bin, so that
+ * nothing is dropped on what lies there.
  */
 #include <math.h>
 #include <stdio.h>
@@ -46,11 +46,11 @@ static const char *const held[] = {
 static const struct spot {
     const char *name;
     double x, y, z; /* of the object's origin, or middle if it is taken there; z of the hand */
-    bool along_x;
-} spots[BUS_N_OBJ] = {{"plate", -0.066, 0.055, -0.022, false}, {"bowl", 0.080, 0.070, -0.010, false},
-                      {"mug", 0.090, -0.085, -0.028, false},   {"fork", -0.060, -0.075, -0.030, true},
-                      {"spoon", -0.060, -0.115, -0.030, true}, {"paper", -0.035, -0.045, 0.080, false},
-                      {"can", 0.035, -0.045, 0.090, false},    {"carton", 0.035, 0.045, 0.090, false},
+    bool along_y;   /* so that the hand stays inside the sink's front edge */
+} spots[BUS_N_OBJ] = {{"plate", -0.066, 0.055, -0.022, false}, {"bowl", 0.075, 0.080, -0.010, false},
+                      {"mug", 0.100, -0.045, -0.028, false},   {"fork", -0.090, -0.070, -0.030, true},
+                      {"spoon", -0.045, -0.070, -0.030, true}, {"paper", 0.050, 0.030, 0.080, false},
+                      {"can", -0.040, -0.060, 0.090, false},   {"carton", 0.040, -0.055, 0.090, false},
                       {"peel", -0.035, 0.045, 0.080, false}};
 
 static int region_of(int obj) {
@@ -67,6 +67,10 @@ static void spare(int way, int thing, char words[64]) {
     }
 }
 
+/* In which they are cleared away. */
+static const int order[BUS_N_OBJ] = {BUS_PLATE, BUS_BOWL,  BUS_MUG, BUS_FORK,  BUS_SPOON,
+                                     BUS_PEEL,  BUS_PAPER, BUS_CAN, BUS_CARTON};
+
 /* Everything; or all but one thing; or all but one sort. */
 static bool mean(const fw_scene *s, fw_rng *r, fw_meant *m) {
     int there[BUS_N_OBJ], n = 0, of_sort[2] = {0, 0};
@@ -80,12 +84,13 @@ static bool mean(const fw_scene *s, fw_rng *r, fw_meant *m) {
     }
     int way = (int)fw_rng_below(r, 4), spared = there[fw_rng_below(r, (uint64_t)n)];
     *m = (fw_meant){.to = -1};
-    for (int i = 0; i < n; i++) {
-        bool stays = way == 2 ? there[i] == spared : way == 3 && region_of(there[i]) == region_of(spared);
-        if (!stays) {
-            m->obj[m->n++] = there[i];
-            m->named |= BIT(there[i]);
-            of_sort[region_of(there[i])]++;
+    for (int i = 0; i < BUS_N_OBJ; i++) {
+        int o = order[i];
+        bool stays = way == 2 ? o == spared : way == 3 && region_of(o) == region_of(spared);
+        if (scatter_there(s, o) && !stays) {
+            m->obj[m->n++] = o;
+            m->named |= BIT(o);
+            of_sort[region_of(o)]++;
         }
     }
     spare(way, spared, m->slot[SPARED]);
@@ -107,7 +112,8 @@ static bool goal(const fw_scene *s, const fw_meant *m, char reason[160]) {
 static void errand(const fw_scene *s, int obj, fw_pick *p) {
     const fw_obj_view *o = &s->obj[obj];
     const fw_region_view *r = &s->region[region_of(obj)];
-    *p = (fw_pick){.place_yaw = spots[obj].along_x ? 0 : NAN, .carry_m = CARRY_M};
+    *p = (fw_pick){.place_yaw = spots[obj].along_y ? copysign(M_PI / 2, s->arm[0].yaw) : (double)NAN,
+                   .carry_m = CARRY_M};
     grasp_of(s, obj, p);
     const double at[2] = {r->pos[0] + spots[obj].x, r->pos[1] + spots[obj].y};
     bool by_rim = obj == BUS_PLATE || obj == BUS_BOWL;
@@ -142,7 +148,7 @@ static void subtask(const fw_scene *s, const fw_meant *m, char out[FW_SUBTASK_LE
 
 extern const fw_task task_bus_table;
 const fw_task task_bus_table = {.name = "bus_table",
-                                .version = 2,
+                                .version = 3,
                                 .setting = &setting_bus,
                                 .time_s = 60,
                                 .train = train,

@@ -140,6 +140,19 @@ static void steps_follow_from_the_scene(void) {
     CHECK(strcmp(step_of(&end, &all), "take the hand away") == 0);
 }
 
+/* On a can or a carton it would not stay in the bin. */
+static void a_peel_goes_before_the_other_rubbish(void) {
+    fw_scene s = still(), end = cleared();
+    fw_obj_view *peel = &s.obj[BUS_PEEL];
+    put(&s, BUS_PEEL, 0.55, -0.2, 0);
+    memcpy(peel->start, peel->pos, sizeof peel->start);
+    fw_meant all = meaning(&s, 4, -1);
+    s.obj[BUS_PLATE] = end.obj[BUS_PLATE], s.obj[BUS_MUG] = end.obj[BUS_MUG];
+    CHECK(strcmp(step_of(&s, &all), "throw the peel in the bin") == 0);
+    put(&s, BUS_PEEL, 0.45, -0.4, 0.01);
+    CHECK(strcmp(step_of(&s, &all), "throw the can in the bin") == 0);
+}
+
 static fw_env *open_bus(void) {
     fw_err err = {FW_OK, ""};
     fw_env *env = NULL;
@@ -202,5 +215,6 @@ static void expert_clears_a_few_tables(void) {
 
 FW_TEST_MAIN(T(cleared_counts_and_an_item_left_does_not), T(near_misses_are_misses),
              T(what_the_sentence_spares_must_stay), T(steps_follow_from_the_scene),
+             T(a_peel_goes_before_the_other_rubbish),
              T(three_to_six_things_of_both_sorts_are_there_and_the_others_out_of_reach),
              T(demonstrations_carry_their_steps), T(expert_clears_a_few_tables))
