@@ -156,6 +156,27 @@ fw_status fw_file_write_atomic(const char *path, const void *data, size_t size, 
     return sync_parent(path) ? FW_OK : fail_errno(err, path, "fsync of the folder");
 }
 
+fw_status fw_file_link(const char *from, const char *to, fw_err *err) {
+    struct stat a, b;
+    fw_map m;
+    if (stat(from, &a) != 0) {
+        return fail_errno(err, from, "link");
+    }
+    if (lstat(to, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino) {
+        return FW_OK; /* both are names of it already */
+    }
+    if (unlink(to) != 0 && errno != ENOENT) {
+        return fail_errno(err, to, "remove");
+    }
+    if (linkat(AT_FDCWD, from, AT_FDCWD, to, AT_SYMLINK_FOLLOW) == 0) {
+        return FW_OK;
+    }
+    FW_TRY(fw_map_open(from, &m, err));
+    fw_status st = fw_file_write_atomic(to, m.data, m.size, err);
+    fw_map_close(&m);
+    return st;
+}
+
 static fw_status map_fd(const char *path, int fd, size_t size, int prot, int flags, fw_map *out, fw_err *err) {
     *out = (fw_map){NULL, 0};
     if (size == 0) {

@@ -12,6 +12,9 @@
 FW_NODISCARD fw_status fw_file_read(const char *path, size_t max_bytes, char **data, size_t *size, fw_err *err);
 /* Replace `path` with these bytes: temporary file, fsync, rename, fsync of the folder. Old or new, never half. */
 FW_NODISCARD fw_status fw_file_write_atomic(const char *path, const void *data, size_t size, fw_err *err);
+/* The file `from` also as `to`, replaced when it is there: a link, or a copy where there can be none (another file system). For files
+ * that are only ever replaced, never changed in place. */
+FW_NODISCARD fw_status fw_file_link(const char *from, const char *to, fw_err *err);
 
 typedef struct fw_map {
     uint8_t *data; /* NULL when size == 0 */

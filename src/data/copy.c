@@ -20,6 +20,7 @@
 #include "data/cache.h"
 #include "data/copy_int.h"
 #include "data/deleted.h"
+#include "data/replay.h"
 #include "data/writer.h"
 
 #define JOURNAL      ".journal"
@@ -1027,10 +1028,25 @@ static fw_status remove_recoded(const copy *c, fw_err *err) {
     return st;
 }
 
+/* What the cameras of simulated episodes saw goes along: its name is made of the episode's fields, whatever number it has. */
+static fw_status copy_views(const copy *c, fw_err *err) {
+    fw_replay r;
+    for (int i = 0; i < c->n_src; i++) {
+        const copy_source *s = &c->src[i];
+        for (int64_t k = 0; k < s->n; k++) {
+            if (fw_replay_read(s->ds, s->episodes[k], &r, NULL) == FW_OK) {
+                FW_TRY(fw_views_copy(s->ds->dir, c->tmp, &r, err));
+            }
+        }
+    }
+    return FW_OK;
+}
+
 static fw_status finish(copy *c, const char *place, fw_err *err) {
     char path[STORE_PATH];
     fw_dataset *ds;
     FW_TRY(remove_recoded(c, err));
+    FW_TRY(copy_views(c, err));
     FW_TRY(write_meta(c, err));
     FW_TRY(fw_deleted_save(c->deleted, c->tmp, err));
     FW_TRY(fw_dataset_open(c->tmp, &ds, err)); /* it must open before it takes its place */

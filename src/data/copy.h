@@ -6,7 +6,8 @@
  *
  * DESIGN. The chosen episodes of the sources come one after the other and are numbered anew; everything else is kept. Rows go
  * through Arrow as they are, whatever their columns' types, with the numbering columns replaced; frames are copied as they
- * are encoded; statistics of an episode are kept where they are known, computed where they are not. Sentences that no chosen
+ * are encoded; statistics of an episode are kept where they are known, computed where they are not; views of simulated episodes
+ * (replay.h) go along, as links. Sentences that no chosen
  * episode uses are dropped (all are kept, in their order, when all episodes of a source are chosen).
  * The copy is built in "<out>.copying" and renamed when it is whole: it appears complete or not at all. What is finished
  * there is listed in a journal, so that a copy that was stopped goes on (`resume`) with the next file. Statistics of the

@@ -145,17 +145,6 @@ static bool is_own(const char *rel) {
     return n > 10 && strcmp(rel + n - 10, ".repairing") == 0;
 }
 
-static fw_status copy_file(const char *from, const char *to, fw_err *err) {
-    fw_map m;
-    if (link(from, to) == 0) { /* neither is ever changed in place */
-        return FW_OK;
-    }
-    FW_TRY(fw_map_open(from, &m, err));
-    fw_status st = fw_file_write_atomic(to, m.data, m.size, err);
-    fw_map_close(&m);
-    return st;
-}
-
 static fw_status carry_folder(const places *p, const fw_rebuild_opts *o, const char *under, fw_err *err) {
     char folder[STORE_PATH], **names;
     size_t n;
@@ -178,7 +167,7 @@ static fw_status carry_folder(const places *p, const fw_rebuild_opts *o, const c
             st = carry_folder(p, o, rel, err);
         } else if (!is_own(rel + 1) && (o->carry == NULL || o->carry(o->ctx, p->dir, rel + 1))) {
             st = fw_mkdirs(parent, err);
-            st = st == FW_OK ? copy_file(from, to, err) : st;
+            st = st == FW_OK ? fw_file_link(from, to, err) : st;
         }
     }
     fw_names_free(names, n);

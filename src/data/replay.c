@@ -156,6 +156,17 @@ fw_status fw_views_read(const char *dir, const fw_replay *r, int64_t length, fw_
     return st;
 }
 
+fw_status fw_views_copy(const char *from, const char *to, const fw_replay *r, fw_err *err) {
+    char folder[1100], path[1200], there[1200];
+    FW_TRY(path_of(from, r, folder, path, err));
+    if (!fw_path_exists(path)) {
+        return FW_OK;
+    }
+    FW_TRY(path_of(to, r, folder, there, err));
+    FW_TRY(fw_mkdirs(folder, err));
+    return fw_file_link(path, there, err);
+}
+
 void fw_views_clear(fw_views *v) {
     free(v->frame);
     free(v->view);

@@ -46,5 +46,7 @@ bool fw_views_exist(const char *dir, const fw_replay *r);
 /* Of an episode of `length` frames. *out owned: fw_views_clear. FW_FORMAT names the file, wanted and found. */
 FW_NODISCARD fw_status fw_views_read(const char *dir, const fw_replay *r, int64_t length, fw_views *out, fw_err *err);
 void fw_views_clear(fw_views *v);
+/* The views of r in `from` also in `to` (fw_file_link); without views nothing is done. */
+FW_NODISCARD fw_status fw_views_copy(const char *from, const char *to, const fw_replay *r, fw_err *err);
 
 #endif /* FW_DATA_REPLAY_H */

@@ -226,6 +226,27 @@ static void home_holds_the_unpacked_wheels(void) {
     CHECK(fw_path_is_dir(path));
 }
 
+static void a_linked_file_is_one_file_and_replaces_what_was_there(void) {
+    char from[256], to[256], other[256];
+    struct stat a, b;
+    snprintf(from, sizeof from, "%s", at("linked"));
+    snprintf(to, sizeof to, "%s", at("second"));
+    snprintf(other, sizeof other, "%s", at("name"));
+    CHECK_INT(fw_file_write_atomic(from, "new", 3, NULL), FW_OK);
+    CHECK_INT(fw_file_write_atomic(to, "older", 5, NULL), FW_OK);
+    CHECK(symlink("linked", other) == 0); /* means the file it leads to */
+    for (int i = 0; i < 2; i++) {
+        CHECK_INT(fw_file_link(i == 0 ? from : other, to, NULL), FW_OK);
+        check_holds(to, "new");
+        CHECK(stat(from, &a) == 0 && lstat(to, &b) == 0 && a.st_ino == b.st_ino);
+    }
+    fw_err err = {0};
+    CHECK_INT(fw_file_link(at("absent"), to, &err), FW_IO);
+    CHECK(strstr(err.msg, "absent") != NULL);
+    check_holds(to, "new");
+    CHECK(unlink(from) == 0 && unlink(to) == 0 && unlink(other) == 0);
+}
+
 static void clean_up(void) {
     CHECK_INT(fw_remove_tree(dir, NULL), FW_OK);
 }
@@ -235,4 +256,5 @@ FW_TEST_MAIN(T(make_dir), T(a_file_comes_back_as_written), T(a_file_over_the_lim
              T(a_map_shows_the_file_and_survives_its_removal), T(a_created_map_reaches_the_file),
              T(a_map_beyond_the_disk_fails_at_once_and_leaves_no_file), T(mkdirs_makes_all_and_is_idempotent),
              T(remove_tree_does_not_follow_links), T(a_folder_lists_sorted), T(join_refuses_what_does_not_fit),
-             T(home_holds_the_unpacked_wheels), T(a_killed_writer_leaves_old_or_new), T(clean_up))
+             T(a_linked_file_is_one_file_and_replaces_what_was_there), T(home_holds_the_unpacked_wheels),
+             T(a_killed_writer_leaves_old_or_new), T(clean_up))

@@ -165,5 +165,35 @@ static void other_data_and_broken_views_are_named(void) {
     finish();
 }
 
+/* How many views lie in root/name/sim. */
+static int views_in(const char *name) {
+    char path[300], **names;
+    size_t n;
+    snprintf(path, sizeof path, "%s/%s/sim", root, name);
+    must(fw_list_dir(path, &names, &n, &fault));
+    fw_names_free(names, n);
+    return (int)n;
+}
+
+/* Chosen, put together in another order, and converted: each episode takes its views with it, under its new number. */
+static void episodes_replay_and_render_wherever_they_are_copied(void) {
+    start("copied");
+    CHECK_INT(flywheel("sim make --suite table --seed 6 --episodes 2 --noisy-share 1 --workers 1 --out %s/d", root), 0);
+    CHECK_INT(flywheel("data filter %s/d --where \"episode == 1\" --out %s/second", root, root), 0);
+    CHECK_INT(views_in("second"), 1);
+    CHECK_INT(flywheel("data replay %s/second", root), 0);
+    CHECK(said("1 of 1 simulated episodes play to the same bits") && said("views compared in 1"));
+    CHECK_INT(flywheel("data render %s/second --seed 9 --size 32 --workers 1 --out %s/drawn", root, root), 0);
+    CHECK_INT(views_in("drawn"), 1);
+    CHECK_INT(flywheel("data split %s/d --episodes 1 --out %s/a %s/b", root, root, root), 0);
+    CHECK_INT(flywheel("data merge %s/a %s/b --out %s/turned", root, root, root), 0);
+    CHECK_INT(views_in("turned"), 2);
+    CHECK_INT(flywheel("data convert %s/turned --to v2.1 --out %s/v21", root, root), 0);
+    CHECK_INT(flywheel("data replay %s/v21", root), 0);
+    CHECK(said("2 of 2 simulated episodes play to the same bits") && said("views compared in 2"));
+    finish();
+}
+
 FW_TEST_MAIN(T(an_undisturbed_and_a_disturbed_episode_play_to_the_same_bits), T(what_differs_is_said),
-             T(steps_and_views_are_compared_too), T(other_data_and_broken_views_are_named))
+             T(steps_and_views_are_compared_too), T(other_data_and_broken_views_are_named),
+             T(episodes_replay_and_render_wherever_they_are_copied))
