@@ -726,8 +726,8 @@ static fw_status job_name(const copy *c, char out[65], fw_err *err) {
     if (f == NULL) {
         return nomem(c, err);
     }
-    fprintf(f, "v%d %d %d %d%d%d%d\n", c->out.version, c->out.data_mb, c->out.video_mb, c->o->fix_numbers,
-            c->o->fix_times, c->o->fix_stats, c->o->recode);
+    fprintf(f, "v%d %d %d %d%d%d%d%d\n", c->out.version, c->out.data_mb, c->out.video_mb, c->o->fix_numbers,
+            c->o->fix_times, c->o->fix_stats, c->o->recode, c->o->link_videos);
     fw_status st = FW_OK;
     for (int i = 0; i < c->n_src && st == FW_OK; i++) {
         st = fw_dataset_identity(c->src[i].ds, id, err);
@@ -814,6 +814,21 @@ static void read_places(copy *c, const char *text) {
     }
 }
 
+/* The files that the last finished episode lies in may be links, in which the next one lies too. */
+static void go_on_in_links(copy *c) {
+    int64_t k = c->done - 1;
+    int i = 0;
+    while (i < c->n_src - 1 && k >= c->src[i].n) {
+        k -= c->src[i++].n;
+    }
+    const copy_source *s = &c->src[i];
+    for (int v = 0; v < c->as->n_visual && c->done > 0 && s->link != NULL; v++) {
+        int cam = fw_dataset_camera(s->ds, c->as->cameras[v].key),
+            file = s->ds->episodes[s->episodes[k]].video[cam].file;
+        c->out.linked[v] = file >= 0 && s->link[file] ? s->ds->video_files[file] : NULL;
+    }
+}
+
 /* Go on in the folder of an earlier run of this very copy, or begin with an empty one. */
 static fw_status open_journal(copy *c, fw_err *err) {
     char path[STORE_PATH], name[65], *text = NULL;
@@ -824,6 +839,7 @@ static fw_status open_journal(copy *c, fw_err *err) {
         FW_TRY(fw_file_read(path, 1u << 30, &text, &size, err));
         if (strncmp(text, name, 64) == 0 && text[64] == '\n') {
             read_places(c, text);
+            go_on_in_links(c);
         }
         free(text);
     }
@@ -875,9 +891,13 @@ static fw_status find_frames(const copy *c, const copy_source *s, int64_t e, int
     for (int v = 0; v < c->as->n_visual; v++) {
         bool alone = true;
         int64_t n = s->ds->episodes[e].length;
+        int cam = fw_dataset_camera(s->ds, c->as->cameras[v].key), file = s->ds->episodes[e].video[cam].file;
         recoded[v][0] = 0;
-        out->file[v] = fw_dataset_video(s->ds, e, fw_dataset_camera(s->ds, c->as->cameras[v].key), &out->from_s[v]);
-        if (out->file[v] != NULL && c->o->recode && v < c->as->n_cameras) { /* depth would not survive it */
+        out->file[v] = fw_dataset_video(s->ds, e, cam, &out->from_s[v]);
+        out->to_s[v] = s->ds->episodes[e].video[cam].to_s;
+        out->link[v] = s->link != NULL && file >= 0 && s->link[file];
+        if (out->file[v] != NULL && !out->link[v] && c->o->recode &&
+            v < c->as->n_cameras) { /* depth would not survive it */
             FW_TRY(fw_video_stands_alone(out->file[v], out->from_s[v], n, &alone, err));
         }
         if (!alone) {
@@ -896,7 +916,7 @@ static fw_status find_frames(const copy *c, const copy_source *s, int64_t e, int
 static fw_status copy_contents(copy *c, copy_source *s, int64_t e, int64_t k, const fw_pq_column *other, int n_other,
                                fw_err *err) {
     char(*recoded)[STORE_PATH] = calloc(FW_MAX_CAMERAS, sizeof(*recoded));
-    copy_frames frames = {{NULL}, {0.0}};
+    copy_frames frames = {{NULL}, {0.0}, {0.0}, {false}};
     bool closed = false;
     fw_status st = recoded != NULL ? find_frames(c, s, e, k, recoded, &frames, err) : nomem(c, err);
     st = st == FW_OK ? copy_out_prepare(&c->out, s->reader, &frames, &closed, err) : st;
@@ -1005,6 +1025,9 @@ static fw_status open_sources(copy *c, const fw_copy_source *sources, int n, fw_
         FW_TRY(fits(c->as, c->src[i].ds, err));
     }
     FW_TRY(refuse_homes(c, err));
+    for (int i = 0; i < n && c->o->link_videos && c->o->version != 21; i++) {
+        FW_TRY(c->src[i].ds->version == 30 ? copy_source_link(&c->src[i], err) : FW_OK);
+    }
     c->place = calloc((size_t)c->n_episodes + 1, sizeof(copy_place));
     return c->n_episodes < 1
                ? fw_fail(err, FW_INVALID, "%s: no episode is chosen: a dataset has at least one", c->as->dir)

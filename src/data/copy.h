@@ -32,6 +32,7 @@ typedef struct fw_copy_opts {
     bool resume;      /* go on with what an earlier run of the same copy left; otherwise that is removed */
     bool progress;    /* on stderr */
     bool recode;      /* frames that cannot be copied alone (no key frame first) are encoded again instead of refused */
+    bool link_videos; /* v3.0: video files whose episodes are all chosen, one after the other, go along as links */
     bool fix_numbers; /* frame_index: what the row's place says, whatever the source says */
     bool fix_times;   /* timestamp: frame / fps */
     bool fix_stats;   /* computed from the rows, also where the source has statistics */

@@ -99,6 +99,55 @@ fw_status copy_source_take(copy_source *s, fw_dataset *ds, const fw_copy_source 
     return ds->version == 30 ? load_episode_tables(s, err) : load_stats_lines(s, err);
 }
 
+/* Whether file f, of `frames` rows in its table, holds so many and no more. */
+static bool holds_frames(const char *file, int64_t frames) {
+    fw_video *v;
+    int64_t n = -1;
+    if (fw_video_open(file, &v, NULL) != FW_OK) {
+        return false;
+    }
+    bool same = fw_video_count(v, &n, NULL) == FW_OK && n == frames;
+    fw_video_close(v);
+    return same;
+}
+
+fw_status copy_source_link(copy_source *s, fw_err *err) {
+    const fw_dataset *ds = s->ds;
+    size_t files = (size_t)ds->n_video_files + 1;
+    int64_t *first = calloc(3 * files, sizeof(int64_t)), *open = first + files, *frames = open + files;
+    s->link = calloc(files, sizeof(bool));
+    if (first == NULL || s->link == NULL) {
+        free(first);
+        return fw_fail(err, FW_NOMEM, "%s: %d videos", ds->dir, ds->n_video_files);
+    }
+    for (int64_t e = ds->n_episodes - 1; e >= 0; e--) {
+        for (int v = 0, f; v < ds->n_visual; v++) {
+            if ((f = ds->episodes[e].video[v].file) >= 0) {
+                first[f] = e;
+                open[f]++; /* episodes that must still be chosen */
+                frames[f] += ds->episodes[e].length;
+                s->link[f] = true;
+            }
+        }
+    }
+    for (int64_t k = 0; k < s->n; k++) {
+        int64_t e = s->episodes[k];
+        for (int v = 0, f; v < ds->n_visual; v++) {
+            if ((f = ds->episodes[e].video[v].file) >= 0) {
+                open[f]--;
+                s->link[f] =
+                    s->link[f] &&
+                    (e == first[f] || (k > 0 && s->episodes[k - 1] == e - 1 && ds->episodes[e - 1].video[v].file == f));
+            }
+        }
+    }
+    for (int f = 0; f < ds->n_video_files; f++) {
+        s->link[f] = s->link[f] && open[f] == 0 && holds_frames(ds->video_files[f], frames[f]);
+    }
+    free(first);
+    return FW_OK;
+}
+
 void copy_source_clear(copy_source *s) {
     for (size_t i = 0; i < s->n_eps; i++) {
         fw_table_clear(&s->eps[i]);
@@ -111,6 +160,7 @@ void copy_source_clear(copy_source *s) {
     free(s->eps);
     free(s->eps_at);
     free(s->stats);
+    free(s->link);
     free(s->episodes);
     free(s->task_map);
     free(s->subtask_map);

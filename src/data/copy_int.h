@@ -28,6 +28,7 @@ typedef struct copy_source {
     fw_table *eps;   /* v3.0: [n_eps] episodes files, whole */
     int64_t *eps_at; /* [n_eps + 1] first episode of each */
     size_t n_eps;
+    bool *link;     /* owned [ds->n_video_files] the file goes along whole; NULL: none does */
     json_t **stats; /* v2.1: [n_episodes] "stats" of a line of episodes_stats.jsonl, or NULL */
 } copy_source;
 
@@ -35,6 +36,8 @@ fw_status copy_source_open(const fw_copy_source *from, copy_source *s, fw_err *e
 /* The same with a dataset that is open: ds is s's from now on, also after an error. */
 fw_status copy_source_take(copy_source *s, fw_dataset *ds, const fw_copy_source *from, fw_err *err);
 void copy_source_clear(copy_source *s);
+/* Work out s->link: v3.0 files whose episodes are all chosen, one after the other, and that hold the frames of these alone. */
+fw_status copy_source_link(copy_source *s, fw_err *err);
 /* Make the rows of the data file of episode e available: s->reader and s->rows. */
 fw_status copy_source_rows(copy_source *s, int64_t e, fw_err *err);
 bool copy_is_visual(const fw_feature *f); /* video or image */
@@ -60,6 +63,7 @@ typedef struct copy_out {
     char *huggingface;
     /* the open files */
     int64_t data_file, video_file[FW_MAX_CAMERAS]; /* numbers of the next ones (v2.1: the episode) */
+    const char *linked[FW_MAX_CAMERAS]; /* the source's file that is the one before that, borrowed; NULL: none */
     fw_pq_writer *data;
     char data_path[STORE_PATH];
     fw_video_copier *video[FW_MAX_CAMERAS];
@@ -67,10 +71,11 @@ typedef struct copy_out {
 
 /* Whether its file number `file` is there. key NULL: rows, else the camera's video. */
 bool copy_out_has(const copy_out *o, const char *key, int64_t file);
-/* An episode's frames: of each camera of `as` a file (NULL: none) and where they begin in it. */
+/* An episode's frames: of each camera of `as` a file (NULL: none) and where they lie in it. */
 typedef struct copy_frames {
-    const char *file[FW_MAX_CAMERAS];
-    double from_s[FW_MAX_CAMERAS];
+    const char *file[FW_MAX_CAMERAS]; /* borrowed; of a source that is open when link */
+    double from_s[FW_MAX_CAMERAS], to_s[FW_MAX_CAMERAS];
+    bool link[FW_MAX_CAMERAS]; /* the whole file goes along as it is */
 } copy_frames;
 
 /* Close what is open when the next episode (its rows in reader r) must not or cannot go there. */

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "data/copy_int.h"
@@ -69,7 +70,7 @@ fw_status copy_out_prepare(copy_out *o, fw_pq_reader *r, const copy_frames *fram
     bool stay =
         o->version == 30 && fw_pq_writer_bytes(o->data) < (int64_t)o->data_mb << 20 && fw_pq_writer_fits(o->data, r);
     for (int c = 0; c < o->as->n_visual && stay; c++) {
-        bool fits = (o->video[c] != NULL) == (frames->file[c] != NULL);
+        bool fits = (o->video[c] != NULL) == (frames->file[c] != NULL && !frames->link[c]);
         if (fits && o->video[c] != NULL) {
             FW_TRY(fw_video_copier_fits(o->video[c], frames->file[c], &fits, err));
             fits = fits && fw_video_copier_bytes(o->video[c]) < (int64_t)o->video_mb << 20;
@@ -96,6 +97,22 @@ static fw_status copy_rows(copy_out *o, copy_source *s, int64_t e, int64_t k, co
     return st == FW_OK ? FW_OK : fw_fail(err, st, "ep %lld: %s", (long long)i->index, why.msg);
 }
 
+/* The source's file under the next number, once; it is complete at once. */
+static fw_status link_video(copy_out *o, int c, const copy_frames *frames, copy_place *place, fw_err *err) {
+    char path[STORE_PATH];
+    if (o->linked[c] != frames->file[c]) {
+        FW_TRY(out_path(o, o->as->cameras[c].key, o->video_file[c], path, err));
+        FW_TRY(make_folder(path, err));
+        FW_TRY(fw_file_link(frames->file[c], path, err));
+        o->linked[c] = frames->file[c];
+        o->video_file[c]++;
+    }
+    place->video[c] = o->video_file[c] - 1;
+    place->from_s[c] = frames->from_s[c];
+    place->to_s[c] = frames->to_s[c];
+    return FW_OK;
+}
+
 static fw_status copy_video(copy_out *o, copy_source *s, int64_t e, int64_t k, int c, const copy_frames *frames,
                             copy_place *place, fw_err *err) {
     char path[STORE_PATH];
@@ -105,10 +122,15 @@ static fw_status copy_video(copy_out *o, copy_source *s, int64_t e, int64_t k, i
     if (from == NULL) {
         return FW_OK;
     }
+    if (frames->link[c]) {
+        return link_video(o, c, frames, place, err);
+    }
     place->video[c] = o->version == 30 ? o->video_file[c] : k;
     if (o->video[c] == NULL) {
+        o->linked[c] = NULL;
         FW_TRY(out_path(o, o->as->cameras[c].key, place->video[c], path, err));
         FW_TRY(make_folder(path, err));
+        (void)unlink(path); /* what an earlier run left may be a link: never written through */
         FW_TRY(fw_video_copier_open(path, from, &o->video[c], err));
     }
     fw_err why;

@@ -182,7 +182,9 @@ static fw_status build(const places *p, const fw_rebuild_opts *o, int version, f
     if (o->n_keep > 0) {
         FW_TRY(fw_dataset_copy(
             &from, 1, p->fresh,
-            &(fw_copy_opts){.version = version, .resume = true, .progress = o->progress, .recode = true}, NULL, err));
+            &(fw_copy_opts){
+                .version = version, .resume = true, .progress = o->progress, .recode = true, .link_videos = true},
+            NULL, err));
     } else {
         FW_TRY(fw_path_join(meta, sizeof(meta), p->fresh, "meta", err));
         FW_TRY(store_mkdirs(meta, err));

@@ -4,11 +4,11 @@
  *     fw_rebuild_opts o = {.keep = left, .n_keep = n};
  *     FW_TRY(fw_dataset_rebuild("out/k3", &o, err));
  *
- * DESIGN. The smaller dataset is built beside the old one (copy.h) in "<dir>.rebuilding", with every other file of the folder that
- * `carry` lets through; `finish` may add to it and look at it; a marker says that it is whole. Then the two folders are exchanged
- * in one step (renameat2), and the old one is removed. So a kill leaves the dataset as before or as wanted, and
- * fw_rebuild_resume, or the next rebuild, finishes or clears away what is beside it. Where a file system cannot exchange, two renames do:
- * between them the folder is missing, and the next run puts it there.
+ * DESIGN. The smaller dataset is built beside the old one (copy.h; video files that lose no episode go along as links) in
+ * "<dir>.rebuilding", with every other file of the folder that `carry` lets through; `finish` may add to it and look at it; a marker
+ * says that it is whole. Then the two folders are exchanged in one step (renameat2), and the old one is removed. So a kill leaves the
+ * dataset as before or as wanted, and fw_rebuild_resume, or the next rebuild, finishes or clears away what is beside it. Where a file
+ * system cannot exchange, two renames do: between them the folder is missing, and the next run puts it there.
  */
 #ifndef FW_DATA_REBUILD_H
 #define FW_DATA_REBUILD_H

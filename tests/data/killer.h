@@ -38,8 +38,8 @@ int rename(const char *from, const char *to) {
 int renameat2(int a, const char *from, int b, const char *to, unsigned flags) {
     return (int)killer_do(SYS_renameat2, a, (long)from, b, (long)to, (long)flags);
 }
-int link(const char *from, const char *to) {
-    return (int)killer_do(SYS_linkat, AT_FDCWD, (long)from, AT_FDCWD, (long)to, 0);
+int linkat(int a, const char *from, int b, const char *to, int flags) {
+    return (int)killer_do(SYS_linkat, a, (long)from, b, (long)to, flags);
 }
 int unlink(const char *path) {
     return (int)killer_do(SYS_unlinkat, AT_FDCWD, (long)path, 0, 0, 0);
