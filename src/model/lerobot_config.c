@@ -68,8 +68,9 @@ static const key vla_keys[] = {
     REAL(optim.decay_lr, "scheduler_decay_lr", 0.0, 1e3),
 };
 static const key smolvla_keys[] = {
-    INT(vla.flow_steps, "num_steps", 1, 1000),          INT(vla.self_attn_every, "self_attn_every_n_layers", -1, 1024),
-    INT(vla.prefix_length, "prefix_length", -1, 65536), BOOL(vla.image_special_tokens, "add_image_special_tokens"),
+    INT(vla.flow_steps, "num_steps", 1, 1000),
+    INT(vla.self_attn_every, "self_attn_every_n_layers", -1, 1024),
+    INT(vla.prefix_length, "prefix_length", -1, 65536),
     BOOL(optim.train_state_proj, "train_state_proj"),
 };
 static const key pi_keys[] = {
@@ -522,7 +523,8 @@ static fw_status read_smol_sizes(const json_t *obj, const char *where, fw_lerobo
 }
 
 static fw_status parse_smolvla(const json_t *obj, const char *where, fw_lerobot_config *c, fw_err *err) {
-    static const char *const off[] = {"adapt_to_pi_aloha", "use_delta_joint_actions_aloha", NULL};
+    static const char *const off[] = {"adapt_to_pi_aloha", "use_delta_joint_actions_aloha", "add_image_special_tokens",
+                                      NULL};
     static const char *const modes[] = {"cross_attn", NULL};
     int mode = 0, side = 0;
     FW_TRY(READ(vla_keys));
@@ -531,6 +533,7 @@ static fw_status parse_smolvla(const json_t *obj, const char *where, fw_lerobot_
     FW_TRY(read_word(obj, "attention_mode", where, modes, &mode, err));
     FW_TRY(read_size(obj, "resize_imgs_with_padding", where, true, &c->vla.resize_w, &c->vla.resize_h, err));
     FW_TRY(read_smol_sizes(obj, where, c, err));
+    c->vla.self_attn_every = c->vla.self_attn_every < 0 ? 0 : c->vla.self_attn_every;
     side = c->vla.vision.image / c->vla.vision.patch;
     if (side % c->vla.shuffle != 0) {
         return fw_fail(err, FW_FORMAT, "%s: %d patches a side cannot be shuffled by %d", where, side, c->vla.shuffle);

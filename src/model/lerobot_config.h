@@ -97,7 +97,6 @@ typedef struct fw_vla_config {
     int shuffle;         /* side of the square of patches that makes one token */
     int self_attn_every; /* expert layers i with i % this == 0 attend to themselves too; 0: none */
     int prefix_length;   /* the prefix is padded to this; -1: not */
-    bool image_special_tokens;
     /* pi0, pi0.5 */
     bool relative_actions;
 } fw_vla_config;

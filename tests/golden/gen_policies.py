@@ -421,24 +421,24 @@ def flow_inputs(cams, b=1, state=5):
 
 
 # ---- SmolVLA
-def smol_config(vocab):
+def smol_config(vocab, width):
     from transformers import SmolVLMConfig
     return SmolVLMConfig(
         vision_config={"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 64,
                        "patch_size": 8, "hidden_act": "gelu_pytorch_tanh", "layer_norm_eps": 1e-6},
-        text_config={"model_type": "llama", "hidden_size": 48, "intermediate_size": 64, "num_hidden_layers": 5, "num_attention_heads": 6,
+        text_config={"model_type": "llama", "hidden_size": width, "intermediate_size": 64, "num_hidden_layers": 5, "num_attention_heads": 6,
                      "num_key_value_heads": 2, "head_dim": 8, "vocab_size": vocab, "rms_norm_eps": 1e-5, "rope_theta": 100000.0,
                      "max_position_embeddings": 512, "pad_token_id": 2},
         scale_factor=4, image_token_id=4, pad_token_id=2, tie_word_embeddings=False)
 
 
-def smolvla_case(path, **opts):
+def smolvla_case(path, width=48, more=True, **opts):
     backbone = importlib.import_module("lerobot.policies.smolvla.smolvlm_with_expert")
     from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
     from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
     from lerobot.policies.smolvla.processor_smolvla import make_smolvla_pre_post_processors
     tok = byte_tokenizer(path)
-    vlm = smol_config(len(tok))
+    vlm = smol_config(len(tok), width)
     ids = type("Ids", (), {"fake_image_token_id": 3, "global_image_token_id": 5})
     backbone.AutoConfig = type("Local", (), {"from_pretrained": staticmethod(lambda _n: vlm)})
     backbone.AutoProcessor = type("Local", (), {"from_pretrained": staticmethod(lambda _n: type("P", (), {"tokenizer": ids}))})
@@ -459,11 +459,13 @@ def smolvla_case(path, **opts):
                    "patch": v.patch_size, "image": v.image_size, "shuffle": vlm.scale_factor},
         "text": {"width": t.hidden_size, "layers": t.num_hidden_layers, "heads": t.num_attention_heads, "kv_heads": t.num_key_value_heads,
                  "head_dim": t.head_dim, "mlp": t.intermediate_size, "vocab": t.vocab_size}}, half)
+    inputs = flow_inputs([("top", 40, 56), ("wrist", 72, 48)], 2)
+    if not more:
+        return flow_golden(f"{path}/golden.safetensors", policy, pre, post, inputs, SENTENCES[3:5])
     m = policy.model.vlm_with_expert
     taps = FlowTaps(policy.model, m, m.get_vlm_model().text_model.layers, m.lm_expert.layers, m.lm_expert.norm)
     taps.add(m.get_vlm_model().vision_model, "vision", lambda out: out.last_hidden_state, every=True)
     taps.add(m.get_vlm_model().connector, "connector", every=True)
-    inputs = flow_inputs([("top", 40, 56), ("wrist", 72, 48)], 2)
     flow_golden(f"{path}/golden.safetensors", policy, pre, post, inputs, SENTENCES[3:5], taps)
     flow_train(f"{path}/golden_train.safetensors", policy, pre, inputs, SENTENCES[3:5],
                ("state_proj.weight", "action_time_mlp_in.weight", "lm_expert.layers.1.self_attn.k_proj.weight", "lm_expert.norm.weight",
@@ -560,6 +562,8 @@ CASES = {
     "pi05": lambda p: pi_case(p, "pi05", lambda name: "language_model" in name or "gemma_expert.model.layers" in name or "lm_head" in name,
                               PI_FULL + ("time_mlp_in.weight", "gemma_expert.model.norm.dense.bias"), tokenizer_max_length=64,
                               use_relative_actions=True, action_feature_names=["a.pos", "b.pos", "c.pos", "gripper.pos"]),
+    # an expert with half the layers, which reads the prefix in all of them and never itself; heads wider than the model
+    "smolvla_cross": lambda p: smolvla_case(p, 24, False, num_expert_layers=2, self_attn_every_n_layers=-1),
 }
 
 if __name__ == "__main__":
