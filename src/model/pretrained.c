@@ -167,7 +167,7 @@ static fw_status open_published(const char *dir, const fw_policy_opts *o, fw_pol
         st = fw_act_open(dir, &c, o, out, err);
         break;
     default:
-        st = fw_fail(err, FW_UNSUPPORTED, "policy '%s' cannot be run by this build", fw_policy_kind_name(c.policy));
+        st = fw_vla_policy_open(dir, &c, o, out, err);
         break;
     }
     return st == FW_OK ? st : fw_fail_in(err, st, "%s", dir);

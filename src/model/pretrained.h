@@ -15,12 +15,17 @@
 #include "base/threads.h"
 #include "fw/policy.h"
 #include "model/lerobot_config.h"
+#include "tensor/plan.h"
 
 typedef struct fw_policy_opts {
     fw_pool *pool;          /* borrowed until close; NULL: one thread */
     const char *embodiment; /* NULL, or the robot that the caller has: FW_INVALID when the policy is for another */
     double rate_hz;         /* control rate of a published policy without an embodiment; 0: 30 */
     uint64_t seed;          /* flow noise */
+    fw_precision precision; /* of SmolVLA, pi0 and pi0.5 */
+    int flow_steps;         /* of these; 0: the checkpoint's */
+    const char *tokenizer;  /* of these: folder or file; NULL: beside the weights, or in HuggingFace's cache */
+    const float *noise;     /* of these: [chunk, max_action] for every call instead of drawing; borrowed until close */
 } fw_policy_opts;
 /* *out owned: fw_policy_close. opts NULL: defaults. */
 FW_NODISCARD fw_status fw_policy_open(const char *dir, const fw_policy_opts *opts, fw_policy **out, fw_err *err);
@@ -48,5 +53,7 @@ FW_NODISCARD fw_status fw_chunk_put(const fw_embodiment *e, const fw_obs *obs, c
 /* One constructor a policy; dir's config is c. */
 FW_NODISCARD fw_status fw_act_open(const char *dir, const fw_lerobot_config *c, const fw_policy_opts *o,
                                    fw_policy **out, fw_err *err);
+FW_NODISCARD fw_status fw_vla_policy_open(const char *dir, const fw_lerobot_config *c, const fw_policy_opts *o,
+                                          fw_policy **out, fw_err *err);
 
 #endif /* FW_MODEL_PRETRAINED_H */

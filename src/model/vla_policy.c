@@ -1,0 +1,240 @@
+/*
+ * vla_policy.c - SmolVLA, pi0 and pi0.5 behind include/fw/policy.h: pixels, words and state in, actions in the robot's units out.
+ *
+ * WHAT one call does: check the observation, fit the pictures that are there, normalise the state, make the prompt and its tokens,
+ * draw noise, run (vla_run.h), map the chunk back. DESIGN. Buffers are allocated in open; a call allocates only when it sees a
+ * number of pictures or a length of prompt for the first time.
+ *
+ * The tokenizer is not part of LeRobot's checkpoints: config files name it ("google/paligemma-3b-pt-224"). It is looked for where
+ * the caller says, in the checkpoint's folder, and in HuggingFace's cache on this machine.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "model/pretrained.h"
+#include "model/processor.h"
+#include "model/tokenizer.h"
+#include "model/vla_run.h"
+
+enum { TEXT = 4096 }; /* bytes of a prompt */
+
+typedef struct vla_policy {
+    fw_policy base; /* first */
+    fw_lerobot_config cfg;
+    fw_pretrained_robot robot;
+    fw_processor processor;
+    fw_tokenizer *tokenizer;
+    fw_vla *net;
+    fw_rng rng;
+    const float *given_noise;
+    int state; /* which of the config's inputs, or -1 */
+    char text[TEXT];
+    int32_t *tokens, n_words;     /* [max_tokens] of text */
+    float *x_state, *noise, *out; /* [max_state], [chunk, max_action] twice */
+} vla_policy;
+
+/* ---- infer ---- */
+
+static fw_status see(const vla_policy *p, const fw_obs *obs, fw_image *image, int *n, fw_err *err) {
+    *n = 0;
+    for (int i = 0; i < p->robot.n_picture; i++) {
+        const fw_image *im = p->robot.camera[i] < 0 ? NULL : &obs->image[p->robot.camera[i]];
+        if (im == NULL || im->rgb == NULL) {
+            continue;
+        }
+        if (im->h < 1 || im->w < 1 || *n == FW_CAM_MAX) {
+            return fw_fail(err, FW_SHAPE, "camera '%s': image of %d x %d pixels",
+                           fw_lerobot_camera(&p->cfg.input[p->robot.picture[i]]), im->w, im->h);
+        }
+        image[(*n)++] = *im;
+    }
+    return *n > 0 ? FW_OK : fw_fail(err, FW_SHAPE, "the observation has no picture that the policy knows");
+}
+
+/* The prompt's tokens, unless it is the last one. */
+static fw_status read_words(vla_policy *p, const fw_obs *obs, fw_err *err) {
+    char text[TEXT];
+    FW_TRY(fw_processor_prompt(&p->processor, obs->state, obs->instruction, text, sizeof text, err));
+    if (p->n_words > 0 && strcmp(text, p->text) == 0) {
+        return FW_OK;
+    }
+    p->n_words = 0;
+    FW_TRY(fw_tokenizer_encode(p->tokenizer, text, p->tokens, p->cfg.vla.max_tokens, &p->n_words, err));
+    memcpy(p->text, text, sizeof text);
+    return p->n_words > 0 ? FW_OK : fw_fail(err, FW_INVALID, "the prompt '%.60s' has no words", text);
+}
+
+static void draw_noise(vla_policy *p) {
+    const int n = p->cfg.chunk * p->cfg.vla.max_action;
+    for (int i = 0; i < n; i++) {
+        p->noise[i] = p->given_noise != NULL ? p->given_noise[i] : (float)fw_rng_normal(&p->rng);
+    }
+}
+
+static fw_status vla_infer(fw_policy *self, const fw_obs *obs, fw_chunk *chunk, fw_err *err) {
+    vla_policy *p = (vla_policy *)self;
+    const int rows = p->cfg.chunk, wide = p->cfg.vla.max_action, n = p->robot.e.n_action;
+    fw_image image[FW_CAM_MAX];
+    fw_vla_batch b = {.size = 1, .image = image, .tokens = p->tokens, .ld_tokens = p->cfg.vla.max_tokens};
+    FW_TRY(fw_obs_check(&p->robot.e, obs, chunk, rows, err));
+    FW_TRY(see(p, obs, image, &b.n_camera, err));
+    FW_TRY(read_words(p, obs, err));
+    if (p->state >= 0) {
+        fw_map_apply(&p->processor.input[p->state], obs->state, p->x_state, 1);
+    }
+    draw_noise(p);
+    b.n_words = &p->n_words, b.state = p->x_state, b.noise = p->noise;
+    FW_TRY(fw_vla_infer(p->net, &b, p->out, err));
+    for (int i = 1; i < rows; i++) { /* the dimensions that the robot has */
+        memmove(p->out + i * n, p->out + i * wide, (size_t)n * sizeof *p->out);
+    }
+    fw_processor_chunk(&p->processor, obs->state, p->out, (size_t)rows, p->out);
+    return fw_chunk_put(&p->robot.e, obs, p->out, rows, chunk, err);
+}
+
+static void vla_describe(const fw_policy *self, fw_policy_info *out) {
+    const vla_policy *p = (const vla_policy *)self;
+    memset(out, 0, sizeof *out);
+    strcpy(out->name, fw_policy_kind_name(p->cfg.policy));
+    out->embodiment = &p->robot.e;
+    out->horizon = p->cfg.chunk;
+    out->n_execute = p->cfg.n_execute;
+}
+
+static void vla_reset(fw_policy *self) {
+    (void)self; /* a call knows nothing of the one before it */
+}
+
+static void vla_close(fw_policy *self) {
+    vla_policy *p = (vla_policy *)self;
+    fw_vla_close(p->net);
+    fw_tokenizer_close(p->tokenizer);
+    fw_processor_clear(&p->processor);
+    free(p->tokens);
+    free(p->x_state);
+    free(p->noise);
+    free(p->out);
+    free(p);
+}
+
+static const fw_policy_vtable vtable = {vla_describe, vla_infer, vla_reset, vla_close};
+
+/* ---- the tokenizer ---- */
+
+static bool has_tokenizer(const char *dir) {
+    static const char *const name[] = {"tokenizer.json", "tokenizer.model", "vocab.txt"};
+    char path[4400];
+    for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, name[i]);
+        if (fw_path_exists(path)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The snapshot of "org/name" in HuggingFace's cache that its main branch points to; false: none. */
+static bool in_hub_cache(const char *name, char out[4096]) {
+    const char *home = getenv("HF_HOME"), *user = getenv("HOME");
+    char flat[512] = "", path[2048], *commit = NULL;
+    size_t n = 0, at = 0;
+    fw_err ignored;
+    for (const char *s = name; *s != 0 && at + 3 < sizeof flat; s++) {
+        flat[at++] = *s == '/' ? '-' : *s;
+        if (*s == '/') {
+            flat[at++] = '-';
+        }
+    }
+    snprintf(path, sizeof path, "%s%s/hub/models--%s",
+             home != NULL   ? home
+             : user != NULL ? user
+                            : "",
+             home != NULL ? "" : "/.cache/huggingface", flat);
+    snprintf(out, 4096, "%s/refs/main", path);
+    if (name[0] == 0 || !fw_path_exists(out) || fw_file_read(out, 200, &commit, &n, &ignored) != FW_OK) {
+        return false;
+    }
+    snprintf(out, 4096, "%s/snapshots/%.*s", path, (int)strcspn(commit, "\r\n"), commit);
+    free(commit);
+    return has_tokenizer(out);
+}
+
+static fw_status open_tokenizer(vla_policy *p, const char *dir, const char *given, fw_err *err) {
+    char cached[4096];
+    const char *where = given != NULL ? given : has_tokenizer(dir) ? dir : NULL;
+    if (where == NULL && in_hub_cache(p->processor.tokenizer, cached)) {
+        where = cached;
+    }
+    if (where == NULL) {
+        return fw_fail(err, FW_IO,
+                       "no tokenizer: put tokenizer.json of '%s' into this folder (or name its folder; HuggingFace's "
+                       "cache has none)",
+                       p->processor.tokenizer);
+    }
+    FW_TRY(fw_tokenizer_open(where, &p->tokenizer, err));
+    if (fw_tokenizer_size(p->tokenizer) > p->cfg.vla.vocab) {
+        return fw_fail(err, FW_FORMAT, "%s: a tokenizer of %d pieces, the policy knows %d", where,
+                       fw_tokenizer_size(p->tokenizer), p->cfg.vla.vocab);
+    }
+    return FW_OK;
+}
+
+/* ---- open ---- */
+
+static fw_status open_buffers(vla_policy *p, fw_err *err) {
+    const size_t chunk = (size_t)p->cfg.chunk * (size_t)p->cfg.vla.max_action;
+    p->tokens = calloc((size_t)p->cfg.vla.max_tokens, sizeof *p->tokens);
+    p->x_state = calloc((size_t)p->cfg.vla.max_state, sizeof *p->x_state);
+    p->noise = calloc(chunk, sizeof *p->noise);
+    p->out = calloc(chunk, sizeof *p->out);
+    return p->tokens != NULL && p->x_state != NULL && p->noise != NULL && p->out != NULL
+               ? FW_OK
+               : fw_fail(err, FW_NOMEM, "no memory for a policy's buffers");
+}
+
+/* The state goes into the network, unless it is in the words. */
+static fw_status check_state(vla_policy *p, fw_err *err) {
+    p->state = -1;
+    for (int i = 0; i < p->cfg.n_input && p->cfg.policy != FW_POLICY_PI05; i++) {
+        if (p->cfg.input[i].kind == FW_FEATURE_STATE) {
+            p->state = i;
+        }
+    }
+    if (p->robot.e.n_state > p->cfg.vla.max_state || p->robot.e.n_action > p->cfg.vla.max_action) {
+        return fw_fail(err, FW_SHAPE, "%d values of state and %d of action, the network takes %d and %d",
+                       p->robot.e.n_state, p->robot.e.n_action, p->cfg.vla.max_state, p->cfg.vla.max_action);
+    }
+    return FW_OK;
+}
+
+static fw_status open_all(vla_policy *p, const char *dir, const fw_policy_opts *o, fw_err *err) {
+    const fw_vla_opts run = {.pool = o->pool, .precision = o->precision, .flow_steps = o->flow_steps};
+    FW_TRY(fw_pretrained_robot_of(&p->cfg, o, true, &p->robot, err));
+    FW_TRY(fw_processor_load(dir, &p->cfg, &p->processor, err));
+    FW_TRY(check_state(p, err));
+    FW_TRY(open_tokenizer(p, dir, o->tokenizer, err));
+    FW_TRY(open_buffers(p, err));
+    return fw_vla_open(dir, &p->cfg, &run, &p->net, err);
+}
+
+fw_status fw_vla_policy_open(const char *dir, const fw_lerobot_config *c, const fw_policy_opts *o, fw_policy **out,
+                             fw_err *err) {
+    vla_policy *p = calloc(1, sizeof *p);
+    *out = NULL;
+    if (p == NULL) {
+        return fw_fail(err, FW_NOMEM, "no memory for a policy");
+    }
+    p->base.v = &vtable;
+    p->cfg = *c;
+    p->rng = fw_rng_stream(o->seed, "flow");
+    p->given_noise = o->noise;
+    fw_status st = open_all(p, dir, o, err);
+    if (st != FW_OK) {
+        vla_close(&p->base);
+        return st;
+    }
+    *out = &p->base;
+    return FW_OK;
+}
