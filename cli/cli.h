@@ -23,6 +23,7 @@
 #define FW_VERBS(X)                                                        \
   X(data,    "what a dataset holds, what is wrong with it")                \
   X(sim,     "make demonstrations; show a scene")                          \
+  X(compare, "two policies on the same scenes")                             \
   X(demo,    "the shipped policy obeys sentences in a simulated kitchen") \
   X(eval,    "judge a policy, in simulation or on recorded episodes")         \
   X(towers,  "convert the pretrained towers")                              \

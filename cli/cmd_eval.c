@@ -196,6 +196,7 @@ int cmd_eval(int argc, char **argv) {
     bool json = false, expert = false;
     const fw_arg args[] = {
         FW_ARG_STR("policy", &c.policy, "DIR", "the policy"),
+        FW_ARG_STR("precision", &c.precision, "P", "f32, bf16 or int8: what its products are computed in"),
         FW_ARG_BOOL("expert", &expert, "the suite's scripted expert instead of a policy"),
         FW_ARG_STR("suite", &c.suite, "NAME", "closed loop in simulation: kitchen3"),
         FW_ARG_STR("data", &o.data, "DIR", "open loop on recorded episodes"),
@@ -249,6 +250,7 @@ int cmd_eval(int argc, char **argv) {
     }
     if (o.data != NULL) {
         o.policy = c.policy;
+        o.precision = c.precision;
         o.threads = (int)workers;
         return eval_open(&o, episodes, json);
     }

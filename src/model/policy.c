@@ -29,6 +29,7 @@ typedef struct flywheel_policy {
     fw_policy base; /* first */
     fw_flywheel_meta meta;
     fw_pool *pool; /* borrowed */
+    fw_precision precision;
     fw_params *params;
     fw_graph *graph;
     fw_plan *plan;
@@ -204,7 +205,7 @@ static fw_status open_trunk(flywheel_policy *p, const char *dir, fw_err *err) {
         FW_TRY(fw_flywheel_load_params(dir, p->params, err));
     }
     fw_params_set_trainable(p->params, "", false);
-    fw_plan_opts o = {.pool = p->pool};
+    fw_plan_opts o = {.pool = p->pool, .precision = p->precision};
     return fw_plan_new(p->graph, &o, &p->io.pred, 1, &p->plan, err);
 }
 
@@ -218,7 +219,7 @@ static fw_status check_sha(const char *what, const char *have, const char *want,
 
 static fw_status open_towers(flywheel_policy *p, const fw_flywheel_opts *o, fw_err *err) {
     const fw_flywheel_cfg *cfg = &p->meta.cfg;
-    fw_vision_opts v = {p->pool, cfg->image_size, cfg->n_tap, {cfg->tap[0], cfg->tap[1]}, 1};
+    fw_vision_opts v = {p->pool, cfg->image_size, cfg->n_tap, {cfg->tap[0], cfg->tap[1]}, 1, o->precision};
     if (cfg->train_tower) {
         FW_TRY(fw_vision_tower_new(p->params, "tower.", &v, &p->vision, err));
     } else {
@@ -269,6 +270,7 @@ static fw_status open_buffers(flywheel_policy *p, fw_err *err) {
 static fw_status open_all(flywheel_policy *p, const char *dir, const fw_stats *stats, const fw_flywheel_opts *o,
                           fw_err *err) {
     p->pool = o->pool;
+    p->precision = o->precision;
     p->seed = o->seed;
     policy_reset(&p->base);
     FW_TRY(open_norms(p, stats, err));

@@ -22,8 +22,8 @@ typedef struct fw_policy_opts {
     const char *embodiment; /* NULL, or the robot that the caller has: FW_INVALID when the policy is for another */
     double rate_hz;         /* control rate of a published policy without an embodiment; 0: 30 */
     uint64_t seed;          /* flow noise */
-    fw_precision precision; /* of SmolVLA, pi0 and pi0.5 */
-    int flow_steps;         /* of these; 0: the checkpoint's */
+    fw_precision precision; /* of ours, SmolVLA, pi0 and pi0.5 */
+    int flow_steps;         /* of SmolVLA, pi0 and pi0.5; 0: the checkpoint's */
     const char *tokenizer;  /* of these: folder or file; NULL: beside the weights, or in HuggingFace's cache */
     const float *noise;     /* of these: [chunk, max_action] for every call instead of drawing; borrowed until close */
 } fw_policy_opts;

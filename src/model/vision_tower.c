@@ -58,6 +58,7 @@ struct fw_vision_tower {
     fw_graph *graph;
     int n_plan, n_tap, batch, image_size;
     fw_plan **plan; /* one a worker, each of one thread */
+    fw_precision precision;
     fw_val image, tap[FW_TAP_MAX];
     size_t values[FW_TAP_MAX];
     char sha256[65];
@@ -76,7 +77,7 @@ static fw_status open_plans(fw_vision_tower *t, fw_err *err) {
         return fw_fail(err, FW_NOMEM, "no memory for %d plans", t->n_plan);
     }
     for (int i = 0; i < t->n_plan; i++) {
-        fw_plan_opts o = {0};
+        fw_plan_opts o = {.precision = t->precision};
         FW_TRY(fw_plan_new(t->graph, &o, t->tap, t->n_tap, &t->plan[i], err));
     }
     return FW_OK;
@@ -119,6 +120,7 @@ static fw_status tower_new(fw_params *owned, fw_params *params, const char *pref
     t->batch = o->batch > 0 ? o->batch : 1;
     t->n_tap = o->n_tap;
     t->image_size = o->image_size;
+    t->precision = o->precision;
     return open_graph(t, params, prefix, o, err);
 }
 

@@ -31,8 +31,9 @@ typedef struct fw_vision_opts {
     int n_tap;           /* 1..FW_TAP_MAX */
     int tap[FW_TAP_MAX]; /* ascending block numbers */
     int batch;           /* images a plan; 0: chosen */
+    fw_precision precision;
 } fw_vision_opts;
-#define FW_VISION_OPTS_DEFAULT ((fw_vision_opts){NULL, 128, 1, {10, 0}, 0})
+#define FW_VISION_OPTS_DEFAULT ((fw_vision_opts){NULL, 128, 1, {10, 0}, 0, FW_PRECISION_DEFAULT})
 
 typedef struct fw_vision_tower fw_vision_tower;
 /* path: a file written by `flywheel towers`, NULL: fw_home()/.deps/towers/efficientnet_lite0.safetensors. FW_IO says

@@ -506,6 +506,18 @@ void fw_plan_repack(fw_plan *p) {
 
 /* ---- making ---- */
 
+fw_status fw_precision_parse(const char *name, fw_precision *out, fw_err *err) {
+    static const char *const names[] = {"f32", "bf16", "int8"};
+    *out = FW_PRECISION_DEFAULT;
+    for (int i = 0; name != NULL && i < 3; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            *out = (fw_precision)i;
+            return FW_OK;
+        }
+    }
+    return name == NULL ? FW_OK : fw_fail(err, FW_INVALID, "precision '%.40s': f32, bf16 or int8", name);
+}
+
 /* NULL: none on this CPU. */
 static const fw_kern *kern_for(fw_precision precision) {
     static const char *const int8[] = {"avx512int8", "avx2int8", "int8"};

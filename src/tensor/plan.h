@@ -23,6 +23,8 @@ typedef enum fw_precision {
     FW_PRECISION_BF16,    /* on a CPU without bfloat16 products: exact */
     FW_PRECISION_INT8     /* weights an output, activations a row; forward only */
 } fw_precision;
+/* "f32", "bf16", "int8"; NULL: the default. FW_INVALID names what there is. */
+FW_NODISCARD fw_status fw_precision_parse(const char *name, fw_precision *out, fw_err *err);
 typedef struct fw_plan_opts {
     fw_pool *pool; /* borrowed until the plan is freed; NULL: one thread */
     bool train;

@@ -199,7 +199,8 @@ static fw_status open_player(player *p, fw_err *err) {
     const fw_embodiment *emb = fw_env_embodiment(p->env);
     size_t row = (size_t)emb->n_action;
     if (p->opts->policy != NULL) {
-        const fw_policy_opts po = {.embodiment = emb->name};
+        fw_policy_opts po = {.embodiment = emb->name};
+        FW_TRY(fw_precision_parse(p->opts->precision, &po.precision, err));
         FW_TRY(fw_policy_open(p->opts->policy, &po, &p->policy, err));
         fw_policy_describe(p->policy, &p->info);
         row *= (size_t)p->info.horizon;

@@ -23,6 +23,7 @@
 typedef struct fw_closed_opts {
     const char *suite;
     const char *policy;              /* folder; NULL: the scripted expert */
+    const char *precision;           /* of its products: fw_precision_parse; NULL: the default */
     const char *task;                /* only this one; NULL: all */
     const char *domain;              /* ranges to draw scenes from (configs/randomise); NULL: the suite's */
     const char *embodiment;          /* another robot than the suite's; NULL: the suite's */

@@ -40,7 +40,8 @@ typedef struct judge {
 } judge;
 
 static fw_status open_policy(judge *j, fw_err *err) {
-    const fw_policy_opts o = {.pool = j->pool};
+    fw_policy_opts o = {.pool = j->pool};
+    FW_TRY(fw_precision_parse(j->opts->precision, &o.precision, err));
     FW_TRY(fw_policy_open(j->opts->policy, &o, &j->policy, err));
     fw_policy_describe(j->policy, &j->info);
     j->n = j->info.embodiment->n_action;

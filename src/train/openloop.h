@@ -21,6 +21,7 @@ enum { FW_OPEN_STEPS = 10 };
 
 typedef struct fw_open_opts {
     const char *policy, *data; /* folders */
+    const char *precision;     /* as fw_closed_opts */
     int64_t from, to;          /* episodes [from, to); to < 0: to the end */
     int64_t last;              /* > 0: the last so many episodes instead */
     const char *plot;          /* PNG; NULL: none */

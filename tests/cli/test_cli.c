@@ -99,6 +99,38 @@ static void a_closed_stdout_is_a_failure(void) {
     CHECK(WIFEXITED(st) && WEXITSTATUS(st) == 1 && strstr(errs, "stdout") != NULL);
 }
 
+static void write_text(const char *path, const char *text) {
+    FILE *f = fopen(path, "wb");
+    CHECK(f != NULL && fputs(text, f) >= 0);
+    fclose(f);
+}
+
+/* 3 both, 4 only A, 0 only B, 1 neither of 8; exact p of 4 : 0 is 2/16. */
+static void compare_pairs_results_scene_by_scene(void) {
+    write_text("cli_a.json", "{\"outcomes\": {\"x\": [1,1,1,1], \"y\": [1,1,1,0]}, \"seeds\": [7, 9, 11, 13]}");
+    write_text("cli_b.json", "{\"outcomes\": {\"x\": [1,0,1,0], \"y\": [0,1,0,0]}, \"seeds\": [7, 9, 11, 13]}");
+    write_text("cli_c.json", "{\"outcomes\": {\"x\": [1,0,1,0], \"y\": [0,1,0,0]}, \"seeds\": [7, 9, 11, 14]}");
+    CHECK_INT(run("compare cli_a.json cli_b.json --json"), 0);
+    json_t *j = json_loads(out, 0, NULL);
+    CHECK(j != NULL);
+    CHECK_INT(json_integer_value(json_object_get(j, "both")), 3);
+    CHECK_INT(json_integer_value(json_object_get(j, "only_a")), 4);
+    CHECK_INT(json_integer_value(json_object_get(j, "only_b")), 0);
+    CHECK_INT(json_integer_value(json_object_get(j, "neither")), 1);
+    CHECK(json_real_value(json_object_get(j, "p_mcnemar")) == 0.125);
+    CHECK_INT(json_integer_value(json_object_get(json_object_get(json_object_get(j, "tasks"), "y"), "only_a")), 2);
+    json_decref(j);
+    CHECK_INT(run("compare cli_a.json cli_b.json"), 0);
+    CHECK(strstr(out, "all                    8    87.5 %    37.5 %      3      4      0       1   0.125") != NULL);
+    CHECK_INT(run("compare cli_a.json cli_c.json"), 1);
+    CHECK(strstr(errs, "different scenes") != NULL);
+    CHECK_INT(run("compare cli_a.json ."), 1);
+    CHECK(strstr(errs, ". is a policy: wants --suite NAME") != NULL);
+    CHECK_INT(run("compare cli_a.json nowhere.json"), 1);
+    CHECK_INT(run("compare cli_a.json"), 2);
+    remove("cli_a.json"), remove("cli_b.json"), remove("cli_c.json");
+}
+
 FW_TEST_MAIN(T(help_of_every_verb_begins_with_an_example), T(every_verb_answers_an_unknown_flag_with_a_usage_error),
              T(usage_errors_end_with_2_and_name_the_nearest_verb), T(json_is_exactly_one_object_on_stdout),
-             T(a_closed_stdout_is_a_failure))
+             T(a_closed_stdout_is_a_failure), T(compare_pairs_results_scene_by_scene))
