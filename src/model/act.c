@@ -228,6 +228,7 @@ static fw_val read_all(builder *b, fw_val latent, fw_val *pos) {
     const int64_t width = b->c->act.width;
     fw_val t[FW_LEROBOT_FEATURES + 3], p[FW_LEROBOT_FEATURES + 1];
     int n = 0, n_pos = 1;
+    fw_graph_exact(b->g, true); /* small, and everything hangs on them */
     t[n++] = tokens(b, linear(b, latent, "encoder_latent_input_proj", width, FW_ACT_NONE, FW_NONE), 1);
     if (b->io->state != FW_NONE) {
         t[n++] = tokens(b, linear(b, b->io->state, "encoder_robot_state_input_proj", width, FW_ACT_NONE, FW_NONE), 1);
@@ -235,6 +236,7 @@ static fw_val read_all(builder *b, fw_val latent, fw_val *pos) {
     if (b->io->env != FW_NONE) {
         t[n++] = tokens(b, linear(b, b->io->env, "encoder_env_state_input_proj", width, FW_ACT_NONE, FW_NONE), 1);
     }
+    fw_graph_exact(b->g, false);
     p[0] = param(b, "encoder_1d_feature_pos_embed.weight", FW_SHAPE_OF(n, width));
     for (int i = 0; i < b->io->n_camera; i++) {
         t[n++] = camera(b, i, &p[n_pos++]);
@@ -328,7 +330,9 @@ fw_status fw_act_build(fw_graph *g, const fw_lerobot_config *c, int64_t batch, b
     fw_val all = read_all(&b, draw_latent(&b), &pos);
     io->encoder = encoder(&b, "encoder", c->act.encoder_layers, all, pos, FW_NONE);
     io->decoder = decoder(&b, io->encoder, pos);
+    fw_graph_exact(g, true);
     io->chunk = linear(&b, io->decoder, "action_head", n_action, FW_ACT_NONE, FW_NONE);
+    fw_graph_exact(g, false);
     if (train) {
         add_loss(&b);
     }

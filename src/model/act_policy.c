@@ -38,7 +38,7 @@ static fw_status see(act_policy *p, const fw_obs *obs, fw_err *err) {
     for (int i = 0; i < p->robot.n_picture; i++) {
         const fw_lerobot_feature *f = &p->cfg.input[p->robot.picture[i]];
         const fw_image *im = &obs->image[p->robot.camera[i]];
-        const char *name = fw_lerobot_camera(f);
+        const char *name = p->robot.e.camera[p->robot.camera[i]].name;
         float *x = fw_plan_data(p->plan, p->io.image[i]);
         if (im->rgb == NULL) {
             return fw_fail(err, FW_SHAPE, "camera '%s' is missing from the observation", name);
@@ -131,10 +131,10 @@ static const fw_policy_vtable vtable = {act_describe, act_infer, act_reset, act_
 
 /* ---- open ---- */
 
-static fw_status open_network(act_policy *p, const char *dir, fw_pool *pool, fw_err *err) {
+static fw_status open_network(act_policy *p, const char *dir, const fw_policy_opts *po, fw_err *err) {
     char path[4096];
     fw_weights *w = NULL;
-    fw_plan_opts o = {.pool = pool};
+    fw_plan_opts o = {.pool = po->pool, .precision = po->precision};
     FW_TRY(fw_params_new(0, &p->params, err));
     FW_TRY(fw_graph_new(p->params, &p->graph, err));
     FW_TRY(fw_act_build(p->graph, &p->cfg, 1, false, &p->io, err));
@@ -186,12 +186,12 @@ static fw_status open_all(act_policy *p, const char *dir, const fw_policy_opts *
     if (env != NULL) {
         return fw_fail(err, FW_UNSUPPORTED, "the policy reads %s, which no observation has", env->key);
     }
-    FW_TRY(fw_pretrained_robot_of(&p->cfg, o, false, &p->robot, err));
-    p->n_action = p->robot.e.n_action;
     FW_TRY(fw_processor_load(dir, &p->cfg, &p->processor, err));
+    FW_TRY(fw_pretrained_robot_of(&p->cfg, &p->processor, o, false, &p->robot, err));
+    p->n_action = p->robot.e.n_action;
     fill_pixels(p);
     FW_TRY(p->cfg.act.ensemble ? open_ensemble(p, err) : FW_OK);
-    return open_network(p, dir, o->pool, err);
+    return open_network(p, dir, o, err);
 }
 
 fw_status fw_act_open(const char *dir, const fw_lerobot_config *c, const fw_policy_opts *o, fw_policy **out,

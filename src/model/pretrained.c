@@ -9,8 +9,16 @@
 
 /* ---- the robot ---- */
 
-static fw_status add_camera(const fw_lerobot_feature *f, fw_embodiment *e, fw_err *err) {
-    const char *name = fw_lerobot_camera(f);
+/* The robot's name of the camera that gives picture f. */
+static void camera_name(const fw_processor *proc, const fw_lerobot_feature *f, char out[FW_LEROBOT_KEY_MAX]) {
+    fw_lerobot_feature source = *f;
+    snprintf(source.key, sizeof source.key, "%s", fw_processor_source(proc, f->key));
+    snprintf(out, FW_LEROBOT_KEY_MAX, "%s", fw_lerobot_camera(&source));
+}
+
+static fw_status add_camera(const fw_processor *proc, const fw_lerobot_feature *f, fw_embodiment *e, fw_err *err) {
+    char name[FW_LEROBOT_KEY_MAX];
+    camera_name(proc, f, name);
     if (e->n_camera == FW_CAM_MAX || strlen(name) >= FW_NAME_MAX) {
         return fw_fail(err, FW_UNSUPPORTED, "picture '%.80s': at most %d cameras with names of %d bytes", name,
                        FW_CAM_MAX, FW_NAME_MAX - 1);
@@ -37,13 +45,14 @@ static fw_status name_dims(const fw_lerobot_feature *f, const char *what, fw_dim
 }
 
 /* A robot that is what the config says and no more. */
-static fw_status plain_robot(const fw_lerobot_config *c, double rate_hz, fw_embodiment *e, fw_err *err) {
+static fw_status plain_robot(const fw_lerobot_config *c, const fw_processor *proc, double rate_hz, fw_embodiment *e,
+                             fw_err *err) {
     memset(e, 0, sizeof *e);
     strcpy(e->name, fw_policy_kind_name(c->policy));
     e->rate_hz = rate_hz > 0.0 ? rate_hz : 30.0;
     for (int i = 0; i < c->n_input; i++) {
         if (c->input[i].kind == FW_FEATURE_VISUAL && !fw_lerobot_is_empty_camera(&c->input[i])) {
-            FW_TRY(add_camera(&c->input[i], e, err));
+            FW_TRY(add_camera(proc, &c->input[i], e, err));
         }
     }
     FW_TRY(name_dims(fw_lerobot_input(c, FW_FEATURE_STATE), "state", e->state, &e->n_state, err));
@@ -64,8 +73,9 @@ static fw_status check_sizes(const fw_lerobot_config *c, const fw_embodiment *e,
     return FW_OK;
 }
 
-static fw_status find_cameras(const fw_lerobot_config *c, bool some, fw_pretrained_robot *r, fw_err *err) {
-    const char *missing = NULL;
+static fw_status find_cameras(const fw_lerobot_config *c, const fw_processor *proc, bool some, fw_pretrained_robot *r,
+                              fw_err *err) {
+    char name[FW_LEROBOT_KEY_MAX], missing[FW_LEROBOT_KEY_MAX] = "";
     int found = 0;
     for (int i = 0; i < c->n_input; i++) {
         const fw_lerobot_feature *f = &c->input[i];
@@ -73,33 +83,36 @@ static fw_status find_cameras(const fw_lerobot_config *c, bool some, fw_pretrain
             continue;
         }
         int k = r->n_picture++;
+        camera_name(proc, f, name);
         r->picture[k] = i;
         r->camera[k] = -1;
         for (int v = 0; v < r->e.n_camera; v++) {
-            if (strcmp(r->e.camera[v].name, fw_lerobot_camera(f)) == 0) {
+            if (strcmp(r->e.camera[v].name, name) == 0) {
                 r->camera[k] = v;
             }
         }
         found += r->camera[k] >= 0;
-        missing = r->camera[k] < 0 && !fw_lerobot_is_empty_camera(f) ? fw_lerobot_camera(f) : missing;
+        if (r->camera[k] < 0 && !fw_lerobot_is_empty_camera(f)) {
+            strcpy(missing, name);
+        }
     }
-    if (missing != NULL && (!some || found == 0)) {
+    if (missing[0] != 0 && (!some || found == 0)) {
         return fw_fail(err, FW_INVALID, "the policy wants camera '%.80s', embodiment %s has none of that name", missing,
                        r->e.name);
     }
     return FW_OK;
 }
 
-fw_status fw_pretrained_robot_of(const fw_lerobot_config *c, const fw_policy_opts *o, bool some,
-                                 fw_pretrained_robot *out, fw_err *err) {
+fw_status fw_pretrained_robot_of(const fw_lerobot_config *c, const fw_processor *proc, const fw_policy_opts *o,
+                                 bool some, fw_pretrained_robot *out, fw_err *err) {
     memset(out, 0, sizeof *out);
     if (o->embodiment != NULL) {
         FW_TRY(fw_embodiment_find(o->embodiment, &out->e, err));
         FW_TRY(check_sizes(c, &out->e, err));
     } else {
-        FW_TRY(plain_robot(c, o->rate_hz, &out->e, err));
+        FW_TRY(plain_robot(c, proc, o->rate_hz, &out->e, err));
     }
-    return find_cameras(c, some, out, err);
+    return find_cameras(c, proc, some, out, err);
 }
 
 /* ---- observations and chunks ---- */

@@ -15,6 +15,7 @@
 #include "base/threads.h"
 #include "fw/policy.h"
 #include "model/lerobot_config.h"
+#include "model/processor.h"
 #include "tensor/plan.h"
 
 typedef struct fw_policy_opts {
@@ -22,7 +23,7 @@ typedef struct fw_policy_opts {
     const char *embodiment; /* NULL, or the robot that the caller has: FW_INVALID when the policy is for another */
     double rate_hz;         /* control rate of a published policy without an embodiment; 0: 30 */
     uint64_t seed;          /* flow noise */
-    fw_precision precision; /* of ours, SmolVLA, pi0 and pi0.5 */
+    fw_precision precision; /* of matrix products */
     int flow_steps;         /* of SmolVLA, pi0 and pi0.5; 0: the checkpoint's */
     const char *tokenizer;  /* of these: folder or file; NULL: beside the weights, or in HuggingFace's cache */
     const float *noise;     /* of these: [chunk, max_action] for every call instead of drawing; borrowed until close */
@@ -39,9 +40,10 @@ typedef struct fw_pretrained_robot {
     int picture[FW_LEROBOT_FEATURES]; /* of the config's features */
     int camera[FW_LEROBOT_FEATURES];  /* of the robot, for each picture; -1: it has none of that name */
 } fw_pretrained_robot;
-/* some: only some of the pictures need a camera (the network was made for missing ones); else all. */
-FW_NODISCARD fw_status fw_pretrained_robot_of(const fw_lerobot_config *c, const fw_policy_opts *o, bool some,
-                                              fw_pretrained_robot *out, fw_err *err);
+/* Cameras go by the robot's names of pictures (proc renames them). some: only some of the pictures need a camera (the network was made for missing ones); else all. */
+FW_NODISCARD fw_status fw_pretrained_robot_of(const fw_lerobot_config *c, const fw_processor *proc,
+                                              const fw_policy_opts *o, bool some, fw_pretrained_robot *out,
+                                              fw_err *err);
 
 /* Does the observation fit the robot, is every number finite, and has the chunk room for rows? Pictures are not looked at. */
 FW_NODISCARD fw_status fw_obs_check(const fw_embodiment *e, const fw_obs *obs, const fw_chunk *chunk, int rows,

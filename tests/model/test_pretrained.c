@@ -199,6 +199,42 @@ static void a_missing_statistic_is_refused_by_name(void) {
     refused(FW_SHAPE, "action.mean");
 }
 
+/* A step that renames: the robot calls its pictures otherwise. */
+static void cameras_go_by_the_robots_names(void) {
+    char cmd[1200];
+    fw_policy *p = NULL;
+    fw_policy_info info;
+    fw_err err = {0};
+    copy_policy("act");
+    snprintf(
+        cmd, sizeof cmd,
+        "sed -i 's/\"rename_map\": {}/\"rename_map\": {\"observation.images.cam_high\": \"observation.images.top\"}/' "
+        "%s/policy_preprocessor.json",
+        dir);
+    CHECK_INT(system(cmd), 0);
+    CHECK_OK(fw_policy_open(dir, NULL, &p, &err), err);
+    fw_policy_describe(p, &info);
+    CHECK(strcmp(info.embodiment->camera[0].name, "cam_high") == 0);
+    CHECK(strcmp(info.embodiment->camera[1].name, "wrist") == 0);
+    fw_policy_close(p);
+}
+
+static void bf16_changes_a_chunk_little(void) {
+    golden g = golden_open("act", "golden");
+    fw_policy *p = NULL;
+    fw_err err = {0};
+    const fw_policy_opts opts = {.precision = FW_PRECISION_BF16};
+    float state[8], got[32], *want = golden_f32(&g, "out.chunk", NULL);
+    CHECK_OK(fw_policy_open(POLICIES "act", &opts, &p, &err), err);
+    fw_obs o = observation(&g, p, 0, state);
+    fw_chunk c = {.actions = got, .cap_horizon = 8};
+    CHECK_OK(fw_policy_infer(p, &o, &c, &err), err);
+    CHECK_NEAR(got, want, 32, 0.03, 0.0);
+    free(want);
+    fw_policy_close(p);
+    fw_st_close(g.st);
+}
+
 static void another_robot_is_refused(void) {
     fw_policy *p = NULL;
     fw_err err = {0};
@@ -214,4 +250,4 @@ static void another_robot_is_refused(void) {
 FW_TEST_MAIN(T(act_gives_lerobots_chunk), T(act_ensembles_over_time_as_lerobot), T(infer_allocates_nothing),
              T(an_observation_that_does_not_fit_is_refused), T(a_checkpoint_that_does_not_fit_is_refused_by_name),
              T(training_only_tensors_may_be_missing), T(a_missing_statistic_is_refused_by_name),
-             T(another_robot_is_refused))
+             T(cameras_go_by_the_robots_names), T(bf16_changes_a_chunk_little), T(another_robot_is_refused))
