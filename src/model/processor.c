@@ -164,10 +164,12 @@ typedef struct reader {
     bool normalizer, unnormalizer, tokenizer, absolute;
 } reader;
 
+/* Where older checkpoints keep them, among the weights. */
+static const char *const buffers[] = {"normalize_inputs.buffer_", "unnormalize_outputs.buffer_",
+                                      "normalize_targets.buffer_"};
+
 /* The tensor of a statistic; NULL: none. */
 static const fw_st_tensor *find_stat(const reader *r, const fw_st *st, const char *key, const char *stat) {
-    static const char *const old[] = {"normalize_inputs.buffer_", "unnormalize_outputs.buffer_",
-                                      "normalize_targets.buffer_"};
     char name[2 * FW_LEROBOT_KEY_MAX];
     const fw_st_tensor *t = NULL;
     if (st == NULL) {
@@ -177,8 +179,8 @@ static const fw_st_tensor *find_stat(const reader *r, const fw_st *st, const cha
         snprintf(name, sizeof name, "%s.%s", key, stat);
         return fw_st_find(st, name);
     }
-    for (size_t i = 0; t == NULL && i < N(old); i++) {
-        size_t n = (size_t)snprintf(name, sizeof name, "%s", old[i]);
+    for (size_t i = 0; t == NULL && i < N(buffers); i++) {
+        size_t n = (size_t)snprintf(name, sizeof name, "%s", buffers[i]);
         for (const char *k = key; *k != 0; k++) {
             name[n++] = *k == '.' ? '_' : *k;
         }

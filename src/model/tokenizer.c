@@ -49,6 +49,10 @@ int fw_tokenizer_size(const fw_tokenizer *t) {
     return t->size;
 }
 
+int fw_tokenizer_text_size(const fw_tokenizer *t) {
+    return t->text_size > 0 ? t->text_size : t->size;
+}
+
 int32_t fw_tokenizer_pad_id(const fw_tokenizer *t) {
     return t->pad;
 }

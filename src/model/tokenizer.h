@@ -32,8 +32,11 @@ typedef struct fw_tokenizer fw_tokenizer;
 FW_NODISCARD fw_status fw_tokenizer_open(const char *path, fw_tokenizer **out, fw_err *err);
 void fw_tokenizer_close(fw_tokenizer *t);
 
-/* Number of ids (the largest + 1): an embedding table with fewer rows does not fit. */
+/* Number of ids, the largest + 1. */
 int fw_tokenizer_size(const fw_tokenizer *t);
+/* The same without added tokens: an embedding table with fewer rows does not fit. Added ones may lie beyond it (PaliGemma's
+ * "<image>" does) and turn up only where the text names them: check ids against the table. */
+int fw_tokenizer_text_size(const fw_tokenizer *t);
 /* The id that fills a sequence up; 0 when the files name none (what is padded is masked). */
 int32_t fw_tokenizer_pad_id(const fw_tokenizer *t);
 /* The id of a piece, -1 when there is none: fw_tokenizer_find(t, "<image>"). */

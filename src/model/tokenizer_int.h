@@ -22,7 +22,7 @@ typedef struct fw_tokenizer_kind {
 /* Implementations put this first in their struct. */
 struct fw_tokenizer {
     const fw_tokenizer_kind *kind;
-    int size;
+    int size, text_size; /* text_size 0: the same */
     int32_t pad;
 };
 

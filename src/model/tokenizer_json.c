@@ -855,6 +855,7 @@ static fw_status read_root(json_tokenizer *t, const json_t *root, const char *wh
     FW_TRY(is_null(norm) ? FW_OK : read_normalizer(t, norm, where, err));
     FW_TRY(is_null(pre) ? FW_OK : read_pre_tokenizer(t, pre, where, err));
     FW_TRY(read_model(t, root, where, err));
+    t->base.text_size = t->base.size;
     FW_TRY(read_added_tokens(t, root, where, err));
     FW_TRY(is_null(post) ? FW_OK : read_post_processor(t, post, where, err));
     if (json_is_object(json_object_get(root, "padding"))) {

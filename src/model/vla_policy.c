@@ -60,8 +60,16 @@ static fw_status read_words(vla_policy *p, const fw_obs *obs, fw_err *err) {
     if (p->n_words > 0 && strcmp(text, p->text) == 0) {
         return FW_OK;
     }
+    int n = 0;
     p->n_words = 0;
-    FW_TRY(fw_tokenizer_encode(p->tokenizer, text, p->tokens, p->cfg.vla.max_tokens, &p->n_words, err));
+    FW_TRY(fw_tokenizer_encode(p->tokenizer, text, p->tokens, p->cfg.vla.max_tokens, &n, err));
+    for (int i = 0; i < n; i++) {
+        if (p->tokens[i] >= p->cfg.vla.vocab) {
+            return fw_fail(err, FW_INVALID, "the prompt '%.60s' names token %d, the policy knows %d", text,
+                           (int)p->tokens[i], p->cfg.vla.vocab);
+        }
+    }
+    p->n_words = n;
     memcpy(p->text, text, sizeof text);
     return p->n_words > 0 ? FW_OK : fw_fail(err, FW_INVALID, "the prompt '%.60s' has no words", text);
 }
@@ -174,9 +182,9 @@ static fw_status open_tokenizer(vla_policy *p, const char *dir, const char *give
                        p->processor.tokenizer);
     }
     FW_TRY(fw_tokenizer_open(where, &p->tokenizer, err));
-    if (fw_tokenizer_size(p->tokenizer) > p->cfg.vla.vocab) {
+    if (fw_tokenizer_text_size(p->tokenizer) > p->cfg.vla.vocab) {
         return fw_fail(err, FW_FORMAT, "%s: a tokenizer of %d pieces, the policy knows %d", where,
-                       fw_tokenizer_size(p->tokenizer), p->cfg.vla.vocab);
+                       fw_tokenizer_text_size(p->tokenizer), p->cfg.vla.vocab);
     }
     return FW_OK;
 }

@@ -13,6 +13,14 @@ struct fw_weights {
     char path[512];
 };
 
+/* Older checkpoints keep the statistics of normalisation here; processor.c reads them. */
+static void skip_statistics(fw_weights *w) {
+    static const char *const prefixes[] = {"normalize_inputs.", "unnormalize_outputs.", "normalize_targets."};
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+        fw_weights_skip(w, prefixes[i]);
+    }
+}
+
 fw_status fw_weights_open(const char *path, const char *strip, fw_weights **out, fw_err *err) {
     fw_weights *w = calloc(1, sizeof *w);
     *out = NULL;
@@ -30,6 +38,7 @@ fw_status fw_weights_open(const char *path, const char *strip, fw_weights **out,
         fw_weights_close(w);
         return st;
     }
+    skip_statistics(w);
     *out = w;
     return FW_OK;
 }

@@ -235,6 +235,59 @@ static void bf16_changes_a_chunk_little(void) {
     fw_st_close(g.st);
 }
 
+/* The copy as LeRobot wrote it before it had processors: no JSON, and the statistics among the weights. */
+static void make_old(void) {
+    static char name[64][128];
+    const char *const from[] = {"policy_preprocessor_step_3_normalizer_processor.safetensors", "model.safetensors"};
+    fw_st_out t[464];
+    fw_st *st[2];
+    char path[600];
+    fw_err err = {0};
+    int n = 0, n_stat = 0;
+    for (int f = 0; f < 2; f++) {
+        snprintf(path, sizeof path, "%s/%s", dir, from[f]);
+        CHECK_OK(fw_st_open(path, &st[f], &err), err);
+        for (int i = 0; i < fw_st_count(st[f]) && n < 464; i++) {
+            const fw_st_tensor *s = fw_st_at(st[f], i);
+            t[n] = (fw_st_out){s->name, s->dtype, s->shape, s->data};
+            if (f == 0 && s->dtype == FW_F32 && n_stat < 64) {
+                bool action = strncmp(s->name, "action.", 7) == 0;
+                int at = snprintf(name[n_stat], 128, "%s",
+                                  action ? "unnormalize_outputs.buffer_" : "normalize_inputs.buffer_");
+                snprintf(name[n_stat] + at, 128 - (size_t)at, "%s", s->name);
+                for (char *c = name[n_stat] + at; c < strrchr(name[n_stat], '.'); c++) {
+                    *c = *c == '.' ? '_' : *c;
+                }
+                t[n].name = name[n_stat++];
+            }
+            n += f == 1 || s->dtype == FW_F32;
+        }
+    }
+    CHECK_OK(fw_st_write(path, t, n, NULL, &err), err);
+    fw_st_close(st[0]);
+    fw_st_close(st[1]);
+    snprintf(path, sizeof path, "rm %s/policy_*", dir);
+    CHECK_INT(system(path), 0);
+}
+
+static void an_older_checkpoint_gives_the_same_chunk(void) {
+    golden g = golden_open("act", "golden");
+    fw_err err = {0};
+    fw_policy *p = NULL;
+    float state[8], both[2 * 8 * 4];
+    copy_policy("act");
+    make_old();
+    CHECK_OK(fw_policy_open(dir, NULL, &p, &err), err);
+    for (int b = 0; b < 2; b++) {
+        fw_obs o = observation(&g, p, b, state);
+        fw_chunk c = {.actions = both + b * 32, .cap_horizon = 8};
+        CHECK_OK(fw_policy_infer(p, &o, &c, &err), err);
+    }
+    check_golden(&g, "out.chunk", both);
+    fw_policy_close(p);
+    fw_st_close(g.st);
+}
+
 static void another_robot_is_refused(void) {
     fw_policy *p = NULL;
     fw_err err = {0};
@@ -250,4 +303,5 @@ static void another_robot_is_refused(void) {
 FW_TEST_MAIN(T(act_gives_lerobots_chunk), T(act_ensembles_over_time_as_lerobot), T(infer_allocates_nothing),
              T(an_observation_that_does_not_fit_is_refused), T(a_checkpoint_that_does_not_fit_is_refused_by_name),
              T(training_only_tensors_may_be_missing), T(a_missing_statistic_is_refused_by_name),
-             T(cameras_go_by_the_robots_names), T(bf16_changes_a_chunk_little), T(another_robot_is_refused))
+             T(cameras_go_by_the_robots_names), T(bf16_changes_a_chunk_little),
+             T(an_older_checkpoint_gives_the_same_chunk), T(another_robot_is_refused))

@@ -103,6 +103,7 @@ static void sizes_and_names_are_those_of_the_file(void) {
     size_t added = json_array_size(json_object_get(root, "added_tokens"));
     const json_t *last = json_array_get(json_object_get(root, "added_tokens"), added - 1);
     CHECK_INT(fw_tokenizer_size(t), json_integer_value(json_object_get(last, "id")) + 1);
+    CHECK_INT(fw_tokenizer_text_size(t), json_object_size(json_object_get(json_object_get(root, "model"), "vocab")));
     CHECK_INT(fw_tokenizer_find(t, "<end_of_utterance>"), json_integer_value(json_object_get(last, "id")));
     CHECK_INT(fw_tokenizer_pad_id(t), fw_tokenizer_find(t, "<|im_end|>"));
     CHECK_INT(fw_tokenizer_find(t, "no such piece"), -1);
