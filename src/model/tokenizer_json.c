@@ -561,6 +561,7 @@ static fw_status read_special(json_tokenizer *t, const json_t *specials, const c
         FW_TRY(after ? put_around(t->after, &t->n_after, v, where, err)
                      : put_around(t->before, &t->n_before, v, where, err));
         t->base.size = v >= t->base.size ? v + 1 : t->base.size;
+        t->base.text_size = v >= t->base.text_size ? v + 1 : t->base.text_size;
     }
     return FW_OK;
 }

@@ -131,6 +131,31 @@ static void what_does_not_fit_is_refused(void) {
     part(&m);
 }
 
+/* PaliGemma's "<image>" has an id beyond the network's table: no fault until somebody says it. */
+static void a_word_beyond_the_networks_table_is_refused(void) {
+    meeting m = meet("pi05", "golden");
+    char dir[] = "/tmp/fw_vla_XXXXXX", cmd[1200];
+    float out[256];
+    fw_chunk c = {.actions = out, .cap_horizon = 64};
+    fw_obs o = seen(&m, 0);
+    fw_policy *p = NULL;
+    CHECK(mkdtemp(dir) != NULL);
+    snprintf(cmd, sizeof cmd,
+             "cp %s/tokenizer*.json %s/ && sed -i 's/\"added_tokens\": \\[/&{\"id\": 9000, \"content\": "
+             "\"<image>\", \"special\": true},/' %s/tokenizer.json",
+             m.g.dir, dir, dir);
+    CHECK_INT(system(cmd), 0);
+    const fw_policy_opts opts = {.tokenizer = dir};
+    CHECK_OK(fw_policy_open(m.g.dir, &opts, &p, &g_err), g_err);
+    CHECK_OK(fw_policy_infer(p, &o, &c, &g_err), g_err);
+    o.instruction = "look at <image>";
+    CHECK_FAILS(fw_policy_infer(p, &o, &c, &g_err), g_err, FW_INVALID, "names token 9000, the policy knows");
+    fw_policy_close(p);
+    snprintf(cmd, sizeof cmd, "rm -rf %s", dir);
+    CHECK_INT(system(cmd), 0);
+    part(&m);
+}
+
 /* LeRobot's checkpoints name a tokenizer and do not have it: HuggingFace's cache does. */
 static void the_tokenizer_is_found_in_the_hubs_cache(void) {
     char home[] = "/tmp/fw_hub_XXXXXX", cmd[2048];
@@ -157,4 +182,5 @@ static void the_tokenizer_is_found_in_the_hubs_cache(void) {
 }
 
 FW_TEST_MAIN(T(chunks_in_the_robots_units_are_those_of_lerobot), T(noise_is_drawn_from_the_seed),
-             T(a_call_allocates_nothing), T(what_does_not_fit_is_refused), T(the_tokenizer_is_found_in_the_hubs_cache))
+             T(a_call_allocates_nothing), T(what_does_not_fit_is_refused),
+             T(a_word_beyond_the_networks_table_is_refused), T(the_tokenizer_is_found_in_the_hubs_cache))
