@@ -383,7 +383,7 @@ static void run_attn(void *p) {
     c->k->attention_fwd(&c->a, 0, c->a.batch * c->a.n_kv, c->scratch);
 }
 
-static void bench_rows(const fw_kern *kt, double peak) {
+static void bench_rows(const fw_kern *kt) {
     static const struct {
         const char *name;
         void (*fn)(void *);
@@ -414,36 +414,35 @@ static void bench_rows(const fw_kern *kt, double peak) {
         double t = best(rows[i].fn, &c, 0.1) / N * 1e9;
         printf("%-22s %7.3f %7.1f\n", rows[i].name, t, rows[i].bytes / t);
     }
-    static const int attn[][3] = {{1024, 1024, 64}, {177, 177, 64}, {50, 241, 64}, {64, 64, 32}};
-    printf("attention, 12 heads interleaved: tq tk d; ms, GFLOP/s, %% of peak\n");
-    for (size_t i = 0; i < sizeof attn / sizeof *attn; i++) {
-        int64_t tq = attn[i][0], tk = attn[i][1], d = attn[i][2], w = 12 * d;
-        float *q = randf(tq * w), *k = randf(tk * w), *v = randf(tk * w), *o = randf(tq * w);
-        c.a = (fw_attn){.batch = 1,
-                        .n_head = 12,
-                        .n_kv = 12,
-                        .tq = tq,
-                        .tk = tk,
-                        .d = d,
-                        .scale = 0.125f,
-                        .q = q,
-                        .k = k,
-                        .v = v,
-                        .o = o,
-                        .q_row = w,
-                        .k_row = w,
-                        .v_row = w,
-                        .o_row = w,
-                        .q_head = d,
-                        .k_head = d,
-                        .v_head = d,
-                        .o_head = d};
-        c.scratch = mem(kt->attention_scratch(&c.a, false));
-        double t = best(run_attn, &c, 0.2), gf = 4e-9 * 12.0 * (double)(tq * tk * d) / t;
-        printf("%5ld %5ld %3ld %8.3f %7.1f %5.1f\n", (long)tq, (long)tk, (long)d, t * 1e3, gf, 100 * gf / peak);
-        free(q), free(k), free(v), free(o), free(c.scratch);
-    }
     free(c.x), free(c.y), free(c.g), free(c.h), free(c.m), free(c.v), free(c.s);
+}
+
+/* Heads interleaved, d wide: towers of SmolVLA and pi0, their language models, their experts' steps. */
+static void bench_attention(void) {
+    static const int shapes[][5] = {{1024, 1024, 64, 12, 12}, {256, 256, 72, 16, 16}, {560, 560, 256, 8, 1},
+                                    {50, 611, 256, 8, 1},     {177, 177, 64, 15, 5},  {50, 241, 64, 12, 12}};
+    static const char *const tables[] = {"avx2", "avx512", "avx512bf16"};
+    printf("attention forward: tq tk d heads kv heads; ms, GFLOP/s, %% of the table's peak\n");
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        int64_t tq = shapes[i][0], tk = shapes[i][1], d = shapes[i][2], h = shapes[i][3], kv = shapes[i][4];
+        float *q = randf(tq * h * d), *k = randf(tk * kv * d), *v = randf(tk * kv * d), *o = randf(tq * h * d);
+        for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) {
+            row_ctx c = {.k = fw_kern_find(tables[t])};
+            if (c.k == NULL) {
+                continue;
+            }
+            c.a = (fw_attn){.batch = 1, .n_head = h, .n_kv = kv, .tq = tq, .tk = tk, .d = d, .scale = 0.125f};
+            c.a.q = q, c.a.k = k, c.a.v = v, c.a.o = o;
+            c.a.q_row = c.a.o_row = h * d, c.a.k_row = c.a.v_row = kv * d;
+            c.a.q_head = c.a.k_head = c.a.v_head = c.a.o_head = d;
+            c.scratch = mem(c.k->attention_scratch(&c.a, false));
+            double s = best(run_attn, &c, 0.2), gf = 4e-9 * (double)h * (double)(tq * tk * d) / s;
+            printf("%-10s %5ld %5ld %3ld %2ld %2ld %8.3f %7.1f %5.1f\n", tables[t], (long)tq, (long)tk, (long)d,
+                   (long)h, (long)kv, s * 1e3, gf, 100 * gf / peak_of(tables[t]));
+            free(c.scratch);
+        }
+        free(q), free(k), free(v), free(o);
+    }
 }
 
 int main(int argc, char **argv) {
@@ -470,7 +469,10 @@ int main(int argc, char **argv) {
         bench_depthwise(kt);
     }
     if (strcmp(what, "rows") == 0 || strcmp(what, "all") == 0) {
-        bench_rows(kt, peak);
+        bench_rows(kt);
+    }
+    if (strcmp(what, "attention") == 0 || strcmp(what, "all") == 0) {
+        bench_attention();
     }
     if (strcmp(what, "policy") == 0 || strcmp(what, "all") == 0) {
         bench_policy();

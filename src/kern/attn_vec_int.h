@@ -9,6 +9,8 @@
  * row may see. The backward recomputes P from the saved log-sum-exp:
  *
  *   P = exp(scale S - lse), dP = dO V^T, dS = scale P (dP - rowsum(dO O)), dQ = dS K, dK += dS^T Q, dV += P^T dO
+ *
+ * With FW_BF16 the operands of all products are rounded to bfloat16; scores, exponentials and sums stay in float.
  */
 #ifndef FW_KERN_ATTN_VEC_INT_H
 #define FW_KERN_ATTN_VEC_INT_H
@@ -28,6 +30,7 @@ typedef struct attn_mem {
     float *inv;                                      /* [BQ] 1/sum or delta */
     void *rest;
     size_t bytes;
+    int64_t n_key; /* packed: no query sees more. Values behind may be anything; pairs of keys must not pull them in */
 } attn_mem;
 
 static void *carve(char *base, size_t *at, size_t bytes) {
@@ -39,8 +42,8 @@ static void *carve(char *base, size_t *at, size_t bytes) {
 static attn_mem layout(const fw_attn *a, bool bwd, void *scratch) {
     attn_mem m = {0};
     size_t at = 0, score = (size_t)(BQ * score_ld(a->tk)) * sizeof(float);
-    size_t wide = fw_pack_bytes(a->tk, a->d, NR), deep = fw_pack_bytes(a->d, a->tk, NR),
-           rows = fw_pack_bytes(a->d, BQ, NR);
+    size_t wide = fw_pack_bytes(a->tk, units(a->d), NR), deep = fw_pack_bytes(a->d, units(a->tk), NR),
+           rows = fw_pack_bytes(a->d, units(BQ), NR);
     m.k_nk = carve(scratch, &at, wide);
     m.s = carve(scratch, &at, score);
     m.inv = carve(scratch, &at, BQ * sizeof(float));
@@ -53,7 +56,7 @@ static attn_mem layout(const fw_attn *a, bool bwd, void *scratch) {
     } else {
         m.v_kn = carve(scratch, &at, deep);
     }
-    size_t most = gemm_scratch(BQ, KC, false), trans = gemm_scratch(a->tk, BQ, true);
+    size_t most = gemm_scratch(BQ, KC * U, false), trans = gemm_scratch(a->tk, BQ, true);
     m.rest = carve(scratch, &at, most > trans ? most : trans);
     m.bytes = at;
     return m;
@@ -78,11 +81,29 @@ static void product(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda
     gemm_deep(&g, k_packed, rest);
 }
 
+#if defined(FW_BF16)
+/* 2^t, relative error <= 4e-6 (products see 3 digits of it): 2^n times a polynomial on [-1/2,1/2]. 0 below -149, NaN stays. */
+FW_INLINE vf v_exp_score(vf t) {
+    t = v_max(v_set1(-200.0f), t); /* NaN is the second operand: it passes */
+    vf n = v_round(t), f = v_sub(t, n);
+    vf p = v_fma(v_set1(9.66636837e-3f), f, v_set1(5.59219755e-2f));
+    p = v_fma(p, f, v_set1(2.40223497e-1f));
+    p = v_fma(p, f, v_set1(6.93121016e-1f));
+    return v_scale2(v_fma(p, f, v_set1(1.0f)), n);
+}
+#define SCORE_LOG 1.44269504f /* the scores' exponential is of base 2 */
+#else
+FW_INLINE vf v_exp_score(vf t) {
+    return v_exp(t);
+}
+#define SCORE_LOG 1.0f
+#endif
+
 /* Keys seen -> exp(scale s - shift), the others zero, up to `width` (whole vectors); returns the sum. */
 static double exp_row(float *s, fw_seen seen, int64_t width, float scale, float shift) {
-    vf sum = v_zero(), sc = v_set1(scale), sh = v_set1(-shift);
+    vf sum = v_zero(), sc = v_set1(scale * SCORE_LOG), sh = v_set1(-shift * SCORE_LOG);
     for (int64_t j = 0; j < width; j += VW) {
-        vf e = v_sel(v_tail(max64(0, seen.end - j)), v_exp(v_fma(v_load(s + j), sc, sh)), v_zero());
+        vf e = v_sel(v_tail(max64(0, seen.end - j)), v_exp_score(v_fma(v_load(s + j), sc, sh)), v_zero());
         if (j < seen.hi && j + VW > seen.lo) { /* the padding in this vector */
             e = v_sel(v_tail(max64(0, seen.hi - j)), v_sel(v_tail(max64(0, seen.lo - j)), e, v_zero()), e);
         }
@@ -132,7 +153,7 @@ static void fwd_block(const fw_attn *a, const attn_mem *w, head hd, int64_t i0, 
             a->lse[(hd.b * a->n_head + hd.h) * a->tq + i0 + i] = any ? (float)((double)max + log(sum)) : -INFINITY;
         }
     }
-    product(m, a->d, n, w->s, ld, false, w->v_kn, a->tk, o, a->o_row, false, w->rest);
+    product(m, a->d, n, w->s, ld, false, w->v_kn, w->n_key, o, a->o_row, false, w->rest);
     for (int64_t i = 0; i < m; i++) {
         for (int64_t c = 0; c < a->d; c += VW) {
             vm t = v_tail(a->d - c);
@@ -145,8 +166,9 @@ static void attention_fwd(const fw_attn *a, int64_t item0, int64_t item1, void *
     attn_mem w = layout(a, false, scratch);
     for (int64_t it = item0; it < item1; it++) {
         head kv = head_at(a, it, 0);
-        pack_panels(w.k_nk, a->k + kv.k, a->k_row, FW_NK, a->tk, a->d, 0, a->tk);
-        pack_panels(w.v_kn, a->v + kv.v, a->v_row, FW_KN, a->d, a->tk, 0, a->d);
+        w.n_key = fw_attn_seen(a, kv.b, a->tq - 1).end;
+        pack_panels(w.k_nk, a->k + kv.k, a->k_row, FW_NK, w.n_key, a->d, 0, w.n_key);
+        pack_panels(w.v_kn, a->v + kv.v, a->v_row, FW_KN, a->d, w.n_key, 0, a->d);
         for (int64_t gh = 0; gh < a->n_head / a->n_kv; gh++) {
             for (int64_t i = 0; i < a->tq; i += BQ) {
                 fwd_block(a, &w, head_at(a, it, gh), i, min64(BQ, a->tq - i));
@@ -184,7 +206,7 @@ static void bwd_block(const fw_attn *a, const attn_mem *w, head hd, int64_t i0, 
         (void)exp_row(w->s + i * ld, fw_attn_seen(a, hd.b, i0 + i), width, a->scale, lse[i]);
         ds_row(w->s + i * ld, w->ds + i * ld, width, a->scale, dot_row(d_o + i * a->o_row, o + i * a->o_row, a->d));
     }
-    product(m, a->d, n, w->ds, ld, false, w->k_kn, a->tk, a->dq + hd.q + i0 * a->q_row, a->q_row, false, w->rest);
+    product(m, a->d, n, w->ds, ld, false, w->k_kn, w->n_key, a->dq + hd.q + i0 * a->q_row, a->q_row, false, w->rest);
     pack_panels(w->q_kn, q, a->q_row, FW_KN, a->d, m, 0, a->d);
     product(n, a->d, m, w->ds, ld, true, w->q_kn, m, a->dk + hd.k, a->k_row, true, w->rest);
     pack_panels(w->do_kn, d_o, a->o_row, FW_KN, a->d, m, 0, a->d);
@@ -195,9 +217,10 @@ static void attention_bwd(const fw_attn *a, int64_t item0, int64_t item1, void *
     attn_mem w = layout(a, true, scratch);
     for (int64_t it = item0; it < item1; it++) {
         head kv = head_at(a, it, 0);
-        pack_panels(w.k_nk, a->k + kv.k, a->k_row, FW_NK, a->tk, a->d, 0, a->tk);
-        pack_panels(w.k_kn, a->k + kv.k, a->k_row, FW_KN, a->d, a->tk, 0, a->d);
-        pack_panels(w.v_nk, a->v + kv.v, a->v_row, FW_NK, a->tk, a->d, 0, a->tk);
+        w.n_key = fw_attn_seen(a, kv.b, a->tq - 1).end;
+        pack_panels(w.k_nk, a->k + kv.k, a->k_row, FW_NK, w.n_key, a->d, 0, w.n_key);
+        pack_panels(w.k_kn, a->k + kv.k, a->k_row, FW_KN, a->d, w.n_key, 0, a->d);
+        pack_panels(w.v_nk, a->v + kv.v, a->v_row, FW_NK, w.n_key, a->d, 0, w.n_key);
         for (int64_t j = 0; j < a->tk; j++) {
             zero(a->dk + kv.k + j * a->k_row, a->d);
             zero(a->dv + kv.v + j * a->v_row, a->d);

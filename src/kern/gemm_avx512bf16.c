@@ -1,11 +1,12 @@
 /*
  * gemm_avx512bf16.c - products whose operands are rounded to bfloat16, sums in float: twice the fp32 rate.
  *
- * Forward products and the gradients of linear layers only; attention, gradients of convolutions and all row kernels are
- * those of avx512. Chosen by name (FW_KERN=avx512bf16), never by default: results differ from fp32 by about 2^-8 a product.
+ * Products, forward and backward, dense convolutions forward, attention forward and backward; gradients of convolutions and all
+ * row kernels are those of avx512. Chosen by name (FW_KERN=avx512bf16), never by default: results differ from fp32 by about 2^-8
+ * a product.
  */
 #define FW_BF16
-#include "kern/conv_vec_int.h"
+#include "kern/attn_vec_int.h"
 
 void fw_kern_init_avx512bf16(fw_kern *k) {
     k->isa = "avx512bf16";
@@ -16,4 +17,7 @@ void fw_kern_init_avx512bf16(fw_kern *k) {
     k->gemm_scratch = gemm_scratch;
     k->gemm_f32 = gemm_f32;
     k->conv_fwd = conv_fwd;
+    k->attention_scratch = attention_scratch;
+    k->attention_fwd = attention_fwd;
+    k->attention_bwd = attention_bwd;
 }

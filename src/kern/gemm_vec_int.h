@@ -30,7 +30,7 @@ enum { MR = 6, MC = 56 * MR, PACK_K = 96 };
 #endif
 
 #if defined(FW_BF16) || defined(FW_INT8)
-#define FW_FORWARD /* what only training needs stays with the fp32 table; operands are always packed */
+#define FW_FORWARD /* gradients of convolutions and depthwise layers stay with the fp32 table; operands are always packed */
 #endif
 
 #if defined(FW_INT8)
@@ -474,12 +474,14 @@ static void gemm_f32(const fw_gemm *g, void *scratch) {
 }
 #endif
 
-#if !defined(FW_FORWARD)
+#if !defined(FW_INT8)
 /* With the first g->k rows of a B packed k_packed deep. */
 static void gemm_deep(const fw_gemm *g, int64_t k_packed, void *scratch) {
     gemm_blocks(g, (block){.k_packed = k_packed, .packed = scratch});
 }
+#endif
 
+#if !defined(FW_FORWARD)
 /* C[m,n] += A^T B, A [k,m] and B [k,n] as they lie, k long and m, n small: packing would cost as much as it gives. */
 static void gemm_loose(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb,
                        float *c, int64_t ldc) {

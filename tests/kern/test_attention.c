@@ -60,23 +60,55 @@ static void result_free(result *r, const adata *t) {
     t_free(r->o, t->nq), t_free(r->lse, t->nl), t_free(r->dq, t->nq), t_free(r->dk, t->nk), t_free(r->dv, t->nk);
 }
 
+/* With products of bfloat16 operands, made from operands that it holds: probabilities and their gradients are what is rounded. */
+static bool g_bf16;
+
+static int tables(const fw_kern **all) {
+    int n = t_tables(all);
+    if (g_bf16) {
+        n = 1;
+        all[n] = fw_kern_find("avx512bf16");
+        n += all[n] != NULL;
+        all[n] = fw_kern_find("avx512int8");
+        n += all[n] != NULL;
+    }
+    return n;
+}
+
+static void round_to_bf16(float *x, int64_t n) {
+    uint16_t *half = malloc((size_t)n * sizeof(uint16_t) + 1);
+    const fw_kern *all[8];
+    CHECK(half != NULL && t_tables(all) > 0);
+    all[0]->f32_to_bf16(x, half, n);
+    all[0]->bf16_to_f32(half, x, n);
+    free(half);
+}
+
+static void judge(result *want, result *got, const adata *t) {
+    for (int64_t j = 0; j < t->nl; j++) { /* -inf (sees nothing) must be -inf in both: CHECK_NEAR cannot say */
+        CHECK(isinf(want->lse[j]) == isinf(got->lse[j]));
+        if (isinf(want->lse[j])) {
+            want->lse[j] = got->lse[j] = 0.0f;
+        }
+    }
+    double most = 1.0 / 256, sum = (double)t->a.tq * (double)(t->a.n_head / t->a.n_kv) / 256;
+    CHECK_NEAR(got->o, want->o, (size_t)t->nq, g_bf16 ? most : 2e-6, 1e-5);
+    CHECK_NEAR(got->lse, want->lse, (size_t)t->nl, g_bf16 ? 1e-5 : 2e-6, g_bf16 ? 1e-5 : 1e-6);
+    CHECK_NEAR(got->dq, want->dq, (size_t)t->nq, g_bf16 ? 4 * most : 1e-5, g_bf16 ? 2 * most : 1e-5);
+    CHECK_NEAR(got->dk, want->dk, (size_t)t->nk, g_bf16 ? 0.5 * sum + most : 2e-5, g_bf16 ? 2 * most : 1e-5);
+    CHECK_NEAR(got->dv, want->dv, (size_t)t->nk, g_bf16 ? 0.5 * sum + most : 2e-5, g_bf16 ? 2 * most : 1e-5);
+}
+
 static void compare(adata t) {
     const fw_kern *all[8];
-    int n = t_tables(all);
+    int n = tables(all);
+    if (g_bf16) {
+        round_to_bf16(t.q, t.nq), round_to_bf16(t.k, t.nk), round_to_bf16(t.v, t.nk), round_to_bf16(t.d_o, t.nq);
+    }
     result want = run(all[0], &t);
     for (int i = 1; i < n; i++) {
         result got = run(all[i], &t);
-        for (int64_t j = 0; j < t.nl; j++) { /* -inf (sees nothing) must be -inf in both: CHECK_NEAR cannot say */
-            CHECK(isinf(want.lse[j]) == isinf(got.lse[j]));
-            if (isinf(want.lse[j])) {
-                want.lse[j] = got.lse[j] = 0.0f;
-            }
-        }
-        CHECK_NEAR(got.o, want.o, (size_t)t.nq, 2e-6, 1e-5);
-        CHECK_NEAR(got.lse, want.lse, (size_t)t.nl, 2e-6, 1e-6);
-        CHECK_NEAR(got.dq, want.dq, (size_t)t.nq, 1e-5, 1e-5);
-        CHECK_NEAR(got.dk, want.dk, (size_t)t.nk, 2e-5, 1e-5);
-        CHECK_NEAR(got.dv, want.dv, (size_t)t.nk, 2e-5, 1e-5);
+        judge(&want, &got, &t);
         result_free(&got, &t);
         if (i + 1 < n) {
             result_free(&want, &t);
@@ -99,6 +131,41 @@ static void one_query_and_many_keys_agree_with_scalar(void) {
     compare(make(1, 2, 2, 1, 600, 64, FW_MASK_NONE));
     compare(make(1, 2, 1, 3, 500, 32, FW_MASK_CAUSAL));
     compare(make(1, 1, 1, 130, 130, 64, FW_MASK_CAUSAL));
+}
+
+/* Values behind the last key that anyone sees are not read, not even times zero. */
+static void what_lies_behind_the_length_may_be_anything(void) {
+    const fw_kern *all[8];
+    for (int g = 0; g < 2; g++) {
+        g_bf16 = g == 1;
+        for (int i = 0, n = tables(all); i < n; i++) {
+            adata t = make(1, 2, 1, 5, 40, 20, FW_MASK_LENGTH);
+            t.lengths[0] = 19;
+            for (int64_t j = 19 * t.a.k_row; j < t.nk; j++) {
+                t.k[j] = t.v[j] = NAN;
+            }
+            result r = run(all[i], &t);
+            for (int64_t j = 0; j < t.nq; j++) {
+                CHECK(!isnan(r.o[j]) && !isnan(r.dq[j]));
+            }
+            result_free(&r, &t);
+            drop(&t);
+        }
+    }
+    g_bf16 = false;
+}
+
+static void bf16_attention_agrees_on_operands_that_it_holds(void) {
+    g_bf16 = true;
+    if (fw_kern_find("avx512bf16") != NULL) {
+        every_mask_and_tail_agrees_with_scalar();
+        one_query_and_many_keys_agree_with_scalar();
+        compare(make(1, 8, 1, 57, 611, 72, FW_MASK_NONE));
+        compare(make(2, 2, 1, 60, 131, 256, FW_MASK_PREFIX));
+    } else {
+        printf("# no avx512bf16 here\n");
+    }
+    g_bf16 = false;
 }
 
 /* Longer query than keys: the first rows see no key and give zeros, with zero gradient. */
@@ -186,4 +253,5 @@ static void backward_is_the_slope_of_forward(void) {
 }
 
 FW_TEST_MAIN(T(every_mask_and_tail_agrees_with_scalar), T(one_query_and_many_keys_agree_with_scalar),
+             T(bf16_attention_agrees_on_operands_that_it_holds), T(what_lies_behind_the_length_may_be_anything),
              T(a_row_without_keys_gives_zeros), T(padding_is_never_read), T(backward_is_the_slope_of_forward))
