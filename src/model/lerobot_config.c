@@ -745,6 +745,52 @@ static fw_status tell_pi05(const char *dir, fw_lerobot_config *c, fw_err *err) {
     return FW_OK;
 }
 
+/* The norm_stats.json in folder `at` or below, `depth` folders down at most, into found; one already there: FW_FORMAT. */
+static fw_status find_stats(const char *at, int depth, char found[4096], fw_err *err) {
+    char **names = NULL, path[4096];
+    size_t n = 0;
+    FW_TRY(fw_list_dir(at, &names, &n, err));
+    fw_status st = FW_OK;
+    for (size_t i = 0; i < n && st == FW_OK; i++) {
+        st = fw_path_join(path, sizeof path, at, names[i], err);
+        if (st == FW_OK && strcmp(names[i], "norm_stats.json") == 0) {
+            st = found[0] == 0 ? FW_OK : fw_fail(err, FW_FORMAT, "%.110s and %.110s: which one?", found, path);
+            memcpy(found, path, sizeof path);
+        } else if (st == FW_OK && depth > 0 && fw_path_is_dir(path)) {
+            st = find_stats(path, depth - 1, found, err);
+        }
+    }
+    fw_names_free(names, n);
+    return st;
+}
+
+fw_status fw_openpi_stats(const char *dir, char path[4096], json_t **out, fw_err *err) {
+    char assets[4096];
+    *out = NULL;
+    path[0] = 0;
+    FW_TRY(fw_path_join(assets, sizeof assets, dir, "assets", err));
+    if (fw_path_is_dir(assets)) {
+        FW_TRY(find_stats(assets, 3, path, err));
+    }
+    return path[0] != 0 ? fw_json_load(path, out, err)
+                        : fw_fail(err, FW_IO, "%s: has no norm_stats.json below it", assets);
+}
+
+/* How many values the robot really has: the statistics are of those, and the network fills up with zeros. */
+static void set_openpi_sizes(const char *dir, fw_lerobot_config *c) {
+    char path[4096];
+    json_t *root = NULL;
+    if (fw_openpi_stats(dir, path, &root, NULL) != FW_OK) {
+        return; /* who needs them says so */
+    }
+    const json_t *all = json_object_get(root, "norm_stats");
+    size_t state = json_array_size(json_object_get(json_object_get(all, "state"), "mean"));
+    size_t action = json_array_size(json_object_get(json_object_get(all, "actions"), "mean"));
+    c->input[0].shape[0] = state > 0 && state < (size_t)c->vla.max_state ? (int64_t)state : c->input[0].shape[0];
+    c->output[0].shape[0] = action > 0 && action < (size_t)c->vla.max_action ? (int64_t)action : c->output[0].shape[0];
+    json_decref(root);
+}
+
 fw_status fw_lerobot_config_load(const char *dir, fw_lerobot_config *out, fw_err *err) {
     char path[4096];
     json_t *j = NULL;
@@ -752,7 +798,11 @@ fw_status fw_lerobot_config_load(const char *dir, fw_lerobot_config *out, fw_err
     FW_TRY(fw_json_load(path, &j, err));
     fw_status st = fw_lerobot_config_parse(j, path, out, err);
     json_decref(j);
-    return st == FW_OK && out->openpi ? tell_pi05(dir, out, err) : st;
+    if (st != FW_OK || !out->openpi) {
+        return st;
+    }
+    set_openpi_sizes(dir, out);
+    return tell_pi05(dir, out, err);
 }
 
 /* ---- looking up ---- */

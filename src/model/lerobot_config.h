@@ -129,6 +129,10 @@ FW_NODISCARD fw_status fw_lerobot_features(const json_t *obj, const char *name, 
 FW_NODISCARD fw_status fw_lerobot_norms(const json_t *obj, const char *name, const char *where,
                                         fw_lerobot_norm out[FW_N_FEATURE_KIND], fw_err *err);
 
+/* openpi's statistics, {"norm_stats": {"state": {"mean", "std", "q01", "q99"}, "actions"}}: the one norm_stats.json in a folder under
+ * dir/assets. *out owned, path: its name. FW_IO: there is none, FW_FORMAT: two. */
+FW_NODISCARD fw_status fw_openpi_stats(const char *dir, char path[4096], json_t **out, fw_err *err);
+
 const char *fw_policy_kind_name(fw_policy_kind k); /* "pi05" */
 /* The first input or output of a kind, or NULL. */
 const fw_lerobot_feature *fw_lerobot_input(const fw_lerobot_config *c, fw_feature_kind kind);

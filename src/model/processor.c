@@ -9,9 +9,11 @@
 #include "base/file.h"
 #include "model/tokenizer_int.h"
 
-#define PATH_BYTES  4096
-#define N(a)        (sizeof(a) / sizeof(*(a)))
-#define LEROBOT_EPS 1e-8f
+#define PATH_BYTES     4096
+#define N(a)           (sizeof(a) / sizeof(*(a)))
+#define LEROBOT_EPS    1e-8f
+#define OPENPI_EPS     1e-6f
+#define OPENPI_DIM_MAX 256
 
 /* ---- maps ---- */
 
@@ -136,6 +138,10 @@ fw_status fw_processor_prompt(const fw_processor *p, const float *state, const c
     case FW_PROMPT_LINE:
         add_text(&t, task, n);
         add_text(&t, "\n", n == 0 || task[n - 1] != '\n');
+        break;
+    case FW_PROMPT_CLEAN:
+        add_clean(&t, task, n);
+        add_text(&t, "\n", 1);
         break;
     case FW_PROMPT_STATE:
         add_text(&t, "Task: ", 6);
@@ -661,8 +667,67 @@ static fw_status load_buffers(reader *r, const char *dir, fw_err *err) {
     return got;
 }
 
+/* ---- openpi ---- */
+
+static fw_status read_openpi_map(const json_t *all, const char *part, const char *path, fw_lerobot_norm norm, int n,
+                                 fw_map_stat *m, fw_err *err) {
+    const bool spread = norm == FW_LEROBOT_MEAN_STD;
+    char where[300];
+    double v[2][OPENPI_DIM_MAX];
+    const json_t *j;
+    snprintf(where, sizeof where, "%.200s: %s", path, part);
+    FW_TRY(fw_json_obj(all, part, path, &j, err));
+    if (n > OPENPI_DIM_MAX) {
+        return fw_fail(err, FW_SHAPE, "%s: %d values, at most %d", where, n, OPENPI_DIM_MAX);
+    }
+    FW_TRY(fw_json_f64s(j, spread ? "mean" : "q01", where, v[0], (size_t)n, err));
+    FW_TRY(fw_json_f64s(j, spread ? "std" : "q99", where, v[1], (size_t)n, err));
+    *m = (fw_map_stat){norm, n, spread ? 0.0f : OPENPI_EPS, calloc(2 * (size_t)n, sizeof *m->a), NULL};
+    if (m->a == NULL) {
+        return fw_fail(err, FW_NOMEM, "no memory for statistics of %d values", n);
+    }
+    m->b = m->a + n;
+    for (int i = 0; i < n; i++) {
+        if (v[1][i] < (spread ? 0.0 : v[0][i])) {
+            return fw_fail(err, FW_FORMAT, "%s: value %d: %s", where, i, spread ? "std below 0" : "q99 below q01");
+        }
+        m->a[i] = (float)v[0][i];
+        m->b[i] = (float)(v[1][i] + (double)OPENPI_EPS);
+    }
+    return FW_OK;
+}
+
+static fw_status read_openpi(reader *r, const json_t *root, const char *path, fw_err *err) {
+    const fw_lerobot_norm norm = r->c->policy == FW_POLICY_PI05 ? FW_LEROBOT_QUANTILES : FW_LEROBOT_MEAN_STD;
+    fw_processor *p = r->p;
+    const json_t *all;
+    FW_TRY(fw_json_obj(root, "norm_stats", path, &all, err));
+    for (int i = 0; i < r->c->n_input; i++) {
+        p->input[i] = (fw_map_stat){.n = (int)r->c->input[i].shape[0]};
+    }
+    FW_TRY(read_openpi_map(all, "state", path, norm, p->n_state, &p->input[p->state_at], err));
+    FW_TRY(read_openpi_map(all, "actions", path, norm, p->n_action, &p->action, err));
+    FW_TRY(read_openpi_map(all, "actions", path, norm, p->n_action, &p->output, err));
+    set_usual_prompt(r);
+    p->prompt = r->c->policy == FW_POLICY_PI05 ? FW_PROMPT_STATE : FW_PROMPT_CLEAN;
+    strcpy(p->tokenizer, "google/paligemma-3b-pt-224");
+    return FW_OK;
+}
+
+static fw_status load_openpi(reader *r, const char *dir, fw_err *err) {
+    char path[PATH_BYTES];
+    json_t *root = NULL;
+    FW_TRY(fw_openpi_stats(dir, path, &root, err));
+    fw_status st = read_openpi(r, root, path, err);
+    json_decref(root);
+    return st;
+}
+
 static fw_status load(reader *r, const char *dir, fw_err *err) {
     char pre[PATH_BYTES], post[PATH_BYTES];
+    if (r->c->openpi) {
+        return load_openpi(r, dir, err);
+    }
     FW_TRY(fw_path_join(pre, sizeof pre, dir, "policy_preprocessor.json", err));
     FW_TRY(fw_path_join(post, sizeof post, dir, "policy_postprocessor.json", err));
     if (fw_path_exists(pre) || fw_path_exists(post)) {

@@ -13,7 +13,9 @@
  * batches of tensors. Here the lists are read once into this struct: each step is known and leaves its mark, or is refused by its
  * name. So are an order that would change the meaning, and a feature that needs statistics that are not there: LeRobot passes it
  * through as it is, and the robot moves wrongly. Older checkpoints without these files keep the statistics as buffers in
- * model.safetensors ("normalize_inputs.buffer_observation_state.mean"); their steps are those of the policy's kind.
+ * model.safetensors ("normalize_inputs.buffer_observation_state.mean"); their steps are those of the policy's kind. openpi's folders have
+ * norm_stats.json, and its own formulas: 1e-6 is added to every spread. What openpi does to a robot's data before that (actions
+ * relative to the state, grippers turned round) is in its code and in no folder: state and actions here are those behind it.
  */
 #ifndef FW_MODEL_PROCESSOR_H
 #define FW_MODEL_PROCESSOR_H
@@ -37,6 +39,7 @@ typedef enum fw_prompt_kind {
     FW_PROMPT_NONE, /* the policy reads no words */
     FW_PROMPT_TASK, /* the task as it is */
     FW_PROMPT_LINE, /* with a line's end, if it has none */
+    FW_PROMPT_CLEAN, /* openpi's pi0: the task without white space around it, '_' and line ends made spaces, and a line's end */
     FW_PROMPT_STATE, /* pi0.5: "Task: <task>, State: <a number of 0 to 255 for each value of the normalised state>;\nAction: " */
 } fw_prompt_kind;
 

@@ -380,7 +380,83 @@ static void older_checkpoints_keep_their_statistics_among_the_weights(void) {
     CHECK_OK(fw_remove_tree(dir, &err), err);
 }
 
-FW_TEST_MAIN(T(every_way_of_normalising_equals_lerobots), T(settings_are_those_of_the_file),
+/* ---- openpi's folders ---- */
+
+static void put_text(const char *dir, const char *name, const char *text) {
+    char path[512], folder[512];
+    fw_err err = {0};
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    snprintf(folder, sizeof folder, "%s", path);
+    *strrchr(folder, '/') = 0;
+    CHECK_OK(fw_mkdirs(folder, &err), err);
+    CHECK_OK(fw_file_write_atomic(path, text, strlen(text), &err), err);
+}
+
+static void make_openpi(char dir[64], bool pi05) {
+    static const float one[1] = {1};
+    char path[512];
+    fw_err err = {0};
+    const fw_st_out t = {pi05 ? "time_mlp_in.weight" : "action_time_mlp_in.weight", FW_F32, FW_SHAPE_OF(1), one};
+    strcpy(dir, "/tmp/fw_processor_XXXXXX");
+    CHECK(mkdtemp(dir) != NULL);
+    put_text(dir, "config.json",
+             "{\"action_dim\": 32, \"action_horizon\": 10, \"paligemma_variant\": \"gemma_2b\", "
+             "\"action_expert_variant\": \"gemma_300m\", \"precision\": \"bfloat16\"}");
+    snprintf(path, sizeof path, "%s/model.safetensors", dir);
+    CHECK_OK(fw_st_write(path, &t, 1, NULL, &err), err);
+    put_text(
+        dir, "assets/org/robot/norm_stats.json",
+        "{\"norm_stats\": {\"state\": {\"mean\": [0.5, -1], \"std\": [0.25, 0], \"q01\": [0, 2], \"q99\": [2, 2]}, "
+        "\"actions\": {\"mean\": [1, 2, 3], \"std\": [1, 0.5, 0], \"q01\": [-1, 0, 1], \"q99\": [1, 4, 1]}}}");
+}
+
+/* openpi's Normalize and Unnormalize (transforms.py), by hand. */
+static void openpis_statistics_and_formulas_are_read(void) {
+    for (int pi05 = 0; pi05 < 2; pi05++) {
+        const float state[2] = {1, 2}, y[3] = {0.5f, -1, 1};
+        const float x_want[2][2] = {{0.5f / 0.250001f, 3e6f}, {1.0f / 2.000001f * 2.0f - 1.0f, -1}};
+        const float a_want[2][3] = {{1 + 0.5f * 1.000001f, 2 - 0.500001f, 3 + 1e-6f},
+                                    {0.75f * 2.000001f - 1, 0, 1 + 1e-6f}};
+        char dir[64], text[256];
+        float got[3];
+        loaded l;
+        fw_err err = {0};
+        make_openpi(dir, pi05);
+        load(dir, &l);
+        CHECK_INT(l.p.n_state, 2);
+        CHECK_INT(l.p.n_action, 3);
+        CHECK_INT(l.p.max_tokens, pi05 ? 200 : 48);
+        fw_map_apply(&l.p.input[l.p.state_at], state, got, 1);
+        check_near("state", got, x_want[pi05], 2);
+        fw_processor_chunk(&l.p, state, y, 1, got);
+        check_near("actions", got, a_want[pi05], 3);
+        CHECK_OK(fw_processor_prompt(&l.p, state, " put_the\ncup ", text, sizeof text, &err), err);
+        CHECK(strcmp(text, pi05 ? "Task: put the cup, State: 127 0;\nAction: " : "put the cup\n") == 0);
+        fw_processor_clear(&l.p);
+        CHECK_OK(fw_remove_tree(dir, &err), err);
+    }
+}
+
+static void openpis_statistics_that_are_not_there_are_refused(void) {
+    char dir[64], path[512];
+    fw_lerobot_config c;
+    fw_processor p;
+    fw_err err = {0};
+    make_openpi(dir, true);
+    CHECK_OK(fw_lerobot_config_load(dir, &c, &err), err);
+    put_text(dir, "assets/other/norm_stats.json", "{}");
+    CHECK_FAILS(fw_processor_load(dir, &c, &p, &err), err, FW_FORMAT, "which one?");
+    snprintf(path, sizeof path, "%s/assets", dir);
+    CHECK_OK(fw_remove_tree(path, &err), err);
+    CHECK_FAILS(fw_processor_load(dir, &c, &p, &err), err, FW_IO, "has no norm_stats.json");
+    put_text(dir, "assets/norm_stats.json",
+             "{\"norm_stats\": {\"state\": {\"mean\": [0, 0], \"std\": [1, 1]}, \"actions\": {}}}");
+    CHECK_FAILS(fw_processor_load(dir, &c, &p, &err), err, FW_FORMAT, "state: key 'q01'");
+    CHECK_OK(fw_remove_tree(dir, &err), err);
+}
+
+FW_TEST_MAIN(T(openpis_statistics_and_formulas_are_read), T(openpis_statistics_that_are_not_there_are_refused),
+             T(every_way_of_normalising_equals_lerobots), T(settings_are_those_of_the_file),
              T(chunks_of_the_golden_policies_come_out_in_the_robots_units),
              T(prompts_become_the_tokens_that_lerobot_gives_the_network),
              T(steps_that_are_unknown_or_out_of_order_are_refused_by_name), T(a_prompt_that_does_not_fit_is_refused),
