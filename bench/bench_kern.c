@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "kern/kern.h"
+#include "kern/peak.h"
 #include "peer_dnnl.h"
 
 static double now(void) {
@@ -60,55 +61,15 @@ static double best(void (*fn)(void *), void *ctx, double budget_s) {
     return low;
 }
 
-/* ---- the peak: independent multiply-adds in registers ---- */
+/* ---- the peak ---- */
 
-enum { PEAK_LOOPS = 100000 };
-
-#if defined(__x86_64__)
-/* Ten times OP on ten accumulators; it is fed registers 14 and 15. */
-#define PEAK(name, isa, OP, ...)                                                                                       \
-    __attribute__((target(isa))) static void peak_##name(void *ctx) {                                                  \
-        (void)ctx;                                                                                                     \
-        int64_t n = PEAK_LOOPS;                                                                                        \
-        __asm__ volatile("1:\n" OP("0") OP("1") OP("2") OP("3") OP("4") OP("5") OP("6") OP("7") OP("8")                \
-                             OP("9") "dec %0\n jnz 1b\n"                                                               \
-                         : "+r"(n)                                                                                     \
-                         :                                                                                             \
-                         : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",    \
-                           "xmm14", "xmm15", "cc");                                                                    \
-    }
-#define FMA_YMM(r)  "vfmadd231ps %%ymm14,%%ymm15,%%ymm" r "\n"
-#define FMA_ZMM(r)  "vfmadd231ps %%zmm14,%%zmm15,%%zmm" r "\n"
-#define BF16_ZMM(r) "vdpbf16ps %%zmm14,%%zmm15,%%zmm" r "\n"
-#define INT8_ZMM(r) "vpdpbusd %%zmm14,%%zmm15,%%zmm" r "\n"
-#define INT8_YMM(r) "vpmaddwd %%ymm14,%%ymm15,%%ymm10\n vpaddd %%ymm10,%%ymm" r ",%%ymm" r "\n"
-PEAK(f32_avx2, "avx2,fma", FMA_YMM)
-PEAK(f32_avx512, "avx512f", FMA_ZMM)
-PEAK(bf16_avx512, "avx512bf16", BF16_ZMM)
-PEAK(int8_avx512, "avx512vnni", INT8_ZMM)
-PEAK(int8_avx2, "avx2", INT8_YMM)
-#endif
+static void peak_run(void *isa) {
+    fw_peak_run(isa, 100000);
+}
 
 /* GOP/s (a multiply-add is two) of the instruction that a table's products are made of; 0: not known. */
 static double peak_of(const char *isa) {
-#if defined(__x86_64__)
-    static const struct {
-        const char *isa;
-        void (*run)(void *);
-        double ops;
-    } peaks[] = {{"avx2", peak_f32_avx2, 16},
-                 {"avx512", peak_f32_avx512, 32},
-                 {"avx512bf16", peak_bf16_avx512, 64},
-                 {"avx512int8", peak_int8_avx512, 128},
-                 {"avx2int8", peak_int8_avx2, 32}};
-    for (size_t i = 0; i < sizeof peaks / sizeof *peaks; i++) {
-        if (strcmp(peaks[i].isa, isa) == 0) {
-            return 10.0 * peaks[i].ops * PEAK_LOOPS / best(peaks[i].run, NULL, 0.3) * 1e-9;
-        }
-    }
-#endif
-    (void)isa;
-    return 0.0;
+    return fw_peak_run(isa, 1) * 100000e-9 / best(peak_run, (void *)(uintptr_t)isa, 0.3);
 }
 
 /* ---- ours ---- */

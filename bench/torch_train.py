@@ -109,4 +109,5 @@ def main():
         print(p.key_averages().table(sort_by="self_cpu_time_total", row_limit=14, max_name_column_width=40))
 
 
-main()
+if __name__ == "__main__":
+    main()

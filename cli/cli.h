@@ -21,6 +21,7 @@
 /* X(name, one line of help) */
 /* clang-format off */
 #define FW_VERBS(X)                                                        \
+  X(bench,   "the speed table of this machine")                            \
   X(data,    "what a dataset holds, what is wrong with it")                \
   X(sim,     "make demonstrations; show a scene")                          \
   X(compare, "two policies on the same scenes")                             \

@@ -23,6 +23,7 @@ struct fw_vla {
     fw_weights *weights;
     fw_feed feed;
     fw_param_source source; /* random weights */
+    uint16_t *block;        /* that they are parts of */
     fw_params *params;
     shape shape[SHAPES], *last;
     uint64_t calls;
@@ -93,23 +94,39 @@ static fw_status shape_for(fw_vla *m, int64_t batch, int n_camera, int n_token, 
 
 /* ---- opening ---- */
 
-static fw_status random_half(void *ctx, const char *name, const fw_shape *dims, const uint16_t **half, bool *owned,
-                             fw_err *err) {
-    const int64_t n = fw_shape_count(dims);
-    fw_rng r = fw_rng_stream(1, name);
-    uint16_t *h = malloc((size_t)n * sizeof(*h));
-    (void)ctx;
-    if (h == NULL) {
-        return fw_fail(err, FW_NOMEM, "%s: %lld values", name, (long long)n);
+/* One block that all weights are parts of, large enough for the tables of words; offsets differ. */
+static fw_status random_block(fw_vla *m, int64_t n, fw_err *err) {
+    fw_rng r = fw_rng_stream(1, "weights");
+    m->block = malloc((size_t)n * sizeof(*m->block));
+    if (m->block == NULL) {
+        return fw_fail(err, FW_NOMEM, "random weights: %lld values", (long long)n);
     }
     for (int64_t i = 0; i < n; i += 4) { /* signs and 7 bits of mantissa at random, around 2^-6 */
         uint64_t bits = fw_rng_u64(&r);
         for (int64_t k = i; k < n && k < i + 4; k++, bits >>= 16) {
-            h[k] = (uint16_t)((bits & 0x807Fu) | 0x3C80u);
+            m->block[k] = (uint16_t)((bits & 0x807Fu) | 0x3C80u);
         }
     }
-    *half = h;
-    *owned = true;
+    return FW_OK;
+}
+
+static fw_status random_half(void *ctx, const char *name, const fw_shape *dims, const uint16_t **half, bool *owned,
+                             fw_err *err) {
+    enum { OFFSETS = 1 << 20 };
+    fw_vla *m = ctx;
+    const fw_vla_config *c = &m->c.vla;
+    const int64_t widest = c->text.mlp > c->vocab ? c->text.mlp : c->vocab, room = widest * c->text.width;
+    fw_rng r = fw_rng_stream(1, name);
+    const int64_t at = (int64_t)fw_rng_below(&r, OFFSETS);
+    if (fw_shape_count(dims) > room) {
+        return fw_fail(err, FW_SHAPE, "%s: %lld random values, there are %lld", name, (long long)fw_shape_count(dims),
+                       (long long)room);
+    }
+    if (m->block == NULL) {
+        FW_TRY(random_block(m, room + OFFSETS, err));
+    }
+    *half = m->block + at;
+    *owned = false;
     return FW_OK;
 }
 
@@ -145,7 +162,7 @@ static fw_status open_all(fw_vla *m, const char *dir, fw_err *err) {
     if (!m->opts.random) {
         return open_weights(m, dir, err);
     }
-    m->source = (fw_param_source){NULL, random_half, random_values};
+    m->source = (fw_param_source){m, random_half, random_values};
     fw_params_set_source(m->params, &m->source);
     return shape_for(m, 1, 1, WORDS, &s, err);
 }
@@ -177,6 +194,7 @@ void fw_vla_close(fw_vla *m) {
     }
     fw_params_free(m->params);
     fw_weights_close(m->weights);
+    free(m->block);
     free(m);
 }
 
