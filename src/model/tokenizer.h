@@ -43,7 +43,7 @@ int32_t fw_tokenizer_pad_id(const fw_tokenizer *t);
 int32_t fw_tokenizer_find(const fw_tokenizer *t, const char *piece);
 
 /* ids[cap], cap >= 2; *n of them are written: text that needs more is cut, what is added around the text (BOS, [SEP]) is kept.
- * FW_FORMAT for text that is not UTF-8, FW_INVALID for more than 1 MiB of it. Allocates only for long text (about 1 KiB and more). */
+ * FW_FORMAT for text that is not UTF-8, FW_INVALID for more than 1 MiB of it. Allocates only for more than about 500 bytes of text. */
 FW_NODISCARD fw_status fw_tokenizer_encode(const fw_tokenizer *t, const char *text, int32_t *ids, int cap, int *n,
                                            fw_err *err);
 /* ids[n .. to) = pad id: right side, to = cap for "max_length", the longest of the batch for "longest". */

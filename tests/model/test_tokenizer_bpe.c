@@ -1,3 +1,4 @@
+#include "alloc_guard.h"
 #include "model_test.h"
 
 #include <unistd.h>
@@ -95,6 +96,30 @@ static void what_stands_around_the_text_survives_the_cut(void) {
     CHECK_INT(ids[7], fw_tokenizer_find(t, "</s>"));
     CHECK_FAILS(fw_tokenizer_encode(t, "put", ids, 4, &n, &err), err, FW_INVALID, "of which 4 stand around");
     fw_tokenizer_close(t);
+}
+
+/* A control loop writes the state into the prompt: pi0.5 asks for new ids every time. */
+static void a_prompt_is_encoded_without_allocating(void) {
+    static const char *const kinds[] = {"smollm2", "gemma", "spm", "odd"};
+    char text[501];
+    for (int i = 0; i < 500; i++) {
+        text[i] = "State: 12 200 7; "[i % 17];
+    }
+    text[500] = 0;
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        char path[512];
+        int32_t ids[1024];
+        int n = 0;
+        fw_err err = {0};
+        fw_status st = FW_IO;
+        snprintf(path, sizeof path, DIR "%s", kinds[k]);
+        fw_tokenizer *t = open_ok(path);
+        text[k == 3 ? 200 : 500] = 0; /* its normalizers make text three times as long */
+        CHECK_NO_ALLOC(st = fw_tokenizer_encode(t, text, ids, 1024, &n, &err));
+        CHECK_OK(st, err);
+        CHECK(n > 50);
+        fw_tokenizer_close(t);
+    }
 }
 
 static void sizes_and_names_are_those_of_the_file(void) {
@@ -269,6 +294,7 @@ static void tokenizer_config_decides_on_padding_and_bos(void) {
 
 FW_TEST_MAIN(T(byte_level_ids_equal_the_reference_library), T(byte_fallback_ids_equal_the_reference_library),
              T(every_other_part_equals_the_reference_library), T(padded_and_cut_ids_equal_the_reference_library),
-             T(what_stands_around_the_text_survives_the_cut), T(sizes_and_names_are_those_of_the_file),
-             T(text_that_is_not_utf8_or_endless_is_refused), T(unknown_parts_are_refused_by_name),
-             T(a_file_that_disagrees_with_itself_is_refused), T(tokenizer_config_decides_on_padding_and_bos))
+             T(what_stands_around_the_text_survives_the_cut), T(a_prompt_is_encoded_without_allocating),
+             T(sizes_and_names_are_those_of_the_file), T(text_that_is_not_utf8_or_endless_is_refused),
+             T(unknown_parts_are_refused_by_name), T(a_file_that_disagrees_with_itself_is_refused),
+             T(tokenizer_config_decides_on_padding_and_bos))
