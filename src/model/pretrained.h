@@ -16,6 +16,7 @@
 #include "fw/policy.h"
 #include "model/lerobot_config.h"
 #include "model/processor.h"
+#include "model/tokenizer.h"
 #include "tensor/plan.h"
 
 typedef struct fw_policy_opts {
@@ -51,6 +52,11 @@ FW_NODISCARD fw_status fw_obs_check(const fw_embodiment *e, const fw_obs *obs, c
 /* values [rows, n_action] in the robot's units, held to its limits; FW_FORMAT, and chunk untouched, when one is not finite. */
 FW_NODISCARD fw_status fw_chunk_put(const fw_embodiment *e, const fw_obs *obs, const float *values, int rows,
                                     fw_chunk *chunk, fw_err *err);
+
+/* The tokenizer called name ("google/paligemma-3b-pt-224"): from the folder or file given, else beside the weights in dir, else from
+ * HuggingFace's cache. FW_IO: nowhere; FW_FORMAT: of more than vocab pieces. *out owned. */
+FW_NODISCARD fw_status fw_pretrained_tokenizer(const char *dir, const char *given, const char *name, int vocab,
+                                               fw_tokenizer **out, fw_err *err);
 
 /* One constructor a policy; dir's config is c. */
 FW_NODISCARD fw_status fw_act_open(const char *dir, const fw_lerobot_config *c, const fw_policy_opts *o,

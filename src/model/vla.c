@@ -286,3 +286,33 @@ void fw_vla_rules_of(const fw_lerobot_config *c, fw_vla_rules *r) {
              c->vla.text.layers - 1);
     r->rule[r->n++] = (fw_feed_rule){FW_FEED_SPARE, r->last_layer, NULL};
 }
+
+static bool begins(const char *name, const char *with) {
+    return strncmp(name, with, strlen(with)) == 0;
+}
+
+/* Of the language model LeRobot's SmolVLA leaves the last layer alone, two of them when the expert has fewer layers. */
+static bool is_last_layer(const fw_lerobot_config *c, const char *name) {
+    char at[96];
+    const int n = c->vla.text.layers, last = n != c->vla.expert.layers && n % c->vla.expert.layers == 0 ? 2 : 1;
+    for (int i = n - last; i < n; i++) {
+        snprintf(at, sizeof at, "%s.layers.%d.", vla_language(NULL, c).prefix, i);
+        if (begins(name, at)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool fw_vla_trains(const fw_lerobot_config *c, const char *name) {
+    const bool smol = vla_is_smolvla(c);
+    if (begins(name, "model.state_proj.")) {
+        return !smol || c->optim.train_state_proj;
+    }
+    if (!begins(name, smol ? SMOL "vlm." : PI "paligemma.")) {
+        return true;
+    }
+    const char *vision = smol ? SMOL "vlm.model.vision_model." : PI "paligemma.model.vision_tower.";
+    return !c->optim.train_expert_only && !(c->optim.freeze_vision && begins(name, vision)) &&
+           !(smol && is_last_layer(c, name));
+}

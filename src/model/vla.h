@@ -83,4 +83,8 @@ typedef struct fw_vla_rules {
 } fw_vla_rules;
 void fw_vla_rules_of(const fw_lerobot_config *c, fw_vla_rules *out);
 
+/* Is the parameter called name trained, as c->optim says what is frozen? LeRobot's rules: the vision tower by freeze_vision, all of
+ * the language model by train_expert_only, SmolVLA's last language layers always. */
+bool fw_vla_trains(const fw_lerobot_config *c, const char *name);
+
 #endif /* FW_MODEL_VLA_H */

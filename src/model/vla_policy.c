@@ -169,23 +169,30 @@ static bool in_hub_cache(const char *name, char out[4096]) {
     return has_tokenizer(out);
 }
 
-static fw_status open_tokenizer(vla_policy *p, const char *dir, const char *given, fw_err *err) {
+fw_status fw_pretrained_tokenizer(const char *dir, const char *given, const char *name, int vocab, fw_tokenizer **out,
+                                  fw_err *err) {
     char cached[4096];
     const char *where = given != NULL ? given : has_tokenizer(dir) ? dir : NULL;
-    if (where == NULL && in_hub_cache(p->processor.tokenizer, cached)) {
+    *out = NULL;
+    if (where == NULL && in_hub_cache(name, cached)) {
         where = cached;
     }
     if (where == NULL) {
-        return fw_fail(err, FW_IO,
-                       "no tokenizer: put tokenizer.json of '%s' into this folder (or name its folder; HuggingFace's "
-                       "cache has none)",
-                       p->processor.tokenizer);
+        return fw_fail(
+            err, FW_IO,
+            "%s: no tokenizer: put tokenizer.json of '%s' into this folder (or name its folder; HuggingFace's "
+            "cache has none)",
+            dir, name);
     }
-    FW_TRY(fw_tokenizer_open(where, &p->tokenizer, err));
-    if (fw_tokenizer_text_size(p->tokenizer) > p->cfg.vla.vocab) {
-        return fw_fail(err, FW_FORMAT, "%s: a tokenizer of %d pieces, the policy knows %d", where,
-                       fw_tokenizer_text_size(p->tokenizer), p->cfg.vla.vocab);
+    fw_tokenizer *t;
+    FW_TRY(fw_tokenizer_open(where, &t, err));
+    if (fw_tokenizer_text_size(t) > vocab) {
+        fw_status s = fw_fail(err, FW_FORMAT, "%s: a tokenizer of %d pieces, the policy knows %d", where,
+                              fw_tokenizer_text_size(t), vocab);
+        fw_tokenizer_close(t);
+        return s;
     }
+    *out = t;
     return FW_OK;
 }
 
@@ -222,7 +229,7 @@ static fw_status open_all(vla_policy *p, const char *dir, const fw_policy_opts *
     FW_TRY(fw_processor_load(dir, &p->cfg, &p->processor, err));
     FW_TRY(fw_pretrained_robot_of(&p->cfg, &p->processor, o, true, &p->robot, err));
     FW_TRY(check_state(p, err));
-    FW_TRY(open_tokenizer(p, dir, o->tokenizer, err));
+    FW_TRY(fw_pretrained_tokenizer(dir, o->tokenizer, p->processor.tokenizer, p->cfg.vla.vocab, &p->tokenizer, err));
     FW_TRY(open_buffers(p, err));
     return fw_vla_open(dir, &p->cfg, &run, &p->net, err);
 }

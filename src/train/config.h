@@ -4,19 +4,35 @@
  *   {"name": "kitchen3", "embodiment": "panda_kitchen", "policy": {...flywheel_s.h...},
  *    "data": {"held_out": 12}, "train": {"batch": 256, "steps": 6000, "lr": 1e-3, ...}}
  *
- * Every key of "data" and "train" has a default, and an unknown one is refused.
+ * Every key of "data" and "train" has a default, and an unknown one is refused. A published policy is trained further with
+ *
+ *   {"name": "cups", "policy": {"kind": "pretrained", "from": "outputs/pretrained_model", "new_stats": true}, "train": {"batch": 8}}
+ *
+ * whose optimiser, schedule and frozen parts are those of its config.json where this file says nothing else.
  */
 #ifndef FW_TRAIN_CONFIG_H
 #define FW_TRAIN_CONFIG_H
 
 #include "model/flywheel_s.h"
+#include "model/lerobot_config.h"
 #include "train/optim.h"
+
+/* How a published policy is trained further. */
+typedef struct fw_tune_cfg {
+    bool new_stats;         /* normalise by the statistics of the training episodes instead of the checkpoint's */
+    int lora_rank;          /* 0: the weights themselves are trained */
+    double lora_alpha;      /* adapters count alpha / rank */
+    char lora_targets[512]; /* extended regular expression of whole module names; "": LeRobot's of that policy */
+} fw_tune_cfg;
 
 typedef struct fw_train_cfg {
     char name[FW_NAME_MAX];
     fw_embodiment embodiment;
-    fw_flywheel_cfg policy; /* cameras bound */
-    char from[1024];        /* policy folder to begin with, its statistics too; "": from nothing (not in the file) */
+    fw_flywheel_cfg policy;      /* cameras bound */
+    char from[1024];             /* policy folder to begin with, its statistics too; "": from nothing */
+    bool pretrained;             /* from is a published policy: no embodiment, no policy above, but these two */
+    fw_lerobot_config published; /* what is frozen: as this file says */
+    fw_tune_cfg tune;
     /* data */
     int64_t held_out; /* last episodes of each dataset that are never trained on; -1: one in twenty */
     /* length of a run: the schedule follows whichever end comes first; 0 = no such end, not both 0 */
@@ -24,8 +40,11 @@ typedef struct fw_train_cfg {
     double minutes;
     /* optimiser */
     int64_t batch, warmup;
+    int64_t micro;       /* rows of one run of the network: a step sums batch / micro of them */
     double lr, final_lr; /* final_lr: as a share of lr */
-    double tower_lr;     /* share of lr for "tower." parameters */
+    int64_t
+        decay_steps; /* > 0: the rate falls over this many steps at most, and over the whole run if that is shorter */
+    double tower_lr; /* share of lr for "tower." parameters, and for ACT's backbone */
     fw_optim_opts optim;
     /* augmentation, of normalised values */
     double state_noise;     /* standard deviation added to the state row */
@@ -36,8 +55,9 @@ typedef struct fw_train_cfg {
     int64_t log_every, validate_every, checkpoint_every;
 } fw_train_cfg;
 
-/* Read a file: FW_FORMAT names file, key, wanted and found. */
-FW_NODISCARD fw_status fw_train_cfg_load(const char *path, fw_train_cfg *out, fw_err *err);
+/* Read a file: FW_FORMAT names file, key, wanted and found. from: policy folder to begin with instead of the file's, or NULL. path
+ * NULL: a published policy, `from`, by its own preset. */
+FW_NODISCARD fw_status fw_train_cfg_load(const char *path, const char *from, fw_train_cfg *out, fw_err *err);
 /* What must not change between a run and its continuation, as text: owned, free(); NULL when out of memory. */
 char *fw_train_cfg_fingerprint(const fw_train_cfg *cfg);
 

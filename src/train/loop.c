@@ -11,10 +11,8 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "model/checkpoint.h"
-#include "tensor/safetensors.h"
-#include "train/batch.h"
 #include "train/journal.h"
+#include "train/learner.h"
 #include "train/trainstate.h"
 
 enum { HELD_OUT_BATCHES = 4 };
@@ -23,14 +21,11 @@ typedef struct run {
     const fw_train_opts *opts;
     fw_train_cfg cfg;
     fw_pool *pool;
-    fw_trainset data;
-    fw_params *params;
-    fw_graph *graph;
-    fw_flywheel_io io;
-    fw_plan *plan, *check; /* training; held-out loss, no dropout */
-    fw_optim *optim;
+    fw_learner *l;
     fw_sampler *sampler;
     fw_batch_row *rows; /* [batch] */
+    const float **grad; /* [trainable parameters] of the step */
+    float *sum;         /* gradients over the runs of a step, one parameter after the other; NULL: a step is one run */
     fw_journal *journal;
     char *config_print, *data_print, *state_path;
     fw_trainstate at;
@@ -56,11 +51,21 @@ static fw_status apply_opts(run *r, fw_err *err) {
     if (o->seed >= 0) {
         r->cfg.seed = (uint64_t)o->seed;
     }
-    if (o->from != NULL && snprintf(r->cfg.from, sizeof r->cfg.from, "%s", o->from) >= (int)sizeof r->cfg.from) {
-        return fw_fail(err, FW_INVALID, "--from: a path of more than %zu bytes", sizeof r->cfg.from - 1);
+    r->cfg.batch = o->batch > 0 ? o->batch : r->cfg.batch;
+    r->cfg.micro = o->micro > 0 ? o->micro : r->cfg.micro > 0 ? r->cfg.micro : r->cfg.batch;
+    r->cfg.tune.lora_rank = o->lora > 0 ? o->lora : r->cfg.tune.lora_rank;
+    r->cfg.tune.new_stats = r->cfg.tune.new_stats || o->new_stats;
+    if (!r->cfg.pretrained && (o->lora > 0 || o->new_stats)) {
+        return fw_fail(err, FW_INVALID, "--lora and --new-stats are for published policies; %s trains flywheel-s",
+                       o->config);
+    }
+    if (r->cfg.batch % r->cfg.micro != 0) {
+        return fw_fail(err, FW_INVALID, "a batch of %lld is no multiple of runs of %lld rows", (long long)r->cfg.batch,
+                       (long long)r->cfg.micro);
     }
     if (r->cfg.steps <= 0 && r->cfg.minutes <= 0) {
-        return fw_fail(err, FW_INVALID, "%s: neither 'steps' nor 'minutes' ends the run", o->config);
+        return fw_fail(err, FW_INVALID, "%s: neither 'steps' nor 'minutes' ends the run",
+                       o->config != NULL ? o->config : r->cfg.from);
     }
     return FW_OK;
 }
@@ -78,93 +83,51 @@ static fw_status prepare_out(run *r, fw_err *err) {
     return r->state_path != NULL ? FW_OK : fw_fail(err, FW_NOMEM, "out of memory");
 }
 
+/* Of the config and what the learner adds to it; of the datasets. */
 static fw_status fingerprints(run *r, fw_err *err) {
-    size_t cap = (size_t)r->data.n_data * 65 + 1, used = 0;
-    r->config_print = fw_train_cfg_fingerprint(&r->cfg);
+    const fw_trainset *data = &r->l->data;
+    size_t cap = (size_t)data->n_data * 65 + 1, used = 0;
+    char *more = NULL, *cfg = fw_train_cfg_fingerprint(&r->cfg);
+    fw_status s = r->l->v->fingerprint != NULL ? r->l->v->fingerprint(r->l, &more, err) : FW_OK;
     r->data_print = calloc(cap, 1);
-    if (r->config_print == NULL || r->data_print == NULL) {
-        return fw_fail(err, FW_NOMEM, "fingerprint: out of memory");
+    if (s == FW_OK && (cfg == NULL || r->data_print == NULL ||
+                       asprintf(&r->config_print, "%s%s", cfg, more != NULL ? more : "") < 0)) {
+        r->config_print = NULL;
+        s = fw_fail(err, FW_NOMEM, "fingerprint: out of memory");
     }
-    for (int d = 0; d < r->data.n_data; d++) {
-        used += (size_t)snprintf(r->data_print + used, cap - used, "%s%s", d > 0 ? "+" : "", r->data.data[d].id);
+    free(cfg);
+    free(more);
+    for (int d = 0; d < data->n_data && s == FW_OK; d++) {
+        used += (size_t)snprintf(r->data_print + used, cap - used, "%s%s", d > 0 ? "+" : "", data->data[d].id);
+    }
+    return s;
+}
+
+static fw_status buffers(run *r, fw_err *err) {
+    r->rows = calloc((size_t)r->cfg.batch, sizeof *r->rows);
+    r->grad = calloc((size_t)fw_optim_count(r->l->optim), sizeof *r->grad);
+    if (r->cfg.micro < r->cfg.batch) {
+        r->sum = malloc((size_t)fw_optim_values(r->l->optim) * sizeof *r->sum);
+    }
+    if (r->rows == NULL || r->grad == NULL || (r->cfg.micro < r->cfg.batch && r->sum == NULL)) {
+        return fw_fail(err, FW_NOMEM, "a batch of %lld: out of memory", (long long)r->cfg.batch);
     }
     return FW_OK;
 }
 
-/* Weights of the tower that is in the graph, from this installation's file (names there lack the "tower."). */
-static fw_status load_tower(fw_params *params, fw_err *err) {
-    char path[1024];
-    fw_st *f = NULL;
-    fw_status s = FW_OK;
-    FW_TRY(fw_path_join(path, sizeof path, fw_home(), ".deps/towers/efficientnet_lite0.safetensors", err));
-    FW_TRY(fw_st_open(path, &f, err));
-    for (int i = 0; i < fw_params_count(params) && s == FW_OK; i++) {
-        fw_parameter *p = fw_params_at(params, i);
-        if (strncmp(p->name, "tower.", 6) == 0) {
-            s = fw_st_read_f32(f, p->name + 6, &p->shape, p->data, err);
-        }
-    }
-    fw_st_close(f);
-    return s;
-}
-
-/* Weights of another policy, where it has them: one trained on a frozen tower lacks "tower." and gets it elsewhere. */
-static fw_status load_from(const char *dir, fw_params *params, fw_err *err) {
-    char path[1100];
-    fw_st *f = NULL;
-    fw_status s = FW_OK;
-    FW_TRY(fw_path_join(path, sizeof path, dir, "model.safetensors", err));
-    FW_TRY(fw_st_open(path, &f, err));
-    for (int i = 0; i < fw_params_count(params) && s == FW_OK; i++) {
-        fw_parameter *p = fw_params_at(params, i);
-        bool optional = strncmp(p->name, "tower.", 6) == 0 || strncmp(p->name, "pi.norm.", 8) == 0;
-        if (!optional || fw_st_find(f, p->name) != NULL) {
-            s = fw_st_read_f32(f, p->name, &p->shape, p->data, err);
-        }
-    }
-    fw_st_close(f);
-    return s;
-}
-
-static fw_status build(run *r, fw_err *err) {
-    const fw_train_cfg *c = &r->cfg;
-    int width = fw_proprio_width(&c->policy, &c->embodiment);
-    FW_TRY(fw_params_new(c->seed, &r->params, err));
-    FW_TRY(fw_graph_new(r->params, &r->graph, err));
-    FW_TRY(fw_flywheel_build(r->graph, &c->policy, width, c->embodiment.n_action, c->batch, true, &r->io, err));
-    FW_TRY(fw_graph_check(r->graph, err));
-    if (c->policy.train_tower) {
-        FW_TRY(load_tower(r->params, err));
-        FW_TRY(fw_flywheel_set_feature_norm(r->params, &c->policy, r->data.stats, err));
-    }
-    if (c->from[0] != 0) {
-        FW_TRY(load_from(c->from, r->params, err));
-    }
-    FW_TRY(fw_optim_new(r->params, &c->optim, r->pool, &r->optim, err));
-    fw_optim_lr_scale(r->optim, "tower.", c->tower_lr);
-    const fw_plan_opts train = {.pool = r->pool, .train = true, .seed = c->seed};
-    const fw_plan_opts infer = {.pool = r->pool, .train = false, .seed = c->seed};
-    FW_TRY(fw_plan_new(r->graph, &train, &r->io.loss, 1, &r->plan, err));
-    return fw_plan_new(r->graph, &infer, &r->io.loss, 1, &r->check, err);
-}
-
 static fw_status open_run(run *r, fw_err *err) {
-    FW_TRY(fw_train_cfg_load(r->opts->config, &r->cfg, err));
+    FW_TRY(fw_train_cfg_load(r->opts->config, r->opts->from, &r->cfg, err));
     FW_TRY(apply_opts(r, err));
     FW_TRY(prepare_out(r, err));
     FW_TRY(fw_pool_new(r->opts->threads, &r->pool, err));
-    FW_TRY(fw_trainset_open(&r->cfg, r->opts->dirs, r->opts->n_dirs, r->pool, &r->data, err));
+    FW_TRY(fw_learner_open(&r->cfg, r->opts->dirs, r->opts->n_dirs, r->pool, &r->l, err));
     FW_TRY(fingerprints(r, err));
-    FW_TRY(build(r, err));
-    FW_TRY(fw_batch_sampler(&r->data, &r->sampler, err));
-    r->rows = calloc((size_t)r->cfg.batch, sizeof *r->rows);
-    if (r->rows == NULL) {
-        return fw_fail(err, FW_NOMEM, "a batch of %lld: out of memory", (long long)r->cfg.batch);
-    }
+    FW_TRY(fw_batch_sampler(&r->l->data, &r->sampler, err));
+    FW_TRY(buffers(r, err));
     r->at = (fw_trainstate){.config = r->config_print, .data = r->data_print, .loss = NAN};
     r->held_out = NAN;
     if (r->opts->resume && fw_path_exists(r->state_path)) {
-        FW_TRY(fw_trainstate_load(r->state_path, r->optim, &r->at, err));
+        FW_TRY(fw_trainstate_load(r->state_path, r->l->optim, &r->at, err));
         fw_info("resumed at step %lld", (long long)r->at.step);
     } else if (r->opts->resume) {
         fw_warn("--resume: %s has no saved state yet: beginning at step 0", r->opts->out);
@@ -178,13 +141,10 @@ static fw_status open_run(run *r, fw_err *err) {
 static void close_run(run *r) {
     fw_journal_close(r->journal);
     free(r->rows);
+    free(r->grad);
+    free(r->sum);
     fw_sampler_free(r->sampler);
-    fw_plan_free(r->check);
-    fw_plan_free(r->plan);
-    fw_optim_free(r->optim);
-    fw_graph_free(r->graph);
-    fw_params_free(r->params);
-    fw_trainset_close(&r->data);
+    fw_learner_close(r->l);
     fw_pool_free(r->pool);
     free(r->config_print);
     free(r->data_print);
@@ -193,12 +153,14 @@ static void close_run(run *r) {
 
 static void announce(const run *r) {
     fw_plan_info pi;
-    fw_plan_get_info(r->plan, &pi);
-    const fw_trainset *d = &r->data;
+    fw_plan_get_info(r->l->plan, &pi);
+    const fw_trainset *d = &r->l->data;
+    const double runs = (double)(r->cfg.batch / r->cfg.micro);
     fw_info(
         "%lld training frames, %lld held out, %d sentences; %.2f M trainable values; plan %.0f MB, %.1f GFLOP a step",
-        (long long)d->train_frames, (long long)d->held_frames, d->n_sentence, (double)fw_optim_values(r->optim) / 1e6,
-        (double)(pi.arena_bytes + pi.packed_bytes) / 1e6, (pi.flops_forward + pi.flops_backward) / 1e9);
+        (long long)d->train_frames, (long long)d->held_frames, d->n_sentence,
+        (double)fw_optim_values(r->l->optim) / 1e6, (double)(pi.arena_bytes + pi.packed_bytes) / 1e6,
+        runs * (pi.flops_forward + pi.flops_backward) / 1e9);
 }
 
 /* ---- the loop ---- */
@@ -210,22 +172,72 @@ static double progress(const run *r) {
     return by_step > by_time ? by_step : by_time;
 }
 
+/* A published policy's schedule is one of steps: shorter runs shrink it, warm-up included, longer ones stay at its end. */
+static double learning_rate(const run *r) {
+    fw_lr_sched s = {r->cfg.lr, r->cfg.warmup, r->cfg.final_lr, r->cfg.pretrained};
+    const int64_t over = r->cfg.decay_steps, steps = r->cfg.steps;
+    if (over == 0 || steps == 0) {
+        return fw_lr_at(&s, progress(r), r->at.step);
+    }
+    s.warmup = steps < over ? (int64_t)((double)s.warmup * ((double)steps / (double)over)) : s.warmup;
+    return fw_lr_at(&s, (double)r->at.step / (double)(steps < over ? steps : over), r->at.step);
+}
+
+/* sum of gradients = or += share * those of the plan's last run */
+static void add_gradients(run *r, double share, bool first) {
+    float *at = r->sum;
+    for (int i = 0; i < fw_optim_count(r->l->optim); i++) {
+        const fw_parameter *p = fw_optim_param(r->l->optim, i);
+        const float *g = fw_plan_grad(r->l->plan, p), w = (float)share;
+        const int64_t n = fw_shape_count(&p->shape);
+        r->grad[i] = g != NULL ? at : NULL;
+        for (int64_t j = 0; g != NULL && j < n; j++) {
+            at[j] = first ? w * g[j] : at[j] + w * g[j];
+        }
+        at += n;
+    }
+}
+
+static double weight_of(const run *r, const fw_batch_row *rows) {
+    return r->l->v->weight != NULL ? r->l->v->weight(r->l, rows) : 1.0;
+}
+
+/* Loss and gradients (r->grad) of r->rows, in as many runs as it takes. */
+static fw_status gradients(run *r, double *loss, fw_err *err) {
+    const int64_t runs = r->cfg.batch / r->cfg.micro;
+    double all = 0;
+    *loss = 0;
+    for (int64_t k = 0; k < runs; k++) {
+        all += weight_of(r, r->rows + k * r->cfg.micro);
+    }
+    for (int64_t k = 0; k < runs; k++) {
+        const fw_batch_row *rows = r->rows + k * r->cfg.micro;
+        const double share = weight_of(r, rows) / all;
+        const uint64_t at = (uint64_t)(r->at.step * runs + k);
+        FW_TRY(r->l->v->fill(r->l, r->l->plan, rows, at, err));
+        fw_plan_seek(r->l->plan, at);
+        FW_TRY(fw_plan_run(r->l->plan, err));
+        *loss += share * (double)*(const float *)fw_plan_data(r->l->plan, r->l->loss);
+        if (r->sum != NULL) {
+            add_gradients(r, share, k == 0);
+        }
+    }
+    for (int i = 0; r->sum == NULL && i < fw_optim_count(r->l->optim); i++) {
+        r->grad[i] = fw_plan_grad(r->l->plan, fw_optim_param(r->l->optim, i));
+    }
+    return FW_OK;
+}
+
 static fw_status one_step(run *r, double *lr, double *norm, fw_err *err) {
-    const fw_lr_sched sched = {r->cfg.lr, r->cfg.warmup, r->cfg.final_lr};
     double loss;
-    fw_batch_draw(&r->data, r->sampler, r->at.step, r->cfg.batch, r->rows);
-    fw_batch_fill(&r->data, &r->io, r->plan, r->pool, r->rows);
-    fw_rng rng = fw_rng_stream(r->cfg.seed + (uint64_t)r->at.step * 0x9E3779B97F4A7C15ull, "flow");
-    fw_flywheel_fill(r->plan, &r->io, &rng);
-    fw_plan_seek(r->plan, (uint64_t)r->at.step);
-    FW_TRY(fw_plan_run(r->plan, err));
-    loss = (double)*(const float *)fw_plan_data(r->plan, r->io.loss);
+    fw_batch_draw(&r->l->data, r->sampler, r->at.step, r->cfg.batch, r->rows);
+    FW_TRY(gradients(r, &loss, err));
     if (!isfinite(loss)) {
         return fw_fail(err, FW_INVALID, "step %lld: the loss is %g: lower 'lr' or look at the data",
                        (long long)r->at.step + 1, loss);
     }
-    *lr = fw_lr_at(&sched, progress(r), r->at.step);
-    FW_TRY(fw_optim_step(r->optim, r->plan, *lr, norm, err));
+    *lr = learning_rate(r);
+    FW_TRY(fw_optim_step_grads(r->l->optim, r->grad, *lr, norm, err));
     double n = (double)r->at.step, keep = fmin(0.98, (1 + n) / (10 + n));
     r->at.loss = isfinite(r->at.loss) ? keep * r->at.loss + (1 - keep) * loss : loss;
     r->at.step++;
@@ -234,29 +246,30 @@ static fw_status one_step(run *r, double *lr, double *norm, fw_err *err) {
 
 /* Mean loss of the averaged weights on held-out frames. */
 static fw_status validate(run *r, fw_err *err) {
+    fw_learner *l = r->l;
     fw_status s = FW_OK;
     double sum = 0;
-    fw_optim_swap_ema(r->optim);
-    fw_plan_repack(r->check);
-    for (int64_t k = 0; k < HELD_OUT_BATCHES && s == FW_OK; k++) {
-        if (!fw_batch_held_out(&r->data, k, HELD_OUT_BATCHES, r->cfg.batch, r->rows)) {
-            sum = NAN;
-            break;
-        }
-        fw_batch_fill(&r->data, &r->io, r->check, r->pool, r->rows);
-        fw_rng rng = fw_rng_stream((uint64_t)k, "held out");
-        fw_flywheel_fill(r->check, &r->io, &rng);
-        s = fw_plan_run(r->check, err);
-        sum += (double)*(const float *)fw_plan_data(r->check, r->io.loss);
+    if (l->check == NULL) {
+        r->held_out = NAN;
+        return fw_journal_held_out(r->journal, r->at.step, r->held_out, err);
     }
-    fw_optim_swap_ema(r->optim);
-    r->held_out = sum / HELD_OUT_BATCHES;
+    fw_optim_swap_ema(l->optim);
+    fw_plan_repack(l->check);
+    const int64_t parts = HELD_OUT_BATCHES * (r->cfg.batch / r->cfg.micro);
+    for (int64_t k = 0; k < parts && s == FW_OK; k++) {
+        (void)fw_batch_held_out(&l->data, k, parts, r->cfg.micro, r->rows);
+        s = l->v->fill(l, l->check, r->rows, (uint64_t)k, err);
+        s = s == FW_OK ? fw_plan_run(l->check, err) : s;
+        sum += s == FW_OK ? (double)*(const float *)fw_plan_data(l->check, l->loss) : 0;
+    }
+    fw_optim_swap_ema(l->optim);
+    r->held_out = sum / (double)parts;
     return s == FW_OK ? fw_journal_held_out(r->journal, r->at.step, r->held_out, err) : s;
 }
 
 static fw_status save_state(run *r, fw_err *err) {
     FW_TRY(fw_journal_flush(r->journal, err)); /* the log may be ahead of the state, never behind */
-    return fw_trainstate_save(r->state_path, r->optim, &r->at, err);
+    return fw_trainstate_save(r->state_path, r->l->optim, &r->at, err);
 }
 
 static double rate(const run *r) {
@@ -314,21 +327,22 @@ static fw_status train_until_stopped(run *r, fw_err *err) {
 /* ---- the result ---- */
 
 static void write_card(const run *r, FILE *f) {
-    fprintf(f, "# %s\n\nA flywheel-s policy for the robot `%s`.\n\n", r->cfg.name, r->cfg.embodiment.name);
-    fprintf(f, "| | |\n| --- | --- |\n");
-    fprintf(f, "| trained on | %lld frames, %lld held out, %d sentences |\n", (long long)r->data.train_frames,
-            (long long)r->data.held_frames, r->data.n_sentence);
-    for (int d = 0; d < r->data.n_data; d++) {
-        const char *name = strrchr(r->data.data[d].ds->dir, '/');
-        fprintf(f, "| dataset | %s, %lld episodes, identity %.16s |\n",
-                name != NULL ? name + 1 : r->data.data[d].ds->dir, (long long)r->data.data[d].ds->n_episodes,
-                r->data.data[d].id);
+    const fw_trainset *data = &r->l->data;
+    fprintf(f, "# %s\n\n", r->cfg.name);
+    r->l->v->title(r->l, f);
+    fprintf(f, "\n\n| | |\n| --- | --- |\n");
+    fprintf(f, "| trained on | %lld frames, %lld held out, %d sentences |\n", (long long)data->train_frames,
+            (long long)data->held_frames, data->n_sentence);
+    for (int d = 0; d < data->n_data; d++) {
+        const char *name = strrchr(data->data[d].ds->dir, '/');
+        fprintf(f, "| dataset | %s, %lld episodes, identity %.16s |\n", name != NULL ? name + 1 : data->data[d].ds->dir,
+                (long long)data->data[d].ds->n_episodes, data->data[d].id);
     }
     fprintf(f, "| steps x batch | %lld x %lld, %.1f minutes, seed %llu |\n", (long long)r->at.step,
             (long long)r->cfg.batch, r->at.elapsed_s / 60, (unsigned long long)r->cfg.seed);
     fprintf(f, "| loss | %.4f training, %.4f held out (normalised) |\n", r->at.loss, r->held_out);
-    fprintf(f, "| trainable values | %lld |\n", (long long)fw_optim_values(r->optim));
-    fprintf(f, "| towers | EfficientNet-Lite0 %.16s, MiniLM-L6 %.16s |\n", r->data.tower_sha256, r->data.text_sha256);
+    fprintf(f, "| trainable values | %lld |\n", (long long)fw_optim_values(r->l->optim));
+    r->l->v->describe(r->l, f);
 }
 
 static fw_status export_policy(run *r, fw_err *err) {
@@ -340,13 +354,9 @@ static fw_status export_policy(run *r, fw_err *err) {
     }
     write_card(r, f);
     fclose(f);
-    fw_flywheel_meta meta = {.cfg = r->cfg.policy, .embodiment = r->cfg.embodiment};
-    snprintf(meta.name, sizeof meta.name, "%s", r->cfg.name);
-    snprintf(meta.tower_sha256, sizeof meta.tower_sha256, "%s", r->data.tower_sha256);
-    snprintf(meta.text_sha256, sizeof meta.text_sha256, "%s", r->data.text_sha256);
-    fw_optim_swap_ema(r->optim);
-    fw_status s = fw_flywheel_save(r->opts->out, &meta, r->params, r->data.stats, FW_BF16, card, err);
-    fw_optim_swap_ema(r->optim);
+    fw_optim_swap_ema(r->l->optim);
+    fw_status s = r->l->v->save(r->l, r->opts->out, card, err);
+    fw_optim_swap_ema(r->l->optim);
     free(card);
     return s;
 }

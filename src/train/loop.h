@@ -16,16 +16,19 @@
 #include "fw/status.h"
 
 typedef struct fw_train_opts {
-    const char *config;
+    const char *config;      /* NULL: the published policy `from`, by its own preset */
     const char *const *dirs; /* [n_dirs] datasets */
     int n_dirs;
     const char *out;
     const char *from; /* begin with the weights and statistics of this policy; NULL: from nothing */
     bool resume;
-    int64_t steps;  /* > 0: instead of the config's end */
-    double minutes; /* > 0: instead of the config's end */
-    int64_t seed;   /* >= 0: instead of the config's */
-    int threads;    /* <= 0: all CPUs */
+    int64_t steps;        /* > 0: instead of the config's end */
+    double minutes;       /* > 0: instead of the config's end */
+    int64_t seed;         /* >= 0: instead of the config's */
+    int64_t batch, micro; /* > 0: instead of the config's */
+    int lora;             /* > 0: adapters of this rank; published policies only, as new_stats */
+    bool new_stats;       /* normalise by the data's statistics instead of the checkpoint's */
+    int threads;          /* <= 0: all CPUs */
 } fw_train_opts;
 
 typedef struct fw_train_result {

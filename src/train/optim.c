@@ -213,7 +213,7 @@ static void update_span(void *ctx, int i, int worker) {
     }
     const float *restrict g = o->grad[s->param] + s->from;
     const float lr = o->k.lr * o->lr_scale[s->param];
-    const float decay = p->shape.n >= 2 ? 1.0F - lr * o->k.wd : 1.0F;
+    const float decay = p->shape.n >= 2 || o->opts.decay_vectors ? 1.0F - lr * o->k.wd : 1.0F;
     const float b1 = o->k.b1, b2 = o->k.b2, eps = o->k.eps, clip = o->k.clip, step = lr / o->k.c1, c2 = o->k.c2;
     for (int64_t j = 0; j < s->n; j++) {
         float gj = g[j] * clip;
@@ -235,7 +235,7 @@ static void each_span(fw_optim *o, void (*fn)(void *, int, int)) {
 }
 
 fw_status fw_optim_step_grads(fw_optim *o, const float *const *grad, double lr, double *norm, fw_err *err) {
-    memcpy(o->grad, grad, (size_t)o->n * sizeof(*o->grad));
+    memmove(o->grad, grad, (size_t)o->n * sizeof(*o->grad));
     each_span(o, square_span);
     double sum = 0;
     for (int i = 0; i < o->n_span; i++) {
@@ -265,19 +265,19 @@ fw_status fw_optim_step_grads(fw_optim *o, const float *const *grad, double lr, 
 }
 
 fw_status fw_optim_step(fw_optim *o, fw_plan *plan, double lr, double *norm, fw_err *err) {
-    const float *grad[512];
-    if (o->n > (int)(sizeof grad / sizeof(*grad))) {
-        return fw_fail(err, FW_UNSUPPORTED, "optimiser: %d parameters, room for 512", o->n);
-    }
     for (int i = 0; i < o->n; i++) {
-        grad[i] = fw_plan_grad(plan, o->param[i]);
+        o->grad[i] = fw_plan_grad(plan, o->param[i]);
     }
-    return fw_optim_step_grads(o, grad, lr, norm, err);
+    return fw_optim_step_grads(o, o->grad, lr, norm, err);
 }
 
 double fw_lr_at(const fw_lr_sched *s, double progress, int64_t step) {
     double p = progress < 0 ? 0 : progress > 1 ? 1 : progress;
     double warm = s->warmup > 0 && step < s->warmup ? (double)(step + 1) / (double)s->warmup : 1.0;
+    if (s->joined && step < s->warmup) {
+        double from = 1.0 / (double)(s->warmup + 1);
+        return s->lr * (from + (1.0 - from) * (double)step / (double)s->warmup);
+    }
     double cosine = s->final_ratio + (1.0 - s->final_ratio) * 0.5 * (1.0 + cos(3.14159265358979323846 * p));
     return s->lr * warm * cosine;
 }

@@ -10,7 +10,7 @@
  * A step walks that block twice over spans of a fixed size through the pool: once to sum the squared gradient (a double
  * a span, added up in span order, so that the sum does not depend on which thread did what), once to update. Same bits
  * for any number of threads. AdamW: arXiv 1711.05101, as in PyTorch's torch.optim.AdamW. Matrices decay, vectors
- * (biases, norms) do not.
+ * (biases, norms) only when asked: published policies were trained so.
  */
 #ifndef FW_TRAIN_OPTIM_H
 #define FW_TRAIN_OPTIM_H
@@ -21,6 +21,7 @@
 typedef struct fw_optim_opts {
     double beta1, beta2, eps;
     double weight_decay; /* decoupled, of parameters with two or more dimensions */
+    bool decay_vectors;  /* of the others, too */
     double clip_norm;    /* largest norm of the whole gradient; 0 = no clipping */
     double ema_decay;    /* of the averaged weights, in [0, 1); early steps use min(ema_decay, (1 + t) / (10 + t)) */
 } fw_optim_opts;
@@ -60,6 +61,8 @@ typedef struct fw_lr_sched {
     double lr;
     int64_t warmup;
     double final_ratio;
+    bool
+        joined; /* as LeRobot has it: the warm-up goes from lr / (warmup + 1) to lr, and the cosine waits for its end */
 } fw_lr_sched;
 double fw_lr_at(const fw_lr_sched *s, double progress, int64_t step);
 

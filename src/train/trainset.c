@@ -65,7 +65,8 @@ static fw_status refuse_scenes(const fw_dataset *ds, fw_err *err) {
 
 /* ---- numbers ---- */
 
-static fw_status check_fit(const fw_train_cfg *cfg, fw_train_data *d, fw_err *err) {
+static fw_status check_fit(const fw_train_cfg *cfg, void *ctx, fw_train_data *d, fw_err *err) {
+    (void)ctx;
     const fw_embodiment *e = &cfg->embodiment;
     const fw_dataset *ds = d->ds;
     if (ds->n_state != e->n_state || ds->n_action != e->n_action) {
@@ -150,12 +151,12 @@ static fw_status split(fw_trainset *ts, int d, fw_err *err) {
     return FW_OK;
 }
 
-static fw_status open_data(fw_trainset *ts, int d, const char *dir, fw_err *err) {
+static fw_status open_data(fw_trainset *ts, int d, const char *dir, fw_trainset_fit *fit, void *ctx, fw_err *err) {
     fw_train_data *data = &ts->data[d];
     FW_TRY(fw_dataset_open(dir, &data->ds, err));
     FW_TRY(refuse_robot(data->ds, err));
     FW_TRY(refuse_scenes(data->ds, err));
-    FW_TRY(check_fit(ts->cfg, data, err));
+    FW_TRY(fit(ts->cfg, ctx, data, err));
     FW_TRY(fw_dataset_identity(data->ds, data->id, err));
     FW_TRY(read_episodes(ts, d, err));
     return split(ts, d, err);
@@ -376,8 +377,8 @@ static fw_status refuse_deleted(const fw_trainset *ts, fw_err *err) {
     return s;
 }
 
-fw_status fw_trainset_open(const fw_train_cfg *cfg, const char *const *dirs, int n, fw_pool *pool, fw_trainset *out,
-                           fw_err *err) {
+fw_status fw_trainset_open_recordings(const fw_train_cfg *cfg, const char *const *dirs, int n, fw_trainset_fit *fit,
+                                      void *ctx, fw_trainset *out, fw_err *err) {
     fw_trainset ts = {.cfg = cfg, .n_data = n};
     fw_status s = n > 0 ? FW_OK : fw_fail(err, FW_INVALID, "no dataset to train on");
     if (cfg->embodiment.held_out) {
@@ -389,13 +390,26 @@ fw_status fw_trainset_open(const fw_train_cfg *cfg, const char *const *dirs, int
     if (s == FW_OK && ts.data == NULL) {
         s = fw_fail(err, FW_NOMEM, "no memory for %d datasets", n);
     }
+    for (int d = 0; d < n && s == FW_OK; d++) {
+        s = open_data(&ts, d, dirs[d], fit, ctx, err);
+    }
+    s = s == FW_OK ? refuse_deleted(&ts, err) : s;
+    if (s != FW_OK) {
+        fw_trainset_close(&ts);
+        return s;
+    }
+    *out = ts;
+    return FW_OK;
+}
+
+fw_status fw_trainset_open(const fw_train_cfg *cfg, const char *const *dirs, int n, fw_pool *pool, fw_trainset *out,
+                           fw_err *err) {
+    fw_trainset ts;
+    FW_TRY(fw_trainset_open_recordings(cfg, dirs, n, check_fit, NULL, &ts, err));
+    fw_status s = FW_OK;
     for (int t = 0; t < cfg->policy.n_tap && s == FW_OK; t++) {
         s = fw_effnet_tap_shape(cfg->policy.tap[t], cfg->policy.image_size, &ts.tap_size[t], &ts.tap_channels[t], err);
     }
-    for (int d = 0; d < n && s == FW_OK; d++) {
-        s = open_data(&ts, d, dirs[d], err);
-    }
-    s = s == FW_OK ? refuse_deleted(&ts, err) : s;
     if (s == FW_OK && (s = begin_stats(&ts, err)) == FW_OK && (s = number_stats(&ts, err)) == FW_OK &&
         (s = encode_sentences(&ts, pool, err)) == FW_OK) {
         s = see(&ts, pool, err);
@@ -416,6 +430,9 @@ void fw_trainset_close(fw_trainset *ts) {
     for (int d = 0; ts->data != NULL && d < ts->n_data; d++) {
         for (int i = 0; i < FW_CAM_MAX * FW_TAP_MAX; i++) {
             fw_blob_close(ts->data[d].feature[i / FW_TAP_MAX][i % FW_TAP_MAX]);
+        }
+        for (int c = 0; c < FW_CAM_MAX; c++) {
+            fw_blob_close(ts->data[d].picture[c]);
         }
         fw_frames_close(ts->data[d].frames);
         fw_dataset_close(ts->data[d].ds);

@@ -34,12 +34,14 @@ typedef struct fw_train_data {
     int camera[FW_CAM_MAX];                   /* of each policy camera */
     fw_blob *feature[FW_CAM_MAX][FW_TAP_MAX]; /* owned; NULL with train_tower */
     fw_frames *frames;                        /* owned; only with train_tower */
-    int64_t n_train;                          /* the first episodes are trained on */
-    int64_t first;                            /* where its episodes begin in trainset.episode */
+    fw_blob *picture[FW_CAM_MAX]; /* owned; a published policy's: frames as recorded, or what its tower made of them */
+    int64_t n_train;              /* the first episodes are trained on */
+    int64_t first;                /* where its episodes begin in trainset.episode */
 } fw_train_data;
 
 typedef struct fw_trainset {
     const fw_train_cfg *cfg; /* borrowed */
+    /* The recordings; below them what flywheel-s adds. */
     int n_data;
     fw_train_data *data; /* owned [n_data] */
     int64_t n_episode;
@@ -62,8 +64,26 @@ FW_NODISCARD fw_status fw_trainset_open(const fw_train_cfg *cfg, const char *con
                                         fw_trainset *out, fw_err *err);
 void fw_trainset_close(fw_trainset *ts);
 
+/* The recordings alone: numbers, sentences and split of datasets dirs[n], none of them kept for tests. fit: does a dataset suit what
+ * learns from it? It may look at d->ds and set d->camera. */
+typedef fw_status fw_trainset_fit(const fw_train_cfg *cfg, void *ctx, fw_train_data *d, fw_err *err);
+FW_NODISCARD fw_status fw_trainset_open_recordings(const fw_train_cfg *cfg, const char *const *dirs, int n,
+                                                   fw_trainset_fit *fit, void *ctx, fw_trainset *out, fw_err *err);
+
 /* The rows of one dataset's camera and tap, computing what is missing. Used by fw_trainset_open; apart for tests. */
 FW_NODISCARD fw_status fw_features_fill(fw_dataset *ds, const char *ds_id, int camera, const fw_flywheel_cfg *cfg,
                                         fw_pool *pool, fw_blob **out /* [cfg->n_tap] */, fw_err *err);
+
+/* What is kept of a frame of a published policy's camera. */
+typedef struct fw_picture_maker {
+    char key[96];      /* what it is, beside the frame and its size: "" when the frame as recorded */
+    int64_t row_bytes; /* of one; 0: the frame as recorded, [h,w,3] u8 */
+    /* rgb [n,h,w,3] -> out [n, row_bytes]; not called for frames as recorded */
+    fw_status (*make)(void *ctx, const uint8_t *rgb, int64_t n, int h, int w, void *out, fw_err *err);
+    void *ctx;
+} fw_picture_maker;
+/* A row a frame of one camera, computing what is missing, with progress. *out owned: fw_blob_close. */
+FW_NODISCARD fw_status fw_pictures_fill(fw_dataset *ds, const char *ds_id, int camera, const fw_picture_maker *m,
+                                        fw_blob **out, fw_err *err);
 
 #endif /* FW_TRAIN_TRAINSET_H */

@@ -25,7 +25,7 @@ static rig *rig_new(int threads) {
         tiny_config(in_tmp("tiny.json"), "");
     }
     const char *dirs[] = {dir};
-    CHECK_OK(fw_train_cfg_load(in_tmp("tiny.json"), &r->cfg, &err), err);
+    CHECK_OK(fw_train_cfg_load(in_tmp("tiny.json"), NULL, &r->cfg, &err), err);
     CHECK_OK(fw_pool_new(threads, &r->pool, &err), err);
     CHECK_OK(fw_trainset_open(&r->cfg, dirs, 1, r->pool, &r->ts, &err), err);
     CHECK_OK(fw_params_new(1, &r->params, &err), err);

@@ -9,16 +9,16 @@ static fw_status load_text(const char *text, fw_train_cfg *c, fw_err *err) {
         CHECK(mkdtemp(tmp_dir) != NULL);
     }
     CHECK_OK(fw_file_write_atomic(in_tmp("c.json"), text, strlen(text), err), *err);
-    s = fw_train_cfg_load(in_tmp("c.json"), c, err);
+    s = fw_train_cfg_load(in_tmp("c.json"), NULL, c, err);
     return s;
 }
 
 static void shipped_configs_load(void) {
     fw_err err = {0};
     fw_train_cfg c;
-    CHECK_OK(fw_train_cfg_load(FW_SOURCE_DIR "/configs/kitchen3.json", &c, &err), err);
+    CHECK_OK(fw_train_cfg_load(FW_SOURCE_DIR "/configs/kitchen3.json", NULL, &c, &err), err);
     CHECK(c.embodiment.n_action == 5 && c.policy.n_camera == 2 && c.steps > 0);
-    CHECK_OK(fw_train_cfg_load(FW_SOURCE_DIR "/configs/cr5.json", &c, &err), err);
+    CHECK_OK(fw_train_cfg_load(FW_SOURCE_DIR "/configs/cr5.json", NULL, &c, &err), err);
     CHECK(c.embodiment.n_state == 6 && c.embodiment.n_action == 7 && c.held_out == 8 && c.policy.prev_state);
 }
 
@@ -50,7 +50,7 @@ static void mistakes_are_named(void) {
 static void fingerprint_sees_what_changes_a_run(void) {
     fw_err err = {0};
     fw_train_cfg c;
-    CHECK_OK(fw_train_cfg_load(FW_SOURCE_DIR "/configs/cr5.json", &c, &err), err);
+    CHECK_OK(fw_train_cfg_load(FW_SOURCE_DIR "/configs/cr5.json", NULL, &c, &err), err);
     char *a = fw_train_cfg_fingerprint(&c);
     c.steps += 1; /* a longer run is still the same run */
     char *b = fw_train_cfg_fingerprint(&c);

@@ -64,7 +64,7 @@ static void robots_homes_and_domains_that_are_kept_are_refused(void) {
     fw_err err = {0};
     begin();
     tiny_config(in_tmp("tiny.json"), "");
-    CHECK_OK(fw_train_cfg_load(in_tmp("tiny.json"), &cfg, &err), err);
+    CHECK_OK(fw_train_cfg_load(in_tmp("tiny.json"), NULL, &cfg, &err), err);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char dir[512];
         fw_trainset ts;

@@ -1,0 +1,41 @@
+/* pretrained_int.h - of learner_pretrained.c (network and rows) and pretrained_save.c (files and statistics) */
+#ifndef FW_TRAIN_PRETRAINED_INT_H
+#define FW_TRAIN_PRETRAINED_INT_H
+
+#include "model/act.h"
+#include "model/processor.h"
+#include "model/tokenizer.h"
+#include "model/vla.h"
+#include "train/learner.h"
+
+typedef struct fw_pretrained_learner {
+    fw_learner base; /* first */
+    fw_lerobot_config c;
+    fw_processor proc;
+    fw_column_stats new_state, new_action; /* with new statistics; else empty */
+    char sha256[65];                       /* of the weights it began with */
+    fw_weights *weights;
+    fw_feed feed;
+    fw_vla_rules rules;
+    fw_vla_io vla; /* one of both */
+    fw_act_io act;
+    int n_camera;            /* pictures that the data have; -1: not known yet */
+    int picture[FW_CAM_MAX]; /* of the config's inputs, for each */
+    float pixel[FW_CAM_MAX][3][256];
+    /* words: owned; with the state in the prompt only the longest is used */
+    fw_tokenizer *tokenizer;
+    int32_t *words; /* [n_sentence, max_tokens] */
+    int *n_words;   /* [n_sentence] */
+    int longest;
+    /* of the rows of a run: owned */
+    fw_status *row_status;
+    int32_t *row_words, *row_ids; /* [micro], [micro, max_tokens] */
+    float *row_actions;           /* [micro] of [chunk, n_action] and weights [chunk] */
+} fw_pretrained_learner;
+
+/* Statistics of the training episodes instead of the checkpoint's: p->proc, p->new_state, p->new_action. */
+FW_NODISCARD fw_status fw_pretrained_new_stats(fw_pretrained_learner *p, fw_err *err);
+/* A LeRobot pretrained_model folder again. */
+FW_NODISCARD fw_status fw_pretrained_save(fw_learner *l, const char *out, const char *card, fw_err *err);
+
+#endif /* FW_TRAIN_PRETRAINED_INT_H */

@@ -1,0 +1,176 @@
+/*
+ * pretrained_save.c - the folder of a published policy again (learner_pretrained.c): weights as they are now, processors as they were,
+ * with new statistics where the run made them.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "train/pretrained_int.h"
+
+/* ---- statistics ---- */
+
+/* Rows of all training episodes: owned [train_frames, n]. */
+static float *gather(const fw_trainset *ts, bool action, int n) {
+    float *x = malloc(sizeof(float) * (size_t)ts->train_frames * (size_t)n), *at = x;
+    for (int d = 0; x != NULL && d < ts->n_data; d++) {
+        for (int64_t e = 0; e < ts->data[d].n_train; e++) {
+            const fw_train_episode *ep = &ts->episode[ts->data[d].first + e];
+            const size_t count = (size_t)ep->length * (size_t)n;
+            memcpy(at, action ? ep->action : ep->state, count * sizeof(float));
+            at += count;
+        }
+    }
+    return x;
+}
+
+static fw_status count(const fw_trainset *ts, bool action, int n, fw_column_stats *out, fw_err *err) {
+    float *x = gather(ts, action, n);
+    fw_status s = x != NULL ? fw_column_stats_compute(x, ts->train_frames, n, out, err)
+                            : fw_fail(err, FW_NOMEM, "statistics: out of memory");
+    free(x);
+    return s;
+}
+
+static void put(const fw_column_stats *s, fw_map_stat *m) {
+    const double *a = m->kind == FW_LEROBOT_MEAN_STD    ? s->mean
+                      : m->kind == FW_LEROBOT_MIN_MAX   ? s->min
+                      : m->kind == FW_LEROBOT_QUANTILES ? s->q01
+                                                        : s->q10;
+    const double *b = m->kind == FW_LEROBOT_MEAN_STD    ? s->std
+                      : m->kind == FW_LEROBOT_MIN_MAX   ? s->max
+                      : m->kind == FW_LEROBOT_QUANTILES ? s->q99
+                                                        : s->q90;
+    for (int i = 0; i < m->n && m->kind != FW_LEROBOT_IDENTITY; i++) {
+        m->a[i] = (float)a[i];
+        m->b[i] = (float)b[i];
+    }
+}
+
+fw_status fw_pretrained_new_stats(fw_pretrained_learner *p, fw_err *err) {
+    if (p->proc.relative != NULL) {
+        return fw_fail(err, FW_UNSUPPORTED, "%s: actions are relative to the state: no new statistics of those",
+                       p->base.cfg->from);
+    }
+    FW_TRY(count(&p->base.data, true, p->proc.n_action, &p->new_action, err));
+    put(&p->new_action, &p->proc.action);
+    put(&p->new_action, &p->proc.output);
+    if (p->proc.state_at >= 0) {
+        FW_TRY(count(&p->base.data, false, p->proc.n_state, &p->new_state, err));
+        put(&p->new_state, &p->proc.input[p->proc.state_at]);
+    }
+    return FW_OK;
+}
+
+/* ---- files ---- */
+
+static bool begins(const char *name, const char *with) {
+    return strncmp(name, with, strlen(with)) == 0;
+}
+
+static bool ends(const char *name, const char *with) {
+    const size_t n = strlen(name), w = strlen(with);
+    return n >= w && strcmp(name + n - w, with) == 0;
+}
+
+/* Everything of a policy's folder but its weights and what says how it came about. */
+static bool is_part(const char *name) {
+    static const char *const first[] = {"config.json",  "policy_", "tokenizer", "special_tokens_map",
+                                        "added_tokens", "vocab.",  "merges.",   "assets"};
+    for (size_t i = 0; i < sizeof first / sizeof *first; i++) {
+        if (begins(name, first[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The new value of statistic `name` ("action.mean"), or NULL when the run made none. */
+static const double *new_value(const fw_pretrained_learner *p, const char *name, int64_t n) {
+    const char *state = p->proc.state_at >= 0 ? p->c.input[p->proc.state_at].key : "";
+    const fw_column_stats *s = begins(name, "action.")                                              ? &p->new_action
+                               : begins(name, state) && state[0] != 0 && name[strlen(state)] == '.' ? &p->new_state
+                                                                                                    : NULL;
+    const char *stat = strrchr(name, '.');
+    if (s == NULL || s->n != n || stat == NULL) {
+        return NULL;
+    }
+    const struct {
+        const char *name;
+        const double *v;
+    } of[] = {{".mean", s->mean}, {".std", s->std}, {".min", s->min}, {".max", s->max}, {".q01", s->q01},
+              {".q10", s->q10},   {".q50", s->q50}, {".q90", s->q90}, {".q99", s->q99}};
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        if (strcmp(stat, of[i].name) == 0) {
+            return of[i].v;
+        }
+    }
+    return NULL;
+}
+
+/* A processor's state file with the new statistics in the places of the old ones. */
+static fw_status write_stats(const fw_pretrained_learner *p, const char *from, const char *to, fw_err *err) {
+    fw_st *st = NULL;
+    FW_TRY(fw_st_open(from, &st, err));
+    const int n = fw_st_count(st);
+    fw_st_out *out = calloc((size_t)n + 1, sizeof *out);
+    float **mem = calloc((size_t)n + 1, sizeof *mem);
+    fw_status s = out != NULL && mem != NULL ? FW_OK : fw_fail(err, FW_NOMEM, "%s: out of memory", to);
+    for (int i = 0; i < n && s == FW_OK; i++) {
+        const fw_st_tensor *t = fw_st_at(st, i);
+        const int64_t values = fw_shape_count(&t->shape);
+        const double *v = t->dtype == FW_F32 ? new_value(p, t->name, values) : NULL;
+        out[i] = (fw_st_out){t->name, t->dtype, t->shape, t->data};
+        mem[i] = v != NULL ? malloc((size_t)values * sizeof(float)) : NULL;
+        for (int64_t k = 0; mem[i] != NULL && k < values; k++) {
+            mem[i][k] = (float)v[k];
+        }
+        out[i].data = mem[i] != NULL ? mem[i] : out[i].data;
+        s = v == NULL || mem[i] != NULL ? FW_OK : fw_fail(err, FW_NOMEM, "%s: out of memory", to);
+    }
+    s = s == FW_OK ? fw_st_write(to, out, n, NULL, err) : s;
+    for (int i = 0; mem != NULL && i < n; i++) {
+        free(mem[i]);
+    }
+    free(mem);
+    free(out);
+    fw_st_close(st);
+    return s;
+}
+
+static fw_status copy_file(const char *from, const char *to, fw_err *err) {
+    fw_map m = {0};
+    FW_TRY(fw_map_open(from, &m, err));
+    fw_status s = fw_file_write_atomic(to, m.data, m.size, err);
+    fw_map_close(&m);
+    return s;
+}
+
+static fw_status write_part(const fw_pretrained_learner *p, const char *name, const char *out, fw_err *err) {
+    char from[1200], to[1200];
+    FW_TRY(fw_path_join(from, sizeof from, p->base.cfg->from, name, err));
+    FW_TRY(fw_path_join(to, sizeof to, out, name, err));
+    if (fw_path_is_dir(from)) {
+        return FW_OK;
+    }
+    const bool stats = p->new_action.n > 0 && begins(name, "policy_") && ends(name, ".safetensors");
+    return stats ? write_stats(p, from, to, err) : copy_file(from, to, err);
+}
+
+fw_status fw_pretrained_save(fw_learner *l, const char *out, const char *card, fw_err *err) {
+    fw_pretrained_learner *p = (fw_pretrained_learner *)l;
+    char **names = NULL, path[1200];
+    size_t n = 0;
+    FW_TRY(fw_list_dir(l->cfg->from, &names, &n, err));
+    fw_status s = FW_OK;
+    for (size_t i = 0; i < n && s == FW_OK; i++) {
+        s = is_part(names[i]) ? write_part(p, names[i], out, err) : FW_OK;
+    }
+    fw_names_free(names, n);
+    FW_TRY(s);
+    FW_TRY(fw_path_join(path, sizeof path, out, "card.md", err));
+    FW_TRY(fw_file_write_atomic(path, card, strlen(card), err));
+    FW_TRY(fw_path_join(path, sizeof path, out, "model.safetensors", err));
+    return p->c.policy == FW_POLICY_ACT ? fw_act_save(l->params, p->weights, path, err)
+                                        : fw_feed_save(&p->feed, path, err);
+}
