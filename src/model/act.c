@@ -60,7 +60,8 @@ static fw_val conv(builder *b, fw_val x, const char *at, const char *conv_name, 
     named(scale, "backbone.%s%s.scale", at, bn_name);
     named(shift, "backbone.%s%s.shift", at, bn_name);
     if (!b->train) {
-        x = fw_conv2d(b->g, x, w, shift, o, k, k, stride, pad, inside, residual);
+        x = k == 3 && stride == 1 ? fw_conv3x3(b->g, x, w, shift, o, inside, residual)
+                                  : fw_conv2d(b->g, x, w, shift, o, k, k, stride, pad, inside, residual);
         return inside == act ? x : fw_activation(b->g, x, act);
     }
     x = fw_conv2d(b->g, x, w, NULL, o, k, k, stride, pad, FW_ACT_NONE, FW_NONE);

@@ -44,6 +44,10 @@ fw_val fw_linear(fw_graph *g, fw_val x, const char *w_name, const char *b_name, 
 /* x [B,H,W,C] -> [B,H',W',O]; weight [O,kh,kw,C]; bias may be NULL; pad = {top, left, bottom, right}. act, then + residual. */
 fw_val fw_conv2d(fw_graph *g, fw_val x, const char *w_name, const char *b_name, int64_t o, int kh, int kw, int stride,
                  const int pad[4], fw_act act, fw_val residual);
+/* The same of 3x3, stride 1 and padding 1, for inference only (no gradient passes): by Winograd's minimal filtering, a half to a
+ * quarter of the multiplications, within 1e-5 of the largest output. */
+fw_val fw_conv3x3(fw_graph *g, fw_val x, const char *w_name, const char *b_name, int64_t o, fw_act act,
+                  fw_val residual);
 /* Depthwise: weight [kh,kw,C]. */
 fw_val fw_dwconv2d(fw_graph *g, fw_val x, const char *w_name, const char *b_name, int kh, int kw, int stride,
                    const int pad[4], fw_act act);

@@ -219,8 +219,8 @@ static const fw_op k_dwconv = {
 
 /* ---- building ---- */
 
-static bool conv_dim(fw_graph *g, const char *op, const char *w_name, fw_val x, int64_t o, int kh, int kw, int stride,
-                     const int pad[4], fw_conv *d) {
+bool fw_conv_dim(fw_graph *g, const char *op, const char *w_name, fw_val x, int64_t o, int kh, int kw, int stride,
+                 const int pad[4], fw_conv *d) {
     char a[64];
     const fw_shape *s = fw_shape_of(g, x);
     if (s->n != 4 || o < 1 || kh < 1 || kw < 1 || stride < 1 || pad[0] < 0 || pad[1] < 0 || pad[2] < 0 || pad[3] < 0) {
@@ -254,7 +254,7 @@ fw_val fw_conv2d(fw_graph *g, fw_val x, const char *w_name, const char *b_name, 
     fw_node n = {.op = &k_conv, .n_in = 4};
     if (!fw_graph_takes(g, "conv2d", x, FW_F32) ||
         (residual != FW_NONE && !fw_graph_takes(g, "conv2d", residual, FW_F32)) ||
-        !conv_dim(g, "conv2d", w_name, x, o, kh, kw, stride, pad, &n.u.conv.dim)) {
+        !fw_conv_dim(g, "conv2d", w_name, x, o, kh, kw, stride, pad, &n.u.conv.dim)) {
         return FW_NONE;
     }
     const fw_conv *d = &n.u.conv.dim;
@@ -276,7 +276,7 @@ fw_val fw_dwconv2d(fw_graph *g, fw_val x, const char *w_name, const char *b_name
                    const int pad[4], fw_act act) {
     fw_node n = {.op = &k_dwconv, .n_in = 4};
     if (!fw_graph_takes(g, "dwconv2d", x, FW_F32) ||
-        !conv_dim(g, "dwconv2d", w_name, x, fw_cols(fw_shape_of(g, x)), kh, kw, stride, pad, &n.u.conv.dim)) {
+        !fw_conv_dim(g, "dwconv2d", w_name, x, fw_cols(fw_shape_of(g, x)), kh, kw, stride, pad, &n.u.conv.dim)) {
         return FW_NONE;
     }
     const fw_conv *d = &n.u.conv.dim;

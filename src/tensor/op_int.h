@@ -153,6 +153,10 @@ static inline fw_init fw_init_fan(int64_t fan_in) {
     return (fw_init){FW_INIT_UNIFORM, (float)(1.0 / __builtin_sqrt((double)fan_in))};
 }
 
+/* The geometry of a convolution of x; false and recorded when it is impossible (op_conv.c). */
+bool fw_conv_dim(fw_graph *g, const char *op, const char *w_name, fw_val x, int64_t o, int kh, int kw, int stride,
+                 const int pad[4], fw_conv *d);
+
 /* ---- running ---- */
 /* Items [i0,i1) of a split; index: number of the block; scratch: the worker's own. */
 typedef struct fw_part {
