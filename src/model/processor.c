@@ -85,7 +85,6 @@ static void add_text(text *t, const char *s, size_t n) {
 /* How many of the lower ends of 256 equal parts of [-1, 1] are at most x, less one: -1 below the range, 255 at its end. */
 static int part_of(float x) {
     int k = x >= 1.0f ? 255 : x < -1.0f ? -1 : (int)floor((double)x * 128.0 + 128.0);
-    k = k > 255 ? 255 : k;
     while (k >= 0 && (double)x < -1.0 + k / 128.0) { /* the sum above is rounded */
         k--;
     }

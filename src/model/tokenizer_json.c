@@ -279,7 +279,6 @@ static void cut_tokens(encoder *e, const fw_tokens *set, const char *s, size_t n
             continue;
         }
         size_t from = k->eats_left ? spaces_before(s, at) : at, to = at + k->n;
-        from = from < done ? done : from;
         if (from > done) {
             rest(e, s + done, from - done);
         }

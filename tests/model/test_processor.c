@@ -31,6 +31,35 @@ static void check_near(const char *what, const float *got, const float *want, si
     }
 }
 
+static json_t *read_json(const char *name, const char *file) {
+    char path[512];
+    fw_err err = {0};
+    json_t *j = NULL;
+    snprintf(path, sizeof path, CASES "%s/%s", name, file);
+    CHECK_OK(fw_json_load(path, &j, &err), err);
+    return j;
+}
+
+/* The value at a path of keys and indices; with value (JSON) set, it is put there, "-" takes it away. */
+static void change_at(json_t *j, const char *where, const char *value) {
+    char path[160], *rest = NULL, *last = NULL;
+    snprintf(path, sizeof path, "%s", where);
+    for (char *k = strtok_r(path, "/", &rest); k != NULL; k = strtok_r(NULL, "/", &rest)) {
+        if (last != NULL) {
+            j = json_is_array(j) ? json_array_get(j, (size_t)atoi(last)) : json_object_get(j, last);
+        }
+        CHECK(j != NULL);
+        last = k;
+    }
+    if (strcmp(value, "-") == 0) {
+        CHECK_INT(json_is_array(j) ? json_array_remove(j, (size_t)atoi(last)) : json_object_del(j, last), 0);
+        return;
+    }
+    json_t *v = json_loads(value, JSON_DECODE_ANY, NULL);
+    CHECK(v != NULL);
+    CHECK_INT(json_is_array(j) ? json_array_set_new(j, (size_t)atoi(last), v) : json_object_set_new(j, last, v), 0);
+}
+
 /* ---- LeRobot's pipelines alone ---- */
 
 /* The numbers of row[key], one or two levels deep. */
@@ -118,6 +147,36 @@ static void settings_are_those_of_the_file(void) {
     fw_processor_clear(&l.p);
 }
 
+/* numpy's digitize on linspace(-1, 1, 257)[:-1], less one: a count of lower ends. */
+static void the_state_in_the_prompt_is_counted_exactly(void) {
+    static const float hard[] = {-1e-30f,     1e-30f, -0.0f, -1e-9f,       -0.0078125f, -0.00781250093f,
+                                 0.99999994f, 1.0f,   -1.0f, -1.00000012f, 3e38f,       -3e38f};
+    json_t *pre = read_json("pi05_edges", "policy_preprocessor.json");
+    json_t *post = read_json("pi05_edges", "policy_postprocessor.json");
+    loaded l;
+    fw_err err = {0};
+    CHECK_OK(fw_lerobot_config_load(CASES "pi05_edges", &l.c, &err), err);
+    change_at(pre, "steps/3/config/norm_map", "{}");
+    change_at(post, "steps/0/config/norm_map", "{}");
+    CHECK_OK(fw_processor_parse(pre, post, NULL, &l.c, &l.p, &err), err);
+    for (size_t i = 0; i < sizeof hard / sizeof *hard; i++) {
+        const float state[4] = {hard[i], 0, 0, 0};
+        char text[128], want[128];
+        int count = -1;
+        for (int k = 0; k < 256; k++) {
+            count += -1.0 + k / 128.0 <= (double)hard[i];
+        }
+        snprintf(want, sizeof want, "Task: x, State: %d 128 128 128;\nAction: ", count);
+        CHECK_OK(fw_processor_prompt(&l.p, state, "x", text, sizeof text, &err), err);
+        if (strcmp(text, want) != 0) {
+            FW_FAILED("%.9g: %s, want %s", (double)hard[i], text, want);
+        }
+    }
+    fw_processor_clear(&l.p);
+    json_decref(pre);
+    json_decref(post);
+}
+
 /* ---- together with networks and tokenizers: tests/golden/policies ---- */
 
 static void chunks_of_the_golden_policies_come_out_in_the_robots_units(void) {
@@ -191,35 +250,6 @@ static void prompts_become_the_tokens_that_lerobot_gives_the_network(void) {
 }
 
 /* ---- refusals ---- */
-
-static json_t *read_json(const char *name, const char *file) {
-    char path[512];
-    fw_err err = {0};
-    json_t *j = NULL;
-    snprintf(path, sizeof path, CASES "%s/%s", name, file);
-    CHECK_OK(fw_json_load(path, &j, &err), err);
-    return j;
-}
-
-/* The value at a path of keys and indices; with value (JSON) set, it is put there, "-" takes it away. */
-static void change_at(json_t *j, const char *where, const char *value) {
-    char path[160], *rest = NULL, *last = NULL;
-    snprintf(path, sizeof path, "%s", where);
-    for (char *k = strtok_r(path, "/", &rest); k != NULL; k = strtok_r(NULL, "/", &rest)) {
-        if (last != NULL) {
-            j = json_is_array(j) ? json_array_get(j, (size_t)atoi(last)) : json_object_get(j, last);
-        }
-        CHECK(j != NULL);
-        last = k;
-    }
-    if (strcmp(value, "-") == 0) {
-        CHECK_INT(json_is_array(j) ? json_array_remove(j, (size_t)atoi(last)) : json_object_del(j, last), 0);
-        return;
-    }
-    json_t *v = json_loads(value, JSON_DECODE_ANY, NULL);
-    CHECK(v != NULL);
-    CHECK_INT(json_is_array(j) ? json_array_set_new(j, (size_t)atoi(last), v) : json_object_set_new(j, last, v), 0);
-}
 
 static void check_refused(const char *name, bool in_post, const char *where, const char *value, fw_status status,
                           const char *says) {
@@ -457,6 +487,7 @@ static void openpis_statistics_that_are_not_there_are_refused(void) {
 
 FW_TEST_MAIN(T(openpis_statistics_and_formulas_are_read), T(openpis_statistics_that_are_not_there_are_refused),
              T(every_way_of_normalising_equals_lerobots), T(settings_are_those_of_the_file),
+             T(the_state_in_the_prompt_is_counted_exactly),
              T(chunks_of_the_golden_policies_come_out_in_the_robots_units),
              T(prompts_become_the_tokens_that_lerobot_gives_the_network),
              T(steps_that_are_unknown_or_out_of_order_are_refused_by_name), T(a_prompt_that_does_not_fit_is_refused),
