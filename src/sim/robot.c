@@ -328,7 +328,7 @@ void robot_view(const fw_robot *r, const mjModel *m, const mjData *d, fw_scene *
         v->home_yaw = r->arm[i].start.yaw;
         mju_copy3(v->home, r->arm[i].start.pos);
         from_base(r, d, v->home, &v->home_yaw);
-        v->turn_yaw = r->arm[i].turn_yaw + out->base[2];
+        v->turn_yaw = r->arm[i].turn_yaw;
     }
 }
 

@@ -66,8 +66,9 @@ typedef struct fw_arm_view {
     double command;     /* gripper command, 0..1 */
     double home[3];     /* where the hand rests; a mobile robot's goes with its base */
     double home_yaw;    /* rad, there: the wrist has most room on both sides of it */
-    double turn_yaw;    /* rad: middle of the half turn in which experts choose the yaw of a grasp; with the base */
-    double opening_m;   /* distance between the pads at opening 1 */
+    double
+        turn_yaw; /* rad: middle of the half turn in which experts choose the yaw of a grasp; a base stands straight then */
+    double opening_m; /* distance between the pads at opening 1 */
 } fw_arm_view;
 
 /* A box-shaped place: a sink, a bin, the inside of a drawer, a spot on a place mat. It moves with what it belongs to. */

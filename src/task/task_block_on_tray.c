@@ -44,14 +44,14 @@ static int arm_for(const fw_scene *s, const fw_obj_view *b) {
     return best;
 }
 
-/* A block has four sides: take those that keep the wrist near its middle. */
+/* A block has four sides: take those that keep the wrist near its middle, where a base stands straight: not as it sways just now. */
 static void expert(const fw_scene *s, const fw_meant *m, fw_expert_out *out) {
     (void)m;
     const fw_obj_view *b = &s->obj[TABLE_BLOCK];
     int arm = arm_for(s, b);
     const double *tray = s->region[TABLE_TRAY].pos, *hand = s->arm[arm].pos;
     bool in_hand = (b->held_by & BIT(arm)) != 0;
-    double home_yaw = s->arm[arm].home_yaw, yaw = home_yaw + remainder(b->yaw - home_yaw, M_PI / 2);
+    double home_yaw = s->arm[arm].home_yaw - s->base[2], yaw = home_yaw + remainder(b->yaw - home_yaw, M_PI / 2);
     double above = in_hand ? hand[2] - b->pos[2] : b->height / 2; /* where the fingers have it */
     const fw_pick pick = {.arm = arm,
                           .obj = TABLE_BLOCK,

@@ -81,6 +81,8 @@ static void a_base_that_an_arm_pulls_at_drives_only_while_the_hand_is_high(void)
 static void a_base_at_the_edge_of_its_place_lets_the_arm_work(void) {
     CHECK_INT(table_successes("panda_mobile", 500009, 1), 1);
     CHECK_INT(table_successes("panda_mobile", 500017, 3), 3);
+    CHECK_INT(table_successes("panda_mobile", 86484465545332, 1),
+              1); /* its sway makes two sides of the block the nearer in turn */
 }
 
 /* Where a mug that is put down at x, y of a home's kitchen is a second later: m above the worktop. */
@@ -111,7 +113,7 @@ static void a_worktop_ends_before_a_robot_on_the_floor(void) {
     }
 }
 
-/* A grasp's yaw is the same line, within a quarter turn of the middle of that arm's wrist; a base that turns takes the middle along. */
+/* A grasp's yaw is the same line, within a quarter turn of the middle of that arm's wrist, however a base is turned just now. */
 static void a_grasp_is_turned_the_way_the_wrist_has_room(void) {
     static const struct {
         const char *robot;
@@ -122,11 +124,10 @@ static void a_grasp_is_turned_the_way_the_wrist_has_room(void) {
         fw_err err = {FW_OK, ""};
         CHECK(fw_env_reset(env, 0, 960, &err) == FW_OK);
         const fw_scene *s = fw_sim_scene(fw_env_sim(env));
-        double middle = cases[i].middle + s->base[2];
         CHECK((s->base[2] != 0) == s->mobile);
         for (double yaw = -7; yaw < 7; yaw += 0.05) {
             double turned = expert_half_turn(&s->arm[0], yaw);
-            CHECK(fabs(remainder(turned - yaw, M_PI)) < 1e-9 && fabs(turned - middle) < M_PI / 2 + 0.001);
+            CHECK(fabs(remainder(turned - yaw, M_PI)) < 1e-9 && fabs(turned - cases[i].middle) < M_PI / 2 + 0.001);
         }
         fw_env_close(env);
     }
