@@ -365,7 +365,7 @@ static void missing_files_and_statistics_are_refused_by_name(void) {
     CHECK_OK(fw_lerobot_config_load(dir, &c, &err), err);
     remove_in(dir, "policy_preprocessor_step_3_normalizer_processor.safetensors");
     CHECK_FAILS(fw_processor_load(dir, &c, &p, &err), err, FW_IO, "step_3_normalizer");
-    remove_in(dir, "policy_postprocessor.json");
+    CHECK_OK(fw_remove_tree(dir, &err), err);
     copy_case("act_min_max", dir);
     remove_in(dir, "policy_postprocessor.json");
     CHECK_FAILS(fw_processor_load(dir, &c, &p, &err), err, FW_IO, "policy_postprocessor.json");
