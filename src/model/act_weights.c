@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "model/act.h"
+#include "model/lora.h"
 
 enum { NAME = 128 };
 static const char *const thirds[] = {".q", ".k", ".v"};
@@ -100,7 +101,7 @@ fw_status fw_act_load(fw_params *params, fw_weights *w, fw_err *err) {
     const int n = fw_params_count(params); /* batch norms add to them */
     for (int i = 0; i < n; i++) {
         fw_parameter *p = fw_params_at(params, i);
-        if (!cut(p->name, ".scale", bn) && !cut(p->name, ".shift", bn)) {
+        if (!cut(p->name, ".scale", bn) && !cut(p->name, ".shift", bn) && !fw_adapter_is_part(p->name)) {
             FW_TRY(load_one(p, w, err));
         }
     }

@@ -73,6 +73,10 @@ void fw_graph_exact(fw_graph *g, bool on) {
     g->exact = on;
 }
 
+void fw_graph_lora(fw_graph *g, const fw_lora *lora) {
+    g->lora = lora;
+}
+
 /* Room for one more element; false: out of memory. */
 static bool grow(void **mem, int n, int *cap, size_t elem) {
     if (n < *cap) {

@@ -38,6 +38,18 @@ fw_val fw_param(fw_graph *g, const char *name, fw_shape shape, fw_init init);
 /* Operations added while exact is on use the exact (fp32) kernels in every plan, whatever its precision: heads, time embeddings. */
 void fw_graph_exact(fw_graph *g, bool on);
 
+/* Low-rank adapters (arXiv 2106.09685), with PEFT's names and initialisation: while set, a linear layer with weight "<module>.weight" of
+ * which targets(ctx, module) says yes is y = act(W x + b + alpha / rank * B A x) + residual, A being the parameter
+ * "<module>.lora_A.weight" [rank, k] (U(-1/sqrt(k), 1/sqrt(k))) and B "<module>.lora_B.weight" [n, rank] (zero). These never come from
+ * the store's source. NULL: no more; borrowed while set. */
+typedef struct fw_lora {
+    int rank;
+    double alpha;
+    bool (*targets)(const void *ctx, const char *module);
+    const void *ctx;
+} fw_lora;
+void fw_graph_lora(fw_graph *g, const fw_lora *lora);
+
 /* y = act(x @ W^T + b) + residual. x [..., k] -> [..., n]. bias NULL: none. residual FW_NONE: none.
  * Weight `w_name` [n, k] initialised U(-1/sqrt(k), 1/sqrt(k)), bias zero. */
 fw_val fw_linear(fw_graph *g, fw_val x, const char *w_name, const char *b_name, int64_t n, fw_act act, fw_val residual);

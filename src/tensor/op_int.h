@@ -81,7 +81,8 @@ struct fw_graph {
     int n_node, cap_node;
     uint64_t n_dropout;
     bool exact;
-    fw_err err; /* the first mistake; code FW_OK while there is none */
+    const fw_lora *lora; /* borrowed; NULL: no adapters */
+    fw_err err;          /* the first mistake; code FW_OK while there is none */
 };
 
 /* One call of an operation, every pointer resolved when the plan is made. */

@@ -6,6 +6,8 @@
  *
  * z is saved only when act' cannot be had from y: relu and relu6 without residual need none.
  */
+#include <stdio.h>
+
 #include "tensor/op_int.h"
 
 enum { X, W, B, RES };
@@ -186,8 +188,8 @@ static const fw_op k_linear = {
     .pack_want = 1u << X,
 };
 
-fw_val fw_linear(fw_graph *g, fw_val x, const char *w_name, const char *b_name, int64_t n, fw_act act,
-                 fw_val residual) {
+static fw_val plain(fw_graph *g, fw_val x, const char *w_name, const char *b_name, int64_t n, fw_act act,
+                    fw_val residual) {
     char a[64], b[64];
     if (!fw_graph_takes(g, "linear", x, FW_F32) ||
         (residual != FW_NONE && !fw_graph_takes(g, "linear", residual, FW_F32))) {
@@ -215,4 +217,54 @@ fw_val fw_linear(fw_graph *g, fw_val x, const char *w_name, const char *b_name, 
     node.in[B] = b_name == NULL ? FW_NONE : fw_param(g, b_name, FW_SHAPE_OF(n), (fw_init){FW_INIT_ZERO, 0});
     node.in[RES] = residual;
     return g->err.code == FW_OK ? fw_graph_add(g, &node, y) : FW_NONE;
+}
+
+/* ---- low-rank adapters ---- */
+
+enum { NAME = 200 };
+
+/* "<module>" of "<module>.weight" if it gets an adapter. */
+static bool is_target(const fw_graph *g, const char *w_name, char module[NAME]) {
+    static const char tail[] = ".weight";
+    const size_t n = strlen(w_name), t = sizeof(tail) - 1;
+    if (g->lora == NULL || n <= t || n >= NAME || strcmp(w_name + n - t, tail) != 0) {
+        return false;
+    }
+    snprintf(module, NAME, "%.*s", (int)(n - t), w_name);
+    return g->lora->targets(g->lora->ctx, module);
+}
+
+/* x through parameter "<module>.<part>.weight" [n, k], made here if it is new. */
+static fw_val through(fw_graph *g, fw_val x, const char *module, const char *part, int64_t n, fw_init init,
+                      fw_val residual) {
+    char name[NAME + 16];
+    fw_parameter *p;
+    if (x == FW_NONE || g->err.code != FW_OK) {
+        return FW_NONE;
+    }
+    snprintf(name, sizeof(name), "%s.%s.weight", module, part);
+    const fw_shape shape = FW_SHAPE_OF(n, fw_cols(fw_shape_of(g, x)));
+    if (fw_params_get_own(g->params, name, &shape, init, &p, &g->err) != FW_OK) {
+        return FW_NONE;
+    }
+    return plain(g, x, name, NULL, n, FW_ACT_NONE, residual);
+}
+
+fw_val fw_linear(fw_graph *g, fw_val x, const char *w_name, const char *b_name, int64_t n, fw_act act,
+                 fw_val residual) {
+    char module[NAME];
+    if (x == FW_NONE || !is_target(g, w_name, module)) {
+        return plain(g, x, w_name, b_name, n, act, residual);
+    }
+    const fw_lora *l = g->lora;
+    const bool at_once = act == FW_ACT_NONE;
+    fw_val y = plain(g, x, w_name, b_name, n, FW_ACT_NONE, at_once ? residual : FW_NONE);
+    if (y == FW_NONE) {
+        return FW_NONE;
+    }
+    fw_val a = through(g, x, module, "lora_A", l->rank, fw_init_fan(fw_cols(fw_shape_of(g, x))), FW_NONE);
+    a = fw_scale(g, a, (float)(l->alpha / l->rank));
+    y = through(g, a, module, "lora_B", n, (fw_init){FW_INIT_ZERO, 0}, y);
+    y = at_once ? y : fw_activation(g, y, act);
+    return at_once || residual == FW_NONE ? y : fw_add(g, y, residual);
 }

@@ -282,6 +282,15 @@ fw_status fw_params_get_any(fw_params *p, const char *name, const fw_shape *shap
     return FW_OK;
 }
 
+fw_status fw_params_get_own(fw_params *p, const char *name, const fw_shape *shape, fw_init init, fw_parameter **out,
+                            fw_err *err) {
+    const fw_param_source *source = p->source;
+    p->source = NULL;
+    fw_status st = fw_params_get(p, name, shape, init, out, err);
+    p->source = source;
+    return st;
+}
+
 int fw_params_set_trainable(fw_params *p, const char *prefix, bool trainable) {
     int n = 0;
     for (int i = 0; i < p->n; i++) {

@@ -16,6 +16,9 @@ void *fw_alloc64(size_t bytes);
 /* fw_params_get; half: the caller can read a parameter that is kept in bfloat16. */
 FW_NODISCARD fw_status fw_params_get_any(fw_params *p, const char *name, const fw_shape *shape, fw_init init, bool half,
                                          fw_parameter **out, fw_err *err);
+/* fw_params_get of one that the source knows nothing of. */
+FW_NODISCARD fw_status fw_params_get_own(fw_params *p, const char *name, const fw_shape *shape, fw_init init,
+                                         fw_parameter **out, fw_err *err);
 /* A frozen parameter as kernels want it, shared by all plans over a store that ask for the same. */
 typedef struct fw_pack {
     const fw_parameter *param;

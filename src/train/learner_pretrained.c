@@ -27,7 +27,16 @@ static bool is_act(const fw_pretrained_learner *p) {
 }
 
 static bool is_trained(const void *ctx, const char *name) {
-    return fw_vla_trains(ctx, name);
+    const fw_pretrained_learner *p = ctx;
+    return p->adapter.lora.rank > 0 ? fw_adapter_is_part(name) : is_act(p) || fw_vla_trains(&p->c, name);
+}
+
+/* Only what is_trained gets gradients. */
+static void freeze(fw_pretrained_learner *p) {
+    for (int i = 0; i < fw_params_count(p->base.params); i++) {
+        fw_parameter *q = fw_params_at(p->base.params, i);
+        q->trainable = q->trainable && is_trained(p, q->name);
+    }
 }
 
 /* ---- do the data fit? ---- */
@@ -122,7 +131,7 @@ static fw_status build_vla(fw_pretrained_learner *p, fw_err *err) {
                         .n_rule = p->rules.n,
                         .half = true,
                         .exact = is_trained,
-                        .exact_ctx = &p->c};
+                        .exact_ctx = p};
     p->vla = fw_vla_io_of(l->cfg->micro, p->n_camera, p->longest);
     fw_feed_start(&p->feed, l->params);
     fw_vla_prefix(l->graph, &p->c, &p->vla);
@@ -131,10 +140,7 @@ static fw_status build_vla(fw_pretrained_learner *p, fw_err *err) {
     fw_status built = fw_graph_check(l->graph, err), fed = fw_feed_done(&p->feed, built == FW_OK ? err : NULL);
     FW_TRY(built);
     FW_TRY(fed);
-    for (int i = 0; i < fw_params_count(l->params); i++) {
-        fw_parameter *q = fw_params_at(l->params, i);
-        q->trainable = q->half == NULL && fw_vla_trains(&p->c, q->name);
-    }
+    freeze(p);
     l->loss = p->vla.loss;
     return fw_learner_plan(l, err);
 }
@@ -143,6 +149,7 @@ static fw_status build_act(fw_pretrained_learner *p, fw_err *err) {
     fw_learner *l = &p->base;
     FW_TRY(fw_act_build(l->graph, &p->c, l->cfg->micro, true, &p->act, err));
     FW_TRY(fw_act_load(l->params, p->weights, err));
+    freeze(p);
     l->loss = p->act.loss;
     FW_TRY(fw_learner_plan(l, err));
     fw_optim_lr_scale(l->optim, "model.backbone", l->cfg->tower_lr);
@@ -153,6 +160,18 @@ static fw_status build_act(fw_pretrained_learner *p, fw_err *err) {
     return FW_OK;
 }
 
+static fw_status open_adapter(fw_pretrained_learner *p, fw_err *err) {
+    const fw_tune_cfg *t = &p->base.cfg->tune;
+    const char *targets = t->lora_targets[0] != 0 ? t->lora_targets : fw_adapter_targets(p->c.policy);
+    if (targets == NULL) {
+        return fw_fail(err, FW_INVALID, "%s: adapters of %s have no default targets: name them in \"lora\"",
+                       p->base.cfg->from, fw_policy_kind_name(p->c.policy));
+    }
+    FW_TRY(fw_adapter_init(&p->adapter, t->lora_rank, t->lora_alpha, targets, err));
+    fw_graph_lora(p->base.graph, &p->adapter.lora);
+    return FW_OK;
+}
+
 static fw_status build(fw_pretrained_learner *p, fw_err *err) {
     char path[1100];
     snprintf(path, sizeof path, "%s/model.safetensors", p->base.cfg->from);
@@ -160,6 +179,7 @@ static fw_status build(fw_pretrained_learner *p, fw_err *err) {
     FW_TRY(fw_weights_open(path, p->c.openpi ? "model." : "", &p->weights, err));
     FW_TRY(fw_params_new(p->base.cfg->seed, &p->base.params, err));
     FW_TRY(fw_graph_new(p->base.params, &p->base.graph, err));
+    FW_TRY(p->base.cfg->tune.lora_rank > 0 ? open_adapter(p, err) : FW_OK);
     return is_act(p) ? build_act(p, err) : build_vla(p, err);
 }
 
@@ -341,6 +361,10 @@ static void pretrained_title(const fw_learner *l, FILE *f) {
 static void pretrained_describe(const fw_learner *l, FILE *f) {
     const fw_pretrained_learner *p = (const fw_pretrained_learner *)l;
     fprintf(f, "| began as | weights %.16s |\n", p->sha256);
+    if (p->adapter.lora.rank > 0) {
+        fprintf(f, "| adapters | rank %d, alpha %g; alone in adapter/, merged into the weights |\n",
+                p->adapter.lora.rank, p->adapter.lora.alpha);
+    }
     fprintf(f, "| normalised by | %s |\n",
             l->cfg->tune.new_stats ? "these data" : "the statistics of what it began as");
 }
@@ -354,6 +378,7 @@ static fw_status pretrained_fingerprint(const fw_learner *l, char **out, fw_err 
 static void pretrained_close(fw_learner *l) {
     fw_pretrained_learner *p = (fw_pretrained_learner *)l;
     fw_weights_close(p->weights);
+    fw_adapter_clear(&p->adapter);
     fw_tokenizer_close(p->tokenizer);
     fw_processor_clear(&p->proc);
     fw_column_stats_clear(&p->new_state);

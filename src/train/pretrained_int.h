@@ -3,6 +3,7 @@
 #define FW_TRAIN_PRETRAINED_INT_H
 
 #include "model/act.h"
+#include "model/lora.h"
 #include "model/processor.h"
 #include "model/tokenizer.h"
 #include "model/vla.h"
@@ -17,7 +18,8 @@ typedef struct fw_pretrained_learner {
     fw_weights *weights;
     fw_feed feed;
     fw_vla_rules rules;
-    fw_vla_io vla; /* one of both */
+    fw_adapter adapter; /* rank 0: the weights themselves are trained */
+    fw_vla_io vla;      /* one of both */
     fw_act_io act;
     int n_camera;            /* pictures that the data have; -1: not known yet */
     int picture[FW_CAM_MAX]; /* of the config's inputs, for each */

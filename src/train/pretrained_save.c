@@ -157,20 +157,37 @@ static fw_status write_part(const fw_pretrained_learner *p, const char *name, co
     return stats ? write_stats(p, from, to, err) : copy_file(from, to, err);
 }
 
-fw_status fw_pretrained_save(fw_learner *l, const char *out, const char *card, fw_err *err) {
-    fw_pretrained_learner *p = (fw_pretrained_learner *)l;
-    char **names = NULL, path[1200];
+/* out/adapter has the adapters alone, out/model.safetensors the weights with them merged. */
+static fw_status save_adapter(fw_pretrained_learner *p, const char *out, const char *weights, fw_err *err) {
+    char dir[1200], base[1200];
+    FW_TRY(fw_path_join(dir, sizeof dir, out, "adapter", err));
+    FW_TRY(fw_path_join(base, sizeof base, p->base.cfg->from, "model.safetensors", err));
+    FW_TRY(fw_adapter_save(&p->adapter, p->base.params, p->base.cfg->from, p->sha256, dir, err));
+    return fw_adapter_merge(base, p->c.openpi ? "model." : "", dir, 1, weights, err);
+}
+
+static fw_status write_parts(const fw_pretrained_learner *p, const char *out, fw_err *err) {
+    char **names = NULL;
     size_t n = 0;
-    FW_TRY(fw_list_dir(l->cfg->from, &names, &n, err));
+    FW_TRY(fw_list_dir(p->base.cfg->from, &names, &n, err));
     fw_status s = FW_OK;
     for (size_t i = 0; i < n && s == FW_OK; i++) {
         s = is_part(names[i]) ? write_part(p, names[i], out, err) : FW_OK;
     }
     fw_names_free(names, n);
-    FW_TRY(s);
+    return s;
+}
+
+fw_status fw_pretrained_save(fw_learner *l, const char *out, const char *card, fw_err *err) {
+    fw_pretrained_learner *p = (fw_pretrained_learner *)l;
+    char path[1200];
+    FW_TRY(write_parts(p, out, err));
     FW_TRY(fw_path_join(path, sizeof path, out, "card.md", err));
     FW_TRY(fw_file_write_atomic(path, card, strlen(card), err));
     FW_TRY(fw_path_join(path, sizeof path, out, "model.safetensors", err));
+    if (p->adapter.lora.rank > 0) {
+        return save_adapter(p, out, path, err);
+    }
     return p->c.policy == FW_POLICY_ACT ? fw_act_save(l->params, p->weights, path, err)
                                         : fw_feed_save(&p->feed, path, err);
 }

@@ -33,6 +33,20 @@ static fw_val c_linear_residual_self(fw_graph *g) {
     fw_val x = var(g, "x", S(6, 5));
     return fw_linear(g, x, "w", "b", 5, FW_ACT_GELU, x);
 }
+/* Low-rank adapters: on one of two layers, with and without an activation. */
+static bool lora_target(const void *ctx, const char *module) {
+    return strcmp(module, ctx) == 0;
+}
+static const fw_lora k_lora = {.rank = 2, .alpha = 3.0, .targets = lora_target, .ctx = "m.in"};
+static fw_val c_lora(fw_graph *g) {
+    fw_graph_lora(g, &k_lora);
+    fw_val h = fw_linear(g, var(g, "x", S(3, 5)), "m.in.weight", "m.in.bias", 7, FW_ACT_NONE, var(g, "r", S(3, 7)));
+    return fw_linear(g, h, "m.out.weight", NULL, 4, FW_ACT_NONE, FW_NONE);
+}
+static fw_val c_lora_act(fw_graph *g) {
+    fw_graph_lora(g, &k_lora);
+    return fw_linear(g, var(g, "x", S(2, 3, 5)), "m.in.weight", NULL, 5, FW_ACT_SILU, var(g, "r", S(2, 3, 5)));
+}
 static fw_val c_linear_big(fw_graph *g) {
     return fw_linear(g, var(g, "x", S(133, 67)), "w", "b", 71, FW_ACT_SILU, FW_NONE);
 }
@@ -269,6 +283,8 @@ static const gcase k_cases[] = {
     {"linear_residual", c_linear_residual, 0},
     {"linear_residual_self", c_linear_residual_self, 0},
     {"linear_big", c_linear_big, 0},
+    {"lora", c_lora, 0},
+    {"lora_act", c_lora_act, 0},
     {"linear_shared", c_linear_shared, 0},
     {"reshape", c_reshape, 0},
     {"act_relu", c_act_relu, 0},

@@ -84,9 +84,9 @@ static const char *config(int k, const char *policy, const char *train) {
     int n = snprintf(
         text, sizeof text,
         "{\"name\": \"tuned\", \"policy\": {\"kind\": \"pretrained\", \"from\": \"%s/tests/golden/policies/%s\"%s}, "
-        "\"data\": {\"held_out\": 1}, \"train\": {\"batch\": 4, \"steps\": 30, \"warmup\": 2, \"lr\": 0.002, "
+        "\"data\": {\"held_out\": 1}, \"train\": {\"batch\": 4, \"steps\": 30, \"warmup\": 2%s, "
         "\"log_every\": 1, \"validate_every\": 30%s}}",
-        FW_SOURCE_DIR, k_policy[k], policy, train);
+        FW_SOURCE_DIR, k_policy[k], policy, strstr(train, "\"lr\"") != NULL ? "" : ", \"lr\": 0.002", train);
     CHECK(n > 0 && n < (int)sizeof text);
     CHECK_OK(fw_file_write_atomic(path, text, (size_t)n, &err), err);
     return path;
@@ -269,6 +269,34 @@ static void a_batch_in_parts_is_a_batch(void) {
     CHECK(train(0, cfg, "odd", (fw_train_opts){.steps = 3, .micro = 3}, NULL, &err) == FW_INVALID);
 }
 
+/* Adapters: the base stays as it is, what comes out runs with them merged in and holds them apart. */
+static void adapters_learn_and_are_merged(void) {
+    fw_err err = {0};
+    fw_train_result r;
+    int total;
+    for (int k = 0; k < 4; k++) {
+        char out[64], path[128];
+        data_for(k);
+        snprintf(out, sizeof out, "lora_%s", k_policy[k]);
+        const char *cfg =
+            config(k,
+                   k == 3 ? ", \"lora\": {\"rank\": 2, \"targets\": \"model\\\\.(encoder|decoder)\\\\..*linear.\"}"
+                          : ", \"lora\": {\"rank\": 4, \"alpha\": 8}",
+                   ", \"lr\": 0.01");
+        CHECK_OK(train(k, cfg, out, (fw_train_opts){0}, &r, &err), err);
+        printf("# %s: loss %.4f, at first %.4f\n", out, r.loss, logged_loss(out, 0));
+        CHECK(r.loss < (k == 3 ? 0.98 : 0.7) * logged_loss(out, 0));
+        snprintf(path, sizeof path, "%s/adapter/adapter_model.safetensors", out);
+        CHECK(fw_path_exists(in_tmp(path)));
+        runs(in_tmp(out));
+    }
+    CHECK(moved(0, "lora_smolvla", "model.vlm_with_expert.vlm.", true, &total) == 0 && total > 20);
+    CHECK(moved(0, "lora_smolvla", "model.state_proj.weight", true, &total) == 1);
+    CHECK(moved(0, "lora_smolvla", "model.state_proj.bias", true, &total) == 0 && total == 1);
+    CHECK(train(3, config(3, ", \"lora\": {\"rank\": 2}", ""), "no", (fw_train_opts){0}, NULL, &err) == FW_INVALID &&
+          strstr(err.msg, "no default targets") != NULL);
+}
+
 static double statistic(const char *path, const char *name, int i) {
     fw_err err = {0};
     fw_st *st;
@@ -321,5 +349,5 @@ static void mistakes_are_named(void) {
 }
 
 FW_TEST_MAIN(T(all_four_learn_and_come_out_as_they_came_in), T(what_is_frozen_stays),
-             T(a_killed_run_ends_in_the_same_bytes), T(a_batch_in_parts_is_a_batch),
+             T(a_killed_run_ends_in_the_same_bytes), T(a_batch_in_parts_is_a_batch), T(adapters_learn_and_are_merged),
              T(new_statistics_are_those_of_the_data), T(mistakes_are_named))
