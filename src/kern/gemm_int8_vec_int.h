@@ -30,7 +30,7 @@ FW_INLINE vi i_set1(int32_t x) {
 FW_INLINE vi i_step(vi a, vi b, vi c) {
     return _mm512_dpbusd_epi32(c, a, b);
 }
-FW_INLINE vi load_b(const int8_t *p) {
+FW_INLINE vi load_bytes(const int8_t *p) {
     return _mm512_loadu_si512(p);
 }
 FW_INLINE vf i_float(vi x) {
@@ -90,7 +90,7 @@ FW_INLINE vi i_set1(int32_t x) {
 FW_INLINE vi i_step(vi a, vi b, vi c) {
     return _mm256_add_epi32(c, _mm256_madd_epi16(a, b));
 }
-FW_INLINE vi load_b(const int8_t *p) {
+FW_INLINE vi load_bytes(const int8_t *p) {
     return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)p));
 }
 FW_INLINE vf i_float(vi x) {
@@ -135,60 +135,30 @@ FW_INLINE vi i_load(const void *p) {
 }
 #endif
 
-/* ---- micro-kernel ---- */
+/* ---- what the micro-kernel needs: sums are integers in vectors that are called float ---- */
 
-/* Nothing of the next row starts before: with 16 registers the compiler would hoist its loads and then spill the sums. */
-#if defined(__AVX512F__)
-#define KEEP(x, y)
-#else
-#define KEEP(x, y) __asm__ volatile("" : "+x"(x), "+x"(y))
-#endif
-
-/* One vector of columns: integers -> what they stand for. */
-FW_UNFOLD void unscaled(const int mr, const int h, const tile *t, vi sum[MR][2], vf acc[MR][2]) {
-    vi comp = OFFSET ? i_load(t->comp + h * VW) : i_zero();
-    vf sb = v_load(t->sb + h * VW);
-    FW_UNROLL(16)
-    for (int i = 0; i < mr; i++) {
-        vi exact = OFFSET ? i_sub(sum[i][h], comp) : sum[i][h];
-        acc[i][h] = v_mul(v_mul(i_float(exact), v_set1(t->sa[i].scale)), sb);
-    }
+typedef int8_t b_value;
+enum { B_STEP = U }; /* of them in a unit */
+FW_INLINE vf v_step(vf a, vf b, vf c) {
+    return as_float(i_step(as_int(a), as_int(b), as_int(c)));
+}
+FW_INLINE vf load_b(const b_value *p) {
+    return as_float(load_bytes(p));
 }
 
-FW_UNFOLD void micro(const int mr, const int nv, const tile *t, int64_t rs, int64_t cs, const bool loose) {
-    (void)rs, (void)loose;
-    vi sum[MR][2];
-    vf acc[MR][2];
-    const int32_t *a = (const int32_t *)(const void *)t->a;
-    const int8_t *b = t->b;
-    FW_UNROLL(16)
-    for (int i = 0; i < mr; i++) {
-        sum[i][0] = i_zero();
-        sum[i][1] = i_zero();
-    }
-    for (int i = 0; i < mr && t->k >= 32; i++) { /* C comes from afar while k runs */
-        __builtin_prefetch(t->c + i * t->ldc, 1);
-        __builtin_prefetch(t->c + i * t->ldc + VW, 1);
-    }
-    for (int64_t kk = t->k; kk > 0; kk--) {
-        vi b0 = load_b(b), b1 = nv == 2 ? load_b(b + VW * U) : i_zero();
-        FW_UNROLL(16)
-        for (int i = 0; i < mr; i++) {
-            vi ai = i_set1(a[i]);
-            sum[i][0] = i_step(ai, b0, sum[i][0]);
-            if (nv == 2) {
-                sum[i][1] = i_step(ai, b1, sum[i][1]);
-            }
-            KEEP(sum[i][0], sum[i][1]);
-        }
-        a += cs;
-        b += NR * U;
-    }
-    unscaled(mr, 0, t, sum, acc);
-    if (nv == 2) {
-        unscaled(mr, 1, t, sum, acc);
-    }
-    put_tile(mr, nv, t, acc);
+/* The compiler would keep a sum twice, as the integers that leave the loop and as the floats that stay, and spill. */
+#if defined(__AVX512F__)
+#define KEEP_IN_LOOP(x, y)
+#define KEEP_AT_EXIT(x, y) __asm__ volatile("" : "+v"(x), "+v"(y))
+#else /* nothing of the next row starts before: with 16 registers its loads would be hoisted, and sums spilled */
+#define KEEP_IN_LOOP(x, y) __asm__ volatile("" : "+x"(x), "+x"(y))
+#define KEEP_AT_EXIT(x, y) __asm__ volatile("" : "+x"(x), "+x"(y))
+#endif
+
+/* What the sum of row i and the columns of vector h stands for. */
+FW_INLINE vf sum_value(const tile *t, vf sum, int i, int h) {
+    vi exact = OFFSET ? i_sub(as_int(sum), i_load(t->comp + h * VW)) : as_int(sum);
+    return v_mul(v_mul(i_float(exact), v_set1(t->sa[i].scale)), v_load(t->sb + h * VW));
 }
 
 /* ---- where things lie in a packed B ---- */
@@ -371,7 +341,7 @@ static void count_offset(int32_t *comp, const int8_t *panel, int64_t k, int64_t 
     vi sum[2] = {i_zero(), i_zero()};
     for (int64_t kk = deal(depth, n, ik); kk < deal(depth, n, ik + 1); kk++) {
         for (int h = 0; h < 2; h++) {
-            sum[h] = i_step(i_set1((int)0x80808080u), load_b(panel + (kk * NR + h * VW) * U), sum[h]);
+            sum[h] = i_step(i_set1((int)0x80808080u), load_bytes(panel + (kk * NR + h * VW) * U), sum[h]);
         }
     }
     i_store(comp, sum[0]);

@@ -78,8 +78,8 @@ FW_INLINE int64_t k_blocks(int64_t depth) {
 
 /* Rows of A packed together. */
 FW_INLINE int64_t rows_at_once(int64_t depth) {
-#if defined(FW_INT8) /* whole rows, about 1 MB in all */
-    int64_t fit = depth > 0 ? ((int64_t)1 << 18) / depth : MC;
+#if defined(FW_INT8) /* whole rows, at most about 4 MB: with few rows B would pass by too often */
+    int64_t fit = depth > 0 ? ((int64_t)1 << 20) / depth : MC;
     return fit > MC ? MC : fit < 4 * MR ? 4 * MR : fit;
 #else
     (void)depth;
@@ -114,6 +114,22 @@ typedef struct tile {
 
 typedef void micro_fn(const tile *t);
 
+#if defined(FW_INT8)
+#include "kern/gemm_int8_vec_int.h"
+#else
+typedef float b_value;
+enum { B_STEP = 1 };
+FW_INLINE vf load_b(const b_value *p) {
+    return v_load(p);
+}
+#define KEEP_IN_LOOP(x, y)
+#define KEEP_AT_EXIT(x, y)
+FW_INLINE vf sum_value(const tile *t, vf sum, int i, int h) {
+    (void)t, (void)i, (void)h;
+    return sum;
+}
+#endif
+
 FW_INLINE vf finish(const tile *t, vf x, vf bias, int i, int col, vm m) {
     x = v_min(v_set1(t->hi), v_max(v_set1(t->lo), v_add(x, bias)));
     return t->res != NULL ? v_add(x, v_load_m(t->res + i * t->ldres + col, m)) : x;
@@ -127,6 +143,8 @@ FW_UNFOLD void put_tile(const int mr, const int nv, const tile *t, vf acc[MR][2]
     float *c = t->c;
     FW_UNROLL(16)
     for (int i = 0; i < mr; i++, c += t->ldc) {
+        acc[i][0] = sum_value(t, acc[i][0], i, 0);
+        acc[i][1] = nv == 2 ? sum_value(t, acc[i][1], i, 1) : acc[i][1];
         if (t->load_c) {
             acc[i][0] = v_add(acc[i][0], v_load_m(c, m0));
             acc[i][1] = nv == 2 ? v_add(acc[i][1], v_load_m(c + VW, m)) : acc[i][1];
@@ -142,13 +160,11 @@ FW_UNFOLD void put_tile(const int mr, const int nv, const tile *t, vf acc[MR][2]
     }
 }
 
-#if defined(FW_INT8)
-#include "kern/gemm_int8_vec_int.h"
-#else
 FW_UNFOLD void micro(const int mr, const int nv, const tile *t, int64_t rs, int64_t cs, const bool loose) {
     const vm m = v_tail(t->width - (nv - 1) * VW);
     vf acc[MR][2];
-    const float *a = t->a, *b = t->b;
+    const float *a = t->a;
+    const b_value *b = t->b;
     FW_UNROLL(16)
     for (int i = 0; i < mr; i++) {
         acc[i][0] = v_zero();
@@ -159,8 +175,8 @@ FW_UNFOLD void micro(const int mr, const int nv, const tile *t, int64_t rs, int6
         __builtin_prefetch(t->c + i * t->ldc + VW, 1);
     }
     for (int64_t kk = t->k; kk > 0; kk--) {
-        vf b0 = loose && nv == 1 ? v_load_m(b, m) : v_load(b);
-        vf b1 = nv == 1 ? v_zero() : loose ? v_load_m(b + VW, m) : v_load(b + VW);
+        vf b0 = loose && nv == 1 ? v_load_m((const float *)b, m) : load_b(b);
+        vf b1 = nv == 1 ? v_zero() : loose ? v_load_m((const float *)b + VW, m) : load_b(b + VW * B_STEP);
         FW_UNROLL(16)
         for (int i = 0; i < mr; i++) {
             vf ai = v_set1(a[i * rs]);
@@ -168,13 +184,17 @@ FW_UNFOLD void micro(const int mr, const int nv, const tile *t, int64_t rs, int6
             if (nv == 2) {
                 acc[i][1] = v_step(ai, b1, acc[i][1]);
             }
+            KEEP_IN_LOOP(acc[i][0], acc[i][1]);
         }
         a += cs;
-        b += loose ? t->bs : NR;
+        b += loose ? t->bs : NR * B_STEP;
+    }
+    FW_UNROLL(16)
+    for (int i = 0; i < mr; i++) {
+        KEEP_AT_EXIT(acc[i][0], acc[i][1]);
     }
     put_tile(mr, nv, t, acc);
 }
-#endif
 
 /* packed: A and B packed. direct: A where it lies. loose: B where it lies, too. */
 #define PACKED_TILE(mr)                                                                                                \
