@@ -280,6 +280,61 @@ static void bench_depthwise(const fw_kern *kt) {
     }
 }
 
+/* ---- dense convolutions ---- */
+
+typedef struct conv_ctx {
+    const fw_kern *k;
+    fw_conv d;
+    float *x, *y, *b;
+    void *packed, *scratch;
+    int64_t rows;
+} conv_ctx;
+
+static void conv_run(void *ctx) {
+    conv_ctx *c = ctx;
+    fw_epi e = {.bias = c->b, .act = FW_ACT_RELU};
+    c->k->conv_fwd(&c->d, c->x, c->packed, c->y, &e, 0, c->rows, c->scratch);
+}
+
+static void pool_run(void *ctx) {
+    conv_ctx *c = ctx;
+    c->k->max_pool_fwd(&c->d, c->x, c->y, NULL, 0, c->rows);
+}
+
+static conv_ctx conv_of(const fw_kern *kt, int h, int w, int c, int o, int k, int stride) {
+    conv_ctx r = {.k = kt, .d = {.h = h, .w = w, .c = c, .o = o, .kh = k, .kw = k, .stride = stride}};
+    r.d.oh = (h + stride - 1) / stride, r.d.ow = (w + stride - 1) / stride;
+    r.d.pad_top = r.d.pad_left = k / 2;
+    r.rows = r.d.oh * r.d.ow < 4096 ? r.d.oh * r.d.ow : 4096; /* a part of a large image will do */
+    r.x = randf((int64_t)h * w * c), r.y = randf(r.d.oh * r.d.ow * o), r.b = randf(o);
+    return r;
+}
+
+static void bench_dense(const fw_kern *kt, double peak) {
+    static const int shapes[][6] = {{480, 640, 3, 64, 7, 2},   {120, 160, 64, 64, 3, 1}, {120, 160, 64, 128, 3, 2},
+                                    {60, 80, 128, 128, 3, 1},  {30, 40, 256, 256, 3, 1}, {15, 20, 512, 512, 3, 1},
+                                    {120, 160, 64, 128, 1, 2}, {15, 20, 512, 512, 1, 1}};
+    printf(
+        "dense convolutions of ResNet-18 at 480 x 640: height width in out kernel stride; us, GFLOP/s, %% of peak\n");
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        const int *s = shapes[i];
+        conv_ctx c = conv_of(kt, s[0], s[1], s[2], s[3], s[4], s[5]);
+        int64_t k = c.d.kh * c.d.kw * c.d.c;
+        float *weight = randf(k * c.d.o);
+        c.packed = mem(kt->gemm_pack_bytes(c.d.o, k));
+        c.scratch = mem(kt->conv_scratch(&c.d));
+        kt->gemm_pack(c.packed, weight, k, FW_NK, c.d.o, k, 0, c.d.o);
+        double t = best(conv_run, &c, 0.3), gf = 2e-9 * (double)(c.rows * k * c.d.o) / t;
+        printf("%4d %4d %4d %4d %d %d   %8.1f %8.1f %5.1f\n", s[0], s[1], s[2], s[3], s[4], s[5], t * 1e6, gf,
+               100 * gf / peak);
+        free(weight), free(c.x), free(c.y), free(c.b), free(c.packed), free(c.scratch);
+    }
+    conv_ctx c = conv_of(kt, 240, 320, 64, 64, 3, 2);
+    double t = best(pool_run, &c, 0.3);
+    printf("max pool 240 320 64, 3 x 3 stride 2: %.1f us for %ld pixels\n", t * 1e6, (long)c.rows);
+    free(c.x), free(c.y), free(c.b);
+}
+
 /* ---- rows and elements: GB/s of memory touched, in the second cache ---- */
 
 typedef struct row_ctx {
@@ -428,6 +483,7 @@ int main(int argc, char **argv) {
     }
     if (strcmp(what, "conv") == 0 || strcmp(what, "all") == 0) {
         bench_depthwise(kt);
+        bench_dense(kt, peak);
     }
     if (strcmp(what, "rows") == 0 || strcmp(what, "all") == 0) {
         bench_rows(kt);

@@ -403,6 +403,66 @@ static void dwconv_bwd_weight(const fw_conv *d, const float *x, const float *dy,
         }
     }
 }
+
+/* ---- largest of a window ---- */
+
+/* The window of an output pixel that lies inside its image: tap rows [p0,p1), tap columns [q0,q1) from x. */
+typedef struct window {
+    const float *x; /* of the image's pixel under tap (0, 0), which may be outside */
+    int64_t at;     /* its number */
+    int64_t p0, p1, q0, q1;
+} window;
+
+static window window_of(const fw_conv *d, const float *x, int64_t r) {
+    int64_t b = r / (d->oh * d->ow), ih = r / d->ow % d->oh * d->stride - d->pad_top,
+            iw = r % d->ow * d->stride - d->pad_left;
+    window w = {.at = ih * d->w + iw, .p0 = max64(0, -ih), .q0 = max64(0, -iw)};
+    w.x = x + (b * d->h * d->w + w.at) * d->c;
+    w.p1 = max64(w.p0, min64(d->kh, d->h - ih));
+    w.q1 = max64(w.q0, min64(d->kw, d->w - iw));
+    return w;
+}
+
+/* As the scalar kernel compares: a NaN wins only when it comes first. */
+static void largest(const fw_conv *d, const window *w, float *y) {
+    for (int64_t c = 0; c < d->c; c += VW) {
+        const vm m = v_tail(d->c - c);
+        vf best = v_load_m(w->x + (w->p0 * d->w + w->q0) * d->c + c, m);
+        for (int64_t p = w->p0; p < w->p1; p++) {
+            for (int64_t q = w->q0; q < w->q1; q++) {
+                best = v_max(v_load_m(w->x + (p * d->w + q) * d->c + c, m), best);
+            }
+        }
+        v_store_m(y + c, best, m);
+    }
+}
+
+/* The first pixel that equals y; where that is a NaN, the first one. */
+static void whence(const fw_conv *d, const window *w, const float *y, int32_t *from) {
+    for (int64_t p = w->p1 - 1; p >= w->p0; p--) {
+        for (int64_t q = w->q1 - 1; q >= w->q0; q--) {
+            const float *x = w->x + (p * d->w + q) * d->c;
+            const int32_t at = (int32_t)(w->at + p * d->w + q);
+            const bool first = p == w->p0 && q == w->q0;
+            for (int64_t c = 0; c < d->c; c++) {
+                from[c] = x[c] == y[c] || (first && y[c] != y[c]) ? at : from[c];
+            }
+        }
+    }
+}
+
+static void max_pool_fwd(const fw_conv *d, const float *x, float *y, int32_t *from, int64_t r0, int64_t r1) {
+    for (int64_t r = r0; r < r1; r++) {
+        const window w = window_of(d, x, r);
+        if (w.p0 >= w.p1 || w.q0 >= w.q1) {
+            continue;
+        }
+        largest(d, &w, y + r * d->c);
+        if (from != NULL) {
+            whence(d, &w, y + r * d->c, from + r * d->c);
+        }
+    }
+}
 #endif
 
 #endif /* FW_KERN_CONV_VEC_INT_H */

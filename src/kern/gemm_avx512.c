@@ -17,6 +17,7 @@ void fw_kern_init_gemm_avx512(fw_kern *k) {
     k->dwconv_fwd = dwconv_fwd;
     k->dwconv_bwd_data = dwconv_bwd_data;
     k->dwconv_bwd_weight = dwconv_bwd_weight;
+    k->max_pool_fwd = max_pool_fwd;
     k->attention_scratch = attention_scratch;
     k->attention_fwd = attention_fwd;
     k->attention_bwd = attention_bwd;

@@ -166,5 +166,34 @@ static void ones_count_the_taps_inside_the_image(void) {
     }
 }
 
+/* Bit for bit, sources too: windows that reach past edges, equal values, NaN. */
+static void max_pools_agree_with_scalar(void) {
+    g_n = t_tables(g_all);
+    for (int n = 0; n < 40; n++) {
+        const int k = (int)t_int(1, 4), pad = (int)t_int(0, k - 1), c = (int)t_int(1, 40);
+        const fw_conv d = shape(t_int(k, 9), t_int(k, 11), c, c, k, k, (int)t_int(1, 3), pad, pad / 2, pad, pad);
+        const int64_t nx = 2 * d.h * d.w * c, rows = 2 * d.oh * d.ow, ny = rows * c;
+        float *x = t_rand(nx, -2, 2), *want = t_rand(ny, -1, 1);
+        int32_t *from = malloc((size_t)ny * sizeof *from), *got_from = malloc((size_t)ny * sizeof *from);
+        CHECK(from != NULL && got_from != NULL);
+        for (int64_t i = 0; i < nx; i++) {
+            x[i] = n % 4 == 0 && t_int(0, 9) == 0 ? NAN : floorf(x[i]);
+        }
+        g_all[0]->max_pool_fwd(&d, x, want, from, 0, rows);
+        for (int i = 1; i < g_n; i++) {
+            float *y = t_rand(ny, -1, 1);
+            g_all[i]->max_pool_fwd(&d, x, y, got_from, 0, rows / 3);
+            g_all[i]->max_pool_fwd(&d, x, y, got_from, rows / 3, rows);
+            CHECK_INT(memcmp(y, want, (size_t)ny * sizeof *y), 0);
+            CHECK_INT(memcmp(got_from, from, (size_t)ny * sizeof *from), 0);
+            g_all[i]->max_pool_fwd(&d, x, y, NULL, 0, rows);
+            CHECK_INT(memcmp(y, want, (size_t)ny * sizeof *y), 0);
+            t_free(y, ny);
+        }
+        t_free(x, nx), t_free(want, ny), free(from), free(got_from);
+    }
+}
+
 FW_TEST_MAIN(T(dense_convolutions_agree_with_scalar), T(int8_convolutions_agree_with_their_specification),
-             T(depthwise_convolutions_agree_with_scalar), T(ones_count_the_taps_inside_the_image))
+             T(depthwise_convolutions_agree_with_scalar), T(ones_count_the_taps_inside_the_image),
+             T(max_pools_agree_with_scalar))
