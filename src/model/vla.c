@@ -13,6 +13,7 @@ fw_vla_io fw_vla_io_of(int64_t batch, int n_camera, int n_token) {
     io.batch = batch;
     io.n_camera = n_camera;
     io.n_token = n_token;
+    io.seen = io.state_apart = false;
     return io;
 }
 
@@ -75,23 +76,35 @@ static fw_val pixel_shuffle(fw_graph *g, fw_val x, int64_t s) {
     return fw_reshape(g, x, FW_SHAPE_OF(b, out * out, s * s * c));
 }
 
-static fw_val picture(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io, int i) {
+static fw_val see(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io, int i) {
     const fw_vla_config *v = &c->vla;
     char name[32];
     snprintf(name, sizeof(name), "image.%d", i);
     io->image[i] = fw_input(g, name, FW_F32, FW_SHAPE_OF(io->batch, v->vision.image, v->vision.image, 3));
     if (vla_is_smolvla(c)) {
         fw_val x = io->vision[i] = fw_siglip(g, SMOL "vlm.model.vision_model", &v->vision, io->image[i]);
-        x = fw_linear(g, pixel_shuffle(g, x, v->shuffle), SMOL "vlm.model.connector.modality_projection.proj.weight",
-                      NULL, v->text.width, FW_ACT_NONE, FW_NONE);
-        io->connector[i] = x;
-        return fw_scale(g, x, sqrtf((float)v->text.width));
+        return fw_linear(g, pixel_shuffle(g, x, v->shuffle), SMOL "vlm.model.connector.modality_projection.proj.weight",
+                         NULL, v->text.width, FW_ACT_NONE, FW_NONE);
     }
     fw_val x = io->vision[i] = fw_siglip(g, PI "paligemma.model.vision_tower.vision_model", &v->vision, io->image[i]);
+    return fw_linear(g, x, PI "paligemma.model.multi_modal_projector.linear.weight",
+                     PI "paligemma.model.multi_modal_projector.linear.bias", v->text.width, FW_ACT_NONE, FW_NONE);
+}
+
+void fw_vla_pictures(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io) {
+    for (int i = 0; i < io->n_camera; i++) {
+        io->connector[i] = see(g, c, io, i);
+    }
+}
+
+/* What was seen, as the language model reads it. */
+static fw_val picture(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io, int i) {
+    char name[32];
+    snprintf(name, sizeof(name), "seen.%d", i);
     io->connector[i] =
-        fw_linear(g, x, PI "paligemma.model.multi_modal_projector.linear.weight",
-                  PI "paligemma.model.multi_modal_projector.linear.bias", v->text.width, FW_ACT_NONE, FW_NONE);
-    return io->connector[i];
+        io->seen ? fw_input(g, name, FW_F32, FW_SHAPE_OF(io->batch, fw_vla_image_tokens(c), c->vla.text.width))
+                 : see(g, c, io, i);
+    return vla_is_smolvla(c) ? fw_scale(g, io->connector[i], sqrtf((float)c->vla.text.width)) : io->connector[i];
 }
 
 static fw_val words(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io) {
@@ -118,36 +131,77 @@ static void cache(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io, int i,
     }
 }
 
-void fw_vla_prefix(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io) {
-    const fw_decoder_size *s = &c->vla.text;
-    const int64_t read = vla_read_length(c, io), n = fw_vla_prefix_length(c, io);
+/* A stream of the prefix: all of it, or pictures and words, or the state. */
+typedef struct stream {
+    fw_val x, table; /* table of its positions */
+    fw_attn_opts who;
+    fw_val k, v; /* of the layer at hand */
+} stream;
+
+static void keys(const fw_decoder *d, int layer, stream *s, fw_val h) {
+    s->k = fw_rope(d->g, fw_decoder_project(d, layer, 'k', h), s->table, d->size->kv_heads);
+    s->v = fw_decoder_project(d, layer, 'v', h);
+}
+
+/* The rest of the layer, looking at keys k and values v. */
+static void look(const fw_decoder *d, int layer, stream *s, fw_val h, fw_val k, fw_val v, fw_val lengths) {
+    fw_val q = fw_rope(d->g, fw_decoder_project(d, layer, 'q', h), s->table, d->size->heads);
+    s->x = fw_decoder_finish(d, layer, s->x, FW_NONE, fw_grouped_attention(d->g, q, k, v, lengths, &s->who));
+}
+
+/* The language model over one stream, or two: pictures and words see each other, the state behind them sees all. */
+static void read_prefix(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io, stream *s, int n_stream) {
     const fw_decoder d = vla_language(g, c);
-    fw_val part[FW_CAM_MAX + 2];
+    for (int i = 0; i < c->vla.text.layers; i++) {
+        fw_val h[2] = {FW_NONE, FW_NONE};
+        io->vlm[i] = s[0].x;
+        for (int j = 0; j < n_stream; j++) {
+            h[j] = fw_decoder_norm_in(&d, i, s[j].x).y;
+            keys(&d, i, &s[j], h[j]);
+        }
+        fw_val k = s[0].k, v = s[0].v;
+        if (n_stream == 2) {
+            k = fw_concat(g, (fw_val[]){s[0].k, s[1].k}, 2, 1);
+            v = fw_concat(g, (fw_val[]){s[0].v, s[1].v}, 2, 1);
+        }
+        cache(g, c, io, i, k, v);
+        if (i + 1 < c->vla.text.layers) { /* nobody reads what the last layer makes but its keys and values */
+            look(&d, i, &s[0], h[0], s[0].k, s[0].v, io->lengths);
+            if (n_stream == 2) {
+                look(&d, i, &s[1], h[1], k, v, io->lengths);
+            }
+        }
+    }
+}
+
+void fw_vla_prefix(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io) {
+    const fw_decoder_size *size = &c->vla.text;
+    const int64_t read = vla_read_length(c, io), n = fw_vla_prefix_length(c, io);
+    const bool apart = io->state_apart && vla_is_smolvla(c);
+    fw_val part[FW_CAM_MAX + 2], state = FW_NONE;
     int n_part = 0;
     for (int i = 0; i < io->n_camera; i++) {
         part[n_part++] = picture(g, c, io, i);
     }
     part[n_part++] = words(g, c, io);
     if (vla_is_smolvla(c)) {
-        part[n_part++] = vla_state(g, c, io, s->width);
+        state = vla_state(g, c, io, size->width);
     }
-    fw_val x = io->prefix = fw_concat(g, part, n_part, 1);
+    if (state != FW_NONE && !apart) {
+        part[n_part++] = state;
+    }
+    io->prefix = fw_concat(g, part, n_part, 1);
     io->lengths = fw_input(g, "lengths", FW_I32, FW_SHAPE_OF(io->batch));
     io->prefix_pos = fw_input(g, "prefix_pos", FW_I32, FW_SHAPE_OF(io->batch, n));
-    fw_val table = fw_rope_table(g, io->prefix_pos, s->head_dim, 10000.0);
-    /* pictures and words see each other, the state behind them sees all */
-    const fw_attn_opts who = {s->heads, s->kv_heads, FW_MASK_PREFIX, read, read, read};
-    for (int i = 0; i < s->layers; i++) {
-        io->vlm[i] = x;
-        fw_val h = fw_decoder_norm_in(&d, i, x).y;
-        fw_val k = fw_rope(g, fw_decoder_project(&d, i, 'k', h), table, s->kv_heads);
-        fw_val v = fw_decoder_project(&d, i, 'v', h);
-        cache(g, c, io, i, k, v);
-        if (i + 1 < s->layers) { /* nobody reads what the last layer makes but its keys and values */
-            fw_val q = fw_rope(g, fw_decoder_project(&d, i, 'q', h), table, s->heads);
-            x = fw_decoder_finish(&d, i, x, FW_NONE, fw_grouped_attention(g, q, k, v, io->lengths, &who));
-        }
+    fw_val table = fw_rope_table(g, io->prefix_pos, size->head_dim, 10000.0);
+    stream s[2] = {{.x = io->prefix, .table = table}, {.x = state}};
+    s[0].who = (fw_attn_opts){size->heads, size->kv_heads, FW_MASK_PREFIX, read, read, read};
+    if (apart) {
+        s[0].table = fw_slice(g, table, 1, 0, read);
+        s[1].table = fw_slice(g, table, 1, read, n);
+        s[1].who = (fw_attn_opts){size->heads, size->kv_heads, FW_MASK_PREFIX, read, 0, 0};
     }
+    read_prefix(g, c, io, s, apart ? 2 : 1);
 }
 
 void fw_vla_cache_inputs(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io) {

@@ -31,8 +31,12 @@ typedef struct fw_vla_io {
     /* set by the caller */
     int64_t batch;
     int n_camera, n_token; /* pictures that are there; words a prompt is padded to */
+    bool seen;             /* training: pictures come as io->connector, what fw_vla_pictures made of them */
+    /* Training SmolVLA on a frozen language model: the state, which the others do not see, goes its way alone, so that its gradient
+     * passes one place a layer instead of all. Same values. */
+    bool state_apart;
     /* inputs of the prefix; f32 unless said */
-    fw_val image[FW_CAM_MAX]; /* [B,S,S,3] in [-1,1] */
+    fw_val image[FW_CAM_MAX]; /* [B,S,S,3] in [-1,1]; seen: none */
     fw_val tokens;            /* [B,n_token] i32; anything where padded */
     fw_val lengths;           /* [B] i32: real pictures' and words' places */
     fw_val prefix_pos;        /* [B,prefix] i32 */
@@ -62,6 +66,8 @@ int64_t fw_vla_image_tokens(const fw_lerobot_config *c); /* places a picture tak
 
 /* Each adds inputs and operations and fills its part of io; the first mistake is the graph's (fw_graph_check). */
 void fw_vla_prefix(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io);
+/* io->image to io->connector [B,fw_vla_image_tokens,width] alone: once for all, where a run keeps this part frozen. */
+void fw_vla_pictures(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io);
 /* io->k, io->v, io->lengths as inputs, for a graph of the suffix alone. */
 void fw_vla_cache_inputs(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io);
 void fw_vla_suffix(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io);

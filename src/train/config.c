@@ -40,6 +40,7 @@ static void defaults(fw_train_cfg *c) {
     c->held_out = -1;
     c->steps = 4000;
     c->batch = 256;
+    c->tune.cache_pictures = true;
     c->tune.lora_alpha = 8; /* LeRobot's */
     c->warmup = 100;
     c->lr = 1e-3;
@@ -142,8 +143,15 @@ static fw_status read_lora(const json_t *j, const char *where, fw_tune_cfg *t, f
 
 /* "policy" of kind "pretrained". from: instead of the file's, or NULL. */
 static fw_status read_pretrained(const json_t *p, const char *where, const char *from, fw_train_cfg *c, fw_err *err) {
-    static const char *const known[] = {
-        "kind", "from", "new_stats", "lora", "freeze_vision_encoder", "train_expert_only", "train_state_proj", NULL};
+    static const char *const known[] = {"kind",
+                                        "from",
+                                        "new_stats",
+                                        "cache_pictures",
+                                        "lora",
+                                        "freeze_vision_encoder",
+                                        "train_expert_only",
+                                        "train_state_proj",
+                                        NULL};
     const char *named = NULL;
     const json_t *lora = NULL;
     fw_lerobot_optim *o = &c->published.optim;
@@ -155,6 +163,7 @@ static fw_status read_pretrained(const json_t *p, const char *where, const char 
     }
     FW_TRY(use_preset(c, err));
     FW_TRY(fw_json_bool_or(p, "new_stats", where, false, &c->tune.new_stats, err));
+    FW_TRY(fw_json_bool_or(p, "cache_pictures", where, true, &c->tune.cache_pictures, err));
     FW_TRY(fw_json_bool_or(p, "freeze_vision_encoder", where, o->freeze_vision, &o->freeze_vision, err));
     FW_TRY(fw_json_bool_or(p, "train_expert_only", where, o->train_expert_only, &o->train_expert_only, err));
     FW_TRY(fw_json_bool_or(p, "train_state_proj", where, o->train_state_proj, &o->train_state_proj, err));
@@ -237,10 +246,11 @@ fw_status fw_train_cfg_load(const char *path, const char *from, fw_train_cfg *ou
 /* A published policy's part of the fingerprint: owned. */
 static json_t *tune_json(const fw_train_cfg *c) {
     const fw_lerobot_optim *o = &c->published.optim;
-    return json_pack("{s:s, s:b, s:i, s:f, s:s, s:b, s:b, s:b}", "kind", fw_policy_kind_name(c->published.policy),
-                     "new_stats", c->tune.new_stats, "lora_rank", c->tune.lora_rank, "lora_alpha", c->tune.lora_alpha,
-                     "lora_targets", c->tune.lora_targets, "freeze_vision", o->freeze_vision, "train_expert_only",
-                     o->train_expert_only, "train_state_proj", o->train_state_proj);
+    return json_pack("{s:s, s:b, s:b, s:i, s:f, s:s, s:b, s:b, s:b}", "kind", fw_policy_kind_name(c->published.policy),
+                     "new_stats", c->tune.new_stats, "cache_pictures", c->tune.cache_pictures, "lora_rank",
+                     c->tune.lora_rank, "lora_alpha", c->tune.lora_alpha, "lora_targets", c->tune.lora_targets,
+                     "freeze_vision", o->freeze_vision, "train_expert_only", o->train_expert_only, "train_state_proj",
+                     o->train_state_proj);
 }
 
 char *fw_train_cfg_fingerprint(const fw_train_cfg *c) {

@@ -20,6 +20,7 @@
 /* How a published policy is trained further. */
 typedef struct fw_tune_cfg {
     bool new_stats;         /* normalise by the statistics of the training episodes instead of the checkpoint's */
+    bool cache_pictures;    /* what a frozen tower makes of each frame is computed once and mapped; true */
     int lora_rank;          /* 0: the weights themselves are trained */
     double lora_alpha;      /* adapters count alpha / rank */
     char lora_targets[512]; /* extended regular expression of whole module names; "": LeRobot's of that policy */

@@ -123,6 +123,24 @@ static fw_status read_words(fw_pretrained_learner *p, fw_err *err) {
 
 /* ---- the network ---- */
 
+/* The first graph is of one picture: if nothing in it is trained, frames pass it once. */
+static fw_status open_pictures(fw_pretrained_learner *p, fw_err *err) {
+    fw_graph *eye;
+    fw_vla_io io = fw_vla_io_of(1, 1, 0);
+    FW_TRY(fw_graph_new(p->base.params, &eye, err));
+    fw_graph_lora(eye, p->adapter.lora.rank > 0 ? &p->adapter.lora : NULL);
+    fw_vla_pictures(eye, &p->c, &io);
+    fw_status s = fw_graph_check(eye, err);
+    freeze(p);
+    p->seen = p->base.cfg->tune.cache_pictures;
+    for (int i = 0; i < fw_params_count(p->base.params); i++) {
+        p->seen = p->seen && !fw_params_at(p->base.params, i)->trainable;
+    }
+    s = s == FW_OK ? fw_pretrained_see(p, eye, &io, err) : s;
+    fw_graph_free(eye);
+    return s;
+}
+
 static fw_status build_vla(fw_pretrained_learner *p, fw_err *err) {
     fw_learner *l = &p->base;
     fw_vla_rules_of(&p->c, &p->rules);
@@ -132,8 +150,11 @@ static fw_status build_vla(fw_pretrained_learner *p, fw_err *err) {
                         .half = true,
                         .exact = is_trained,
                         .exact_ctx = p};
-    p->vla = fw_vla_io_of(l->cfg->micro, p->n_camera, p->longest);
     fw_feed_start(&p->feed, l->params);
+    FW_TRY(open_pictures(p, err));
+    p->vla = fw_vla_io_of(l->cfg->micro, p->n_camera, p->longest);
+    p->vla.seen = p->seen;
+    p->vla.state_apart = p->seen; /* what is behind the tower is frozen, too */
     fw_vla_prefix(l->graph, &p->c, &p->vla);
     fw_vla_suffix(l->graph, &p->c, &p->vla);
     fw_vla_loss(l->graph, &p->c, &p->vla, p->proc.n_action);
@@ -147,6 +168,7 @@ static fw_status build_vla(fw_pretrained_learner *p, fw_err *err) {
 
 static fw_status build_act(fw_pretrained_learner *p, fw_err *err) {
     fw_learner *l = &p->base;
+    FW_TRY(fw_pretrained_see(p, NULL, NULL, err));
     FW_TRY(fw_act_build(l->graph, &p->c, l->cfg->micro, true, &p->act, err));
     FW_TRY(fw_act_load(l->params, p->weights, err));
     freeze(p);
@@ -220,6 +242,10 @@ static void put_pictures(const filling *f, int b, const fw_train_episode *ep, in
             for (size_t k = 0; k < n; k++) {
                 x[k] = p->pixel[i][k % 3][rgb[k]];
             }
+            continue;
+        }
+        if (p->seen) {
+            fw_pretrained_put_seen(p, f->plan, b, i, rgb);
             continue;
         }
         const size_t n = (size_t)p->c.vla.vision.image * (size_t)p->c.vla.vision.image * 3;
@@ -422,17 +448,6 @@ static fw_status open_pixels(fw_pretrained_learner *p, fw_err *err) {
     return FW_OK;
 }
 
-static fw_status see(fw_pretrained_learner *p, fw_err *err) {
-    const fw_picture_maker frames = {.key = ""};
-    for (int d = 0; d < p->base.data.n_data; d++) {
-        fw_train_data *data = &p->base.data.data[d];
-        for (int i = 0; i < p->n_camera; i++) {
-            FW_TRY(fw_pictures_fill(data->ds, data->id, data->camera[i], &frames, &data->picture[i], err));
-        }
-    }
-    return FW_OK;
-}
-
 static fw_status open_all(fw_pretrained_learner *p, const char *const *dirs, int n, fw_err *err) {
     const fw_train_cfg *cfg = p->base.cfg;
     FW_TRY(fw_processor_load(cfg->from, &p->c, &p->proc, err));
@@ -443,7 +458,6 @@ static fw_status open_all(fw_pretrained_learner *p, const char *const *dirs, int
     FW_TRY(open_rows(p, err));
     FW_TRY(open_pixels(p, err));
     FW_TRY(is_act(p) ? FW_OK : read_words(p, err));
-    FW_TRY(see(p, err));
     return build(p, err);
 }
 

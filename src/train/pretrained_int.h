@@ -21,6 +21,7 @@ typedef struct fw_pretrained_learner {
     fw_adapter adapter; /* rank 0: the weights themselves are trained */
     fw_vla_io vla;      /* one of both */
     fw_act_io act;
+    bool seen;               /* the tower is frozen: pictures are read as what it made of them, once */
     int n_camera;            /* pictures that the data have; -1: not known yet */
     int picture[FW_CAM_MAX]; /* of the config's inputs, for each */
     float pixel[FW_CAM_MAX][3][256];
@@ -35,6 +36,12 @@ typedef struct fw_pretrained_learner {
     float *row_actions;           /* [micro] of [chunk, n_action] and weights [chunk] */
 } fw_pretrained_learner;
 
+/* Map what every frame's pictures are read from: frames as recorded, or, with p->seen, the connector's output in bfloat16, computed by
+ * graph `eye`, whose only picture is io's. */
+FW_NODISCARD fw_status fw_pretrained_see(fw_pretrained_learner *p, const fw_graph *eye, const fw_vla_io *io,
+                                         fw_err *err);
+/* Row b of io->connector of picture i. */
+void fw_pretrained_put_seen(const fw_pretrained_learner *p, fw_plan *plan, int64_t b, int i, const void *row);
 /* Statistics of the training episodes instead of the checkpoint's: p->proc, p->new_state, p->new_action. */
 FW_NODISCARD fw_status fw_pretrained_new_stats(fw_pretrained_learner *p, fw_err *err);
 /* A LeRobot pretrained_model folder again. */

@@ -173,11 +173,11 @@ static void files_are_those_of_peft(void) {
 static void what_does_not_fit_is_refused(void) {
     fw_adapter a;
     net n;
-    /* pi05's adapter on pi0's weights: another hash; an adapter of a module that SmolVLA lacks: its name */
+    /* pi05's adapter on pi0's weights: another hash; on those of SmolVLA: its first layer is of another size */
     CHECK_FAILS(fw_adapter_merge(weights_of("pi0"), "", in_tmp("adapter"), 1, in_tmp("no"), &g_err), g_err, FW_INVALID,
                 "trained on weights");
     CHECK_FAILS(fw_adapter_merge(weights_of("smolvla"), "", in_tmp("adapter"), -1, in_tmp("no"), &g_err), g_err,
-                FW_SHAPE, "gemma_expert");
+                FW_SHAPE, "action_in_proj");
     CHECK(!fw_path_exists(in_tmp("no")));
     CHECK_FAILS(fw_adapter_init(&a, 4, 4.0, "model\\.(", &g_err), g_err, FW_FORMAT, "targets 'model");
     fw_adapter_clear(&a);
