@@ -121,7 +121,7 @@ static void pack_block(const fw_step *s, const void *arg, fw_part part) {
     const int m = tile_of(k, d);
     const size_t each = fw_up64(k->gemm_pack_bytes(d->o, d->c));
     const float *w = s->g->val[s->node->in[W]].param->data;
-    float u[PANEL];
+    float panel[PANEL], *u = panel;
     for (int64_t o0 = part.i0 * k->gemm_nr; o0 < part.i1 * k->gemm_nr && o0 < d->o; o0 += k->gemm_nr) {
         const int64_t o1 = o0 + k->gemm_nr < d->o ? o0 + k->gemm_nr : d->o;
         for (int64_t f = 0; f < points(m); f++) {
