@@ -439,7 +439,7 @@ static void panel(const block *s, int64_t j, int64_t width) {
     for (int64_t i = 0; i < s->n_tile; i++) {
         int64_t r = deal(s->rows, s->n_tile, i), mr = deal(s->rows, s->n_tile, i + 1) - r, row = s->row0 + r;
         t.a = s->pack ? packed + r * s->kn : g->a + row * t.rs + s->k0 * t.cs;
-        t.sa = s->scales + r;
+        t.sa = s->scales != NULL ? s->scales + r : NULL;
         t.c = g->c + row * g->ldc + j;
         if (mode == DIRECT && j == s->from && !g->trans_a) {
             fetch_rows(g->a + (row + mr) * g->lda + s->k0, g->lda, i + 1 < s->n_tile ? mr : 0, s->kn);
