@@ -27,6 +27,7 @@
   X(compare, "two policies on the same scenes")                             \
   X(demo,    "the shipped policy obeys sentences in a simulated kitchen") \
   X(eval,    "judge a policy, in simulation or on recorded episodes")         \
+  X(lora,    "adapters of published policies: merge, unmerge")             \
   X(towers,  "convert the pretrained towers")                              \
   X(train,   "a policy from demonstrations")                               \
   X(version, "what this build is")

@@ -1,5 +1,6 @@
 /* pretrained.c - see pretrained.h */
 #include "model/pretrained.h"
+#include "base/file.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -204,4 +205,43 @@ fw_status fw_policy_open(const char *dir, const fw_policy_opts *opts, fw_policy 
     *out = NULL;
     FW_TRY(is_ours(dir, &ours, err));
     return ours ? fw_flywheel_open(dir, &f, out, err) : open_published(dir, &o, out, err);
+}
+
+/* ---- the files beside the weights ---- */
+
+bool fw_pretrained_is_part(const char *name) {
+    static const char *const first[] = {"config.json",  "policy_", "tokenizer", "special_tokens_map",
+                                        "added_tokens", "vocab.",  "merges."};
+    for (size_t i = 0; i < sizeof first / sizeof *first; i++) {
+        if (strncmp(name, first[i], strlen(first[i])) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static fw_status copy_file(const char *dir, const char *name, const char *out, fw_err *err) {
+    char from[4096], to[4096];
+    fw_map m = {0};
+    FW_TRY(fw_path_join(from, sizeof from, dir, name, err));
+    FW_TRY(fw_path_join(to, sizeof to, out, name, err));
+    if (fw_path_is_dir(from)) {
+        return FW_OK;
+    }
+    FW_TRY(fw_map_open(from, &m, err));
+    fw_status s = fw_file_write_atomic(to, m.data, m.size, err);
+    fw_map_close(&m);
+    return s;
+}
+
+fw_status fw_pretrained_copy(const char *from, const char *out, fw_err *err) {
+    char **names = NULL;
+    size_t n = 0;
+    FW_TRY(fw_list_dir(from, &names, &n, err));
+    fw_status s = FW_OK;
+    for (size_t i = 0; i < n && s == FW_OK; i++) {
+        s = fw_pretrained_is_part(names[i]) ? copy_file(from, names[i], out, err) : FW_OK;
+    }
+    fw_names_free(names, n);
+    return s;
 }

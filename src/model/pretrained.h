@@ -58,6 +58,11 @@ FW_NODISCARD fw_status fw_chunk_put(const fw_embodiment *e, const fw_obs *obs, c
 FW_NODISCARD fw_status fw_pretrained_tokenizer(const char *dir, const char *given, const char *name, int vocab,
                                                fw_tokenizer **out, fw_err *err);
 
+/* Is a file of this name part of a published policy, beside its weights: config, processors, tokenizer? */
+bool fw_pretrained_is_part(const char *name);
+/* All those of folder from, copied to the folder out. */
+FW_NODISCARD fw_status fw_pretrained_copy(const char *from, const char *out, fw_err *err);
+
 /* One constructor a policy; dir's config is c. */
 FW_NODISCARD fw_status fw_act_open(const char *dir, const fw_lerobot_config *c, const fw_policy_opts *o,
                                    fw_policy **out, fw_err *err);

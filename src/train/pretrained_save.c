@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "model/pretrained.h"
 #include "train/pretrained_int.h"
 
 /* ---- statistics ---- */
@@ -73,18 +74,6 @@ static bool ends(const char *name, const char *with) {
     return n >= w && strcmp(name + n - w, with) == 0;
 }
 
-/* Everything of a policy's folder but its weights and what says how it came about. */
-static bool is_part(const char *name) {
-    static const char *const first[] = {"config.json",  "policy_", "tokenizer", "special_tokens_map",
-                                        "added_tokens", "vocab.",  "merges.",   "assets"};
-    for (size_t i = 0; i < sizeof first / sizeof *first; i++) {
-        if (begins(name, first[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* The new value of statistic `name` ("action.mean"), or NULL when the run made none. */
 static const double *new_value(const fw_pretrained_learner *p, const char *name, int64_t n) {
     const char *state = p->proc.state_at >= 0 ? p->c.input[p->proc.state_at].key : "";
@@ -138,25 +127,6 @@ static fw_status write_stats(const fw_pretrained_learner *p, const char *from, c
     return s;
 }
 
-static fw_status copy_file(const char *from, const char *to, fw_err *err) {
-    fw_map m = {0};
-    FW_TRY(fw_map_open(from, &m, err));
-    fw_status s = fw_file_write_atomic(to, m.data, m.size, err);
-    fw_map_close(&m);
-    return s;
-}
-
-static fw_status write_part(const fw_pretrained_learner *p, const char *name, const char *out, fw_err *err) {
-    char from[1200], to[1200];
-    FW_TRY(fw_path_join(from, sizeof from, p->base.cfg->from, name, err));
-    FW_TRY(fw_path_join(to, sizeof to, out, name, err));
-    if (fw_path_is_dir(from)) {
-        return FW_OK;
-    }
-    const bool stats = p->new_action.n > 0 && begins(name, "policy_") && ends(name, ".safetensors");
-    return stats ? write_stats(p, from, to, err) : copy_file(from, to, err);
-}
-
 /* out/adapter has the adapters alone, out/model.safetensors the weights with them merged. */
 static fw_status save_adapter(fw_pretrained_learner *p, const char *out, const char *weights, fw_err *err) {
     char dir[1200], base[1200];
@@ -166,13 +136,18 @@ static fw_status save_adapter(fw_pretrained_learner *p, const char *out, const c
     return fw_adapter_merge(base, p->c.openpi ? "model." : "", dir, 1, weights, err);
 }
 
-static fw_status write_parts(const fw_pretrained_learner *p, const char *out, fw_err *err) {
-    char **names = NULL;
+/* Over the copies: processors whose statistics are new. */
+static fw_status write_all_stats(const fw_pretrained_learner *p, const char *out, fw_err *err) {
+    char **names = NULL, from[1200], to[1200];
     size_t n = 0;
     FW_TRY(fw_list_dir(p->base.cfg->from, &names, &n, err));
     fw_status s = FW_OK;
     for (size_t i = 0; i < n && s == FW_OK; i++) {
-        s = is_part(names[i]) ? write_part(p, names[i], out, err) : FW_OK;
+        if (begins(names[i], "policy_") && ends(names[i], ".safetensors")) {
+            s = fw_path_join(from, sizeof from, p->base.cfg->from, names[i], err);
+            s = s == FW_OK ? fw_path_join(to, sizeof to, out, names[i], err) : s;
+            s = s == FW_OK ? write_stats(p, from, to, err) : s;
+        }
     }
     fw_names_free(names, n);
     return s;
@@ -181,7 +156,8 @@ static fw_status write_parts(const fw_pretrained_learner *p, const char *out, fw
 fw_status fw_pretrained_save(fw_learner *l, const char *out, const char *card, fw_err *err) {
     fw_pretrained_learner *p = (fw_pretrained_learner *)l;
     char path[1200];
-    FW_TRY(write_parts(p, out, err));
+    FW_TRY(fw_pretrained_copy(l->cfg->from, out, err));
+    FW_TRY(p->new_action.n > 0 ? write_all_stats(p, out, err) : FW_OK);
     FW_TRY(fw_path_join(path, sizeof path, out, "card.md", err));
     FW_TRY(fw_file_write_atomic(path, card, strlen(card), err));
     FW_TRY(fw_path_join(path, sizeof path, out, "model.safetensors", err));

@@ -297,6 +297,37 @@ static void adapters_learn_and_are_merged(void) {
           strstr(err.msg, "no default targets") != NULL);
 }
 
+static int flywheel_lora(const char *part, const char *policy, const char *adapter, const char *out) {
+    pid_t pid = fork();
+    int how = 0;
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        execl(FW_BIN, FW_BIN, "lora", part, policy, adapter, "--out", out, "--json", (char *)NULL);
+        _exit(127);
+    }
+    CHECK(waitpid(pid, &how, 0) == pid && WIFEXITED(how));
+    return WEXITSTATUS(how);
+}
+
+/* Merging by hand gives the run's own weights; taken out again, the base's up to rounding (pi0's golden is in F32). */
+static void adapters_are_merged_and_taken_out_by_hand(void) {
+    char base[512], adapter[512], merged[512], back[512];
+    snprintf(base, sizeof base, "%s/tests/golden/policies/pi0", FW_SOURCE_DIR);
+    snprintf(adapter, sizeof adapter, "%s", in_tmp("lora_pi0/adapter"));
+    snprintf(merged, sizeof merged, "%s", in_tmp("merged"));
+    snprintf(back, sizeof back, "%s", in_tmp("back"));
+    CHECK_INT(flywheel_lora("merge", base, adapter, merged), 0);
+    same_file("merged/model.safetensors", "lora_pi0/model.safetensors");
+    same_file("merged/policy_preprocessor.json", "lora_pi0/policy_preprocessor.json");
+    CHECK_INT(flywheel_lora("merge", base, adapter, merged), 1); /* not over another policy */
+    CHECK_INT(flywheel_lora("merge", merged, adapter, back), 1); /* twice: not what it was trained on */
+    CHECK_INT(flywheel_lora("unmerge", merged, adapter, back), 0);
+    int total;
+    CHECK(moved(1, "back", "model.paligemma_with_expert.paligemma.", true, &total) == 0 && total > 20);
+    CHECK(moved(1, "merged", "model.action_in_proj.weight", true, &total) == 1);
+    runs(back);
+}
+
 /* SmolVLA's tower is frozen: its frames pass it once and the run reads what came out, in bfloat16. */
 static void a_frozen_tower_sees_each_frame_once(void) {
     fw_err err = {0};
@@ -364,4 +395,5 @@ static void mistakes_are_named(void) {
 FW_TEST_MAIN(T(all_four_learn_and_come_out_as_they_came_in), T(what_is_frozen_stays),
              T(a_killed_run_ends_in_the_same_bytes), T(a_batch_in_parts_is_a_batch),
              T(a_frozen_tower_sees_each_frame_once), T(adapters_learn_and_are_merged),
-             T(new_statistics_are_those_of_the_data), T(mistakes_are_named))
+             T(adapters_are_merged_and_taken_out_by_hand), T(new_statistics_are_those_of_the_data),
+             T(mistakes_are_named))
