@@ -137,6 +137,20 @@ static void learning_rate_warms_up_then_follows_a_cosine(void) {
     CHECK(fabs(fw_lr_at(&s, 7.0, 100) - 0.2) < 1e-12);
 }
 
+/* SmolVLA's preset over 20000 steps: what CosineDecayWithWarmupSchedulerConfig of LeRobot 0.6.1 gives, 1000 and 30000 scaled by 2/3. */
+static void a_joined_warm_up_is_lerobots(void) {
+    static const struct {
+        int64_t step;
+        double lr;
+    } want[] = {{0, 1.499250374812594e-07},   {300, 4.512743628185908e-05}, {665, 9.985007496251875e-05},
+                {666, 9.973347576037485e-05}, {10000, 5.125e-05},           {20000, 2.5e-06}};
+    const fw_lr_sched s = {.lr = 1e-4, .warmup = 666, .final_ratio = 0.025, .joined = true};
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        CHECK(fabs(fw_lr_at(&s, (double)want[i].step / 20000.0, want[i].step) - want[i].lr) <
+              1e-12 * 1e-4 + 1e-9 * want[i].lr);
+    }
+}
+
 FW_TEST_MAIN(T(six_steps_agree_with_torch_adamw), T(same_bits_for_any_number_of_threads),
              T(a_gradient_that_is_not_finite_changes_nothing), T(frozen_and_unused_parameters_stay),
-             T(learning_rate_warms_up_then_follows_a_cosine))
+             T(learning_rate_warms_up_then_follows_a_cosine), T(a_joined_warm_up_is_lerobots))
