@@ -1,7 +1,7 @@
 /*
  * op_attention.c - softmax(q k^T / sqrt(D)) v, heads side by side in the last dimension.   q [B,Tq,H*D], k v [B,Tk,KV*D]
  *
- * Items (batch x head) over the threads. The weights [Tq,Tk] are never kept: forward saves the log-sum-exp of each row and
+ * Items (batch x key/value head) over the threads; where they are few (one head of keys for all queries), blocks of queries. The weights [Tq,Tk] are never kept: forward saves the log-sum-exp of each row and
  * backward makes them again (FlashAttention, arXiv 2205.14135).
  */
 #include "tensor/op_int.h"
@@ -52,6 +52,47 @@ static void fwd_block(const fw_step *s, const void *arg, fw_part part) {
     s->kern->attention_fwd(arg, part.i0, part.i1, part.scratch);
 }
 
+/* ---- few items: an item is cut into blocks of queries ---- */
+
+typedef struct by_rows {
+    fw_attn a;
+    int64_t n_block, rows; /* an item; a block */
+} by_rows;
+
+/* Rows [r0,r1) of the queries as an attention of its own. */
+static fw_attn rows_of(const fw_attn *a, int64_t r0, int64_t r1) {
+    fw_attn p = *a;
+    p.tq = r1 - r0;
+    p.q += r0 * a->q_row;
+    p.o += r0 * a->o_row;
+    p.first = a->first > r0 ? a->first - r0 : 0;
+    if (a->mask == FW_MASK_CAUSAL || a->mask == FW_MASK_PREFIX_CAUSAL) {
+        p.tk = a->tk - a->tq + r1; /* no row of these sees more */
+    }
+    return p;
+}
+
+static void fwd_rows(const fw_step *s, const void *arg, fw_part part) {
+    const by_rows *j = arg;
+    for (int64_t i = part.i0; i < part.i1; i++) {
+        const int64_t item = i / j->n_block, r0 = i % j->n_block * j->rows;
+        const fw_attn p = rows_of(&j->a, r0, r0 + j->rows < j->a.tq ? r0 + j->rows : j->a.tq);
+        s->kern->attention_fwd(&p, item, item + 1, part.scratch);
+    }
+}
+
+/* At least 32 queries a block, about 8 blocks in all; one where it is not worth it, and in training, which keeps more. */
+static by_rows rows_plan(const fw_attn *a) {
+    const int64_t items = a->batch * a->n_kv;
+    const bool causal = a->mask == FW_MASK_CAUSAL || a->mask == FW_MASK_PREFIX_CAUSAL;
+    int64_t n = items < 8 && a->lse == NULL && !(causal && a->tk < a->tq) ? 8 / items : 1;
+    n = n < a->tq / 32 ? n : a->tq / 32;
+    n = n > 1 ? n : 1;
+    by_rows j = {.a = *a, .rows = (a->tq + n - 1) / n};
+    j.n_block = (a->tq + j.rows - 1) / j.rows;
+    return j;
+}
+
 static void bwd_block(const fw_step *s, const void *arg, fw_part part) {
     s->kern->attention_bwd(arg, part.i0, part.i1, part.scratch);
 }
@@ -70,7 +111,12 @@ static fw_status attention_forward(const fw_step *s, fw_err *err) {
                            (long long)b, (long long)most);
         }
     }
-    fw_split(s, &a, a.batch * a.n_kv, item_block(&a), fwd_block);
+    const by_rows j = rows_plan(&a);
+    if (j.n_block > 1) {
+        fw_split(s, &j, a.batch * a.n_kv * j.n_block, 1, fwd_rows);
+    } else {
+        fw_split(s, &a, a.batch * a.n_kv, item_block(&a), fwd_block);
+    }
     return FW_OK;
 }
 

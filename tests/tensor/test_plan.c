@@ -376,6 +376,35 @@ static void mistakes_are_named(void) {
     }
 }
 
+/* Few heads of keys: inference cuts the queries into blocks, training does not; every mask. */
+static void attention_in_blocks_of_queries_is_attention(void) {
+    enum { B = 2, TQ = 150, TK = 200, D = 16 };
+    for (int mask = FW_MASK_NONE; mask <= FW_MASK_PREFIX_CAUSAL; mask++) {
+        fw_params *params;
+        fw_graph *g;
+        fw_plan *infer, *train;
+        must(fw_params_new(5, &params, &g_err));
+        must(fw_graph_new(params, &g, &g_err));
+        const fw_init r = {FW_INIT_NORMAL, 1.0f};
+        fw_val q = fw_param(g, "q", S(B, TQ, 4 * D), r), k = fw_param(g, "k", S(B, TK, D), r),
+               v = fw_param(g, "v", S(B, TK, D), r);
+        const bool lengths = mask == FW_MASK_LENGTH || mask == FW_MASK_PREFIX || mask == FW_MASK_PREFIX_CAUSAL;
+        fw_val len = lengths ? fw_input(g, "len", FW_I32, S(B)) : FW_NONE;
+        fw_val y = fw_grouped_attention(g, q, k, v, len, &(fw_attn_opts){4, 1, (fw_mask)mask, 60, 40, 70});
+        fw_val loss = fw_mean(g, fw_mul(g, y, y)), outs[2] = {loss, y};
+        must(fw_plan_new(g, NULL, &y, 1, &infer, &g_err));
+        must(fw_plan_new(g, &(fw_plan_opts){.train = true}, outs, 2, &train, &g_err));
+        for (int b = 0; lengths && b < B; b++) {
+            ((int32_t *)fw_plan_data(infer, len))[b] = ((int32_t *)fw_plan_data(train, len))[b] = 20 + 30 * b;
+        }
+        must(fw_plan_run(infer, &g_err));
+        must(fw_plan_run(train, &g_err));
+        CHECK_NEAR(fw_plan_data(infer, y), fw_plan_data(train, y), B * TQ * 4 * D, 1e-6, 1e-5);
+        fw_plan_free(infer), fw_plan_free(train);
+        fw_graph_free(g), fw_params_free(params);
+    }
+}
+
 static void plans_refuse_what_cannot_be_trained(void) {
     net n = net_new(1);
     fw_plan *p;
@@ -392,4 +421,5 @@ FW_TEST_MAIN(T(training_reduces_the_loss), T(same_bits_on_any_number_of_threads)
              T(a_resumed_plan_draws_the_same_dropout), T(running_allocates_nothing),
              T(buffers_share_memory_by_liveness), T(inference_agrees_with_training_where_dropout_is_off),
              T(frozen_parameters_cost_no_backward), T(weights_are_packed_again_when_told),
-             T(ids_and_labels_out_of_range_fail_the_run), T(mistakes_are_named), T(plans_refuse_what_cannot_be_trained))
+             T(ids_and_labels_out_of_range_fail_the_run), T(mistakes_are_named),
+             T(attention_in_blocks_of_queries_is_attention), T(plans_refuse_what_cannot_be_trained))
