@@ -44,7 +44,8 @@ struct fw_pool {
     _Atomic uint32_t caller_sleeps;
     _Alignas(64) _Atomic uint32_t run; /* number of the run; the workers' futex */
     _Atomic uint32_t sleepers;
-    _Atomic(block_fn *) fn; /* the job: written by the caller while CLOSED */
+    _Atomic uint32_t started; /* workers that run; a futex */
+    _Atomic(block_fn *) fn;   /* the job: written by the caller while CLOSED */
     _Atomic(void *) ctx;
     _Atomic uint32_t n;
     atomic_bool quit;
@@ -110,6 +111,8 @@ static void *worker_main(void *arg) {
     worker *w = arg;
     fw_pool *p = w->pool;
     uint32_t seen = 0;
+    atomic_fetch_add(&p->started, 1);
+    futex_wake(&p->started, 1);
     while (!atomic_load(&p->quit)) {
         work(p, w->index);
         await_run(p, seen);
@@ -179,6 +182,9 @@ static int start_workers(fw_pool *p) {
         }
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
+    for (uint32_t n; (n = atomic_load(&p->started)) < (uint32_t)p->size - 1;) { /* what starting costs is paid here */
+        futex_wait(&p->started, n);
+    }
     return e;
 }
 
