@@ -3,7 +3,7 @@
 
   PYTHON bench/torch_policies.py --threads 2 smolvla act "linear 1024x768x768"        # normally run by: flywheel bench --peer PYTHON
 
-A line of JSON a case: {"work": "smolvla", "precision": "f32", "how": "compiled", "ms": 4210.5}, or "note" in place of "ms" where there
+A line of JSON a case: {"work": "smolvla", "precision": "f32", "how": "compiled", "ms": 4210.5, "cpu_ms": 8370.1}, or "note" in place of "ms" where there
 is nothing to measure. Written for lerobot 0.6.1, torch 2.10, transformers 5.5 (no network is used). Each case is warmed up; the best
 of several calls counts, a call of more than 10 s is made once after the warm-up. Every network runs eager and by torch.compile
 (inductor, weights frozen for inference), as long as compiling takes less than a minute. --tiny: networks of two layers, to try this program.
@@ -37,16 +37,16 @@ def report(work, precision, how="", **what):
     say.flush()
 
 
-def best_ms(fn, warm=None):
-    """warm: a shorter call that touches everything."""
+def best(fn, warm=None):
+    """Time and CPU time of a call, in ms. warm: a shorter call that touches everything."""
     (warm or fn)()
-    best, total, n = 1e30, 0.0, 0
+    wall, cpu, total, n = 1e30, 1e30, 0.0, 0
     while n == 0 or (total < 10 and n < ARGS.rounds) or total < ARGS.budget:
-        t = time.perf_counter()
+        t, c = time.perf_counter(), time.process_time()
         fn()
-        t = time.perf_counter() - t
-        best, total, n = min(best, t), total + t, n + 1
-    return 1e3 * best
+        t, c = time.perf_counter() - t, time.process_time() - c
+        wall, cpu, total, n = min(wall, t), min(cpu, c), total + t, n + 1
+    return {"ms": 1e3 * wall, "cpu_ms": 1e3 * cpu}
 
 
 @contextlib.contextmanager
@@ -64,12 +64,12 @@ def limit(seconds):
 
 def eager_and_compiled(work, precision, fn, compiled, warm=None):
     """fn as it is, then with what `compiled` (called once, returns a function to call) makes of it."""
-    report(work, precision, "eager", ms=best_ms(fn, warm))
+    report(work, precision, "eager", **best(fn, warm))
     try:
         with limit(COMPILE_S):
             fast = compiled()
             fast()
-        report(work, precision, "compiled", ms=best_ms(fast))
+        report(work, precision, "compiled", **best(fast))
     except TooLong:
         report(work, precision, "compiled", note=f"compiling takes more than {COMPILE_S} s")
     except Exception as e:  # noqa: BLE001 - what compile does not take is a result
@@ -99,10 +99,10 @@ def linear(work, m, k, n):
             y, one = x.to(dtype), net.to(dtype)
             if precision == "bf16" and 2e-9 * m * k * n > 2 and bf16_is_slow(work):
                 continue
-            report(work, precision, ms=best_ms(lambda y=y, one=one: one(y)))
+            report(work, precision, **best(lambda y=y, one=one: one(y)))
         net.float()
         quantised = torch.ao.quantization.quantize_dynamic(nn.Sequential(net), {nn.Linear}, dtype=torch.qint8)
-        report(work, "int8", "dynamic", ms=best_ms(lambda: quantised(x)))
+        report(work, "int8", "dynamic", **best(lambda: quantised(x)))
 
 
 def attention(work, tq, tk, heads, kv, d):
@@ -111,7 +111,7 @@ def attention(work, tq, tk, heads, kv, d):
             q = torch.randn(1, heads, tq, d, dtype=DTYPES[precision])
             k = torch.randn(1, kv, tk, d, dtype=DTYPES[precision])
             v = torch.randn(1, kv, tk, d, dtype=DTYPES[precision])
-            report(work, precision, "sdpa", ms=best_ms(lambda: F.scaled_dot_product_attention(q, k, v, enable_gqa=heads != kv)))
+            report(work, precision, "sdpa", **best(lambda: F.scaled_dot_product_attention(q, k, v, enable_gqa=heads != kv)))
 
 
 # ---- our own policy: EfficientNet-Lite0 up to its block 10, then the network of torch_train.py
@@ -303,7 +303,7 @@ def act(work):
             eager_and_compiled(work, precision, call, compiled)
             policy.model.forward = forward
     policy = policy.to(memory_format=torch.channels_last)
-    report(work, "f32", "eager, channels last", ms=best_ms(call))
+    report(work, "f32", "eager, channels last", **best(call))
 
 
 def smolvla_policy(precision):

@@ -32,13 +32,13 @@ typedef struct row {
     bool failed;
     char note[400]; /* why it was not run, or what to know about it */
     char peer[200];
-    double peer_ms;
+    double peer_ms, peer_cpu_ms;
 } row;
 
 typedef struct peer_time {
     char work[64], how[64]; /* "f32, compiled"; why not when ms is 0 */
     fw_precision precision;
-    double ms;
+    double ms, cpu_ms;
 } peer_time;
 
 typedef struct bench {
@@ -204,20 +204,21 @@ static fw_status run_rows(bench *b, fw_err *err) {
 
 /* ---- the peer ---- */
 
-/* A line of the peer: {"work": "smolvla", "precision": "f32", "how": "compiled", "ms": 1.5}, or "note" instead of "ms". */
+/* A line of the peer: {"work": "smolvla", "precision": "f32", "how": "compiled", "ms": 1.5, "cpu_ms": 2.9}, or "note" instead of "ms". */
 static void hear(bench *b, const char *line) {
     const char *work = NULL, *precision = NULL, *how = "", *note = "";
-    double ms = 0.0;
+    double ms = 0.0, cpu_ms = 0.0;
     peer_time *t = &b->seen[b->n_seen];
     json_t *o = json_loads(line, 0, NULL);
-    if (o == NULL || json_unpack(o, "{s:s, s:s, s?s, s?F, s?s}", "work", &work, "precision", &precision, "how", &how,
-                                 "ms", &ms, "note", &note) != 0) {
+    if (o == NULL || json_unpack(o, "{s:s, s:s, s?s, s?F, s?F, s?s}", "work", &work, "precision", &precision, "how",
+                                 &how, "ms", &ms, "cpu_ms", &cpu_ms, "note", &note) != 0) {
         fw_warn("peer: %s", line);
     } else if (fw_precision_parse(precision, &t->precision, NULL) == FW_OK && b->n_seen < PEERS_MAX - 1) {
         snprintf(t->work, sizeof t->work, "%s", work);
         snprintf(t->how, sizeof t->how, "%s%s%s", precision, how[0] != 0 || note[0] != 0 ? ", " : "",
                  ms > 0.0 ? how : note);
         t->ms = ms;
+        t->cpu_ms = cpu_ms;
         b->n_seen++;
         fw_info("peer: %s, %s: %.2f ms", t->work, t->how, ms);
     }
@@ -287,6 +288,7 @@ static void match(bench *b) {
             const bool better = t->ms > 0.0 ? r->peer_ms <= 0.0 || t->ms < r->peer_ms : r->peer[0] == 0;
             if (better) {
                 r->peer_ms = t->ms;
+                r->peer_cpu_ms = t->cpu_ms;
                 snprintf(r->peer, sizeof r->peer, "PyTorch %s", t->how);
             }
         }
@@ -295,8 +297,8 @@ static void match(bench *b) {
 
 /* ---- the table ---- */
 
-static double ratio(const row *r) {
-    return r->r.ms > 0.0 && r->peer_ms > 0.0 ? r->peer_ms / r->r.ms : 0.0;
+static double ratio(double ours, double peers) {
+    return ours > 0.0 && peers > 0.0 ? peers / ours : 0.0;
 }
 
 static json_t *number(double x) {
@@ -317,11 +319,12 @@ static json_t *to_json(const bench *b) {
     for (int i = 0; i < b->n_row; i++) {
         const row *r = &b->row[i];
         const double rate = r->r.ms > 0.0 ? r->r.gflop / (1e-3 * r->r.ms) : 0.0;
-        json_array_append_new(rows,
-                              json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "work", r->name, "ours_ms",
-                                        number(r->r.ms), "peer", text(r->peer), "peer_ms", number(r->peer_ms), "ratio",
-                                        number(ratio(r)), "gflops", number(rate), "of_peak", number(r->of_peak),
-                                        "rss_mb", number(r->r.rss_mb), "note", text(r->note)));
+        json_array_append_new(rows, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "work",
+                                              r->name, "ours_ms", number(r->r.ms), "peer", text(r->peer), "peer_ms",
+                                              number(r->peer_ms), "ours_cpu_ms", number(r->r.cpu_ms), "peer_cpu_ms",
+                                              number(r->peer_cpu_ms), "ratio", number(ratio(r->r.ms, r->peer_ms)),
+                                              "gflops", number(rate), "of_peak", number(r->of_peak), "rss_mb",
+                                              number(r->r.rss_mb), "note", text(r->note)));
     }
     return json_pack("{s:s, s:i, s:o, s:o, s:o}", "cpu", b->cpu, "threads", (int)b->threads, "kernels", kernels,
                      "peaks", peaks, "rows", rows);
@@ -339,12 +342,14 @@ static void put(double x, const char *format) {
 static void print_row(const bench *b, const row *r) {
     printf("%-34s ", r->name);
     put(r->r.ms, "%10.2f");
+    put(r->r.cpu_ms, "%10.2f");
     put(r->r.ms > 0.0 ? r->r.gflop / (1e-3 * r->r.ms) : 0.0, "%9.1f");
     put(100.0 * r->of_peak, "%7.0f%%");
     put(r->r.rss_mb, "%8.0f");
     if (b->peer != NULL) {
         put(r->peer_ms, "%11.2f");
-        put(ratio(r), "%7.2f");
+        put(ratio(r->r.ms, r->peer_ms), "%7.2f");
+        put(ratio(r->r.cpu_ms, r->peer_cpu_ms), "%7.2f");
         printf("  %s", r->peer);
     }
     printf("%s%s\n", r->note[0] != 0 ? "  " : "", r->note);
@@ -359,8 +364,8 @@ static void print_table(const bench *b) {
             printf("  %s %.0f (%s, %s)", precisions[i], b->peak[i], b->kernels[i], fw_peak_name(b->kernels[i]));
         }
     }
-    printf("\n\n%-34s %10s%9s%8s%8s", "work", "ms", "GFLOP/s", "of peak", "MB");
-    printf("%s\n", b->peer != NULL ? "    peer ms  ratio  peer" : "");
+    printf("\n\n%-34s %10s%10s%9s%8s%8s", "work", "ms", "CPU ms", "GFLOP/s", "of peak", "MB");
+    printf("%s\n", b->peer != NULL ? "    peer ms  ratio    CPU  peer" : "");
     for (int i = 0; i < b->n_row; i++) {
         print_row(b, &b->row[i]);
     }

@@ -464,7 +464,7 @@ static void block_run(const block *s, int64_t n0, int64_t n1) {
 /* Several panels pay for the pass over A; so do rows that lie a multiple of 2 KiB apart, which would evict each other from
  * the same sets of the first cache, and a transposed A, which jumps a row at every step. */
 static bool worth_packing(const fw_gemm *g, int64_t n) {
-    return U > 1 || (n > 2 * NR && g->k >= PACK_K) || (g->k >= 128 && g->lda % 512 == 0) || (g->trans_a && n > NR);
+    return U > 1 || (n > 64 && g->k >= PACK_K) || (g->k >= 128 && g->lda % 512 == 0) || (g->trans_a && n > NR);
 }
 
 static void gemm_blocks(const fw_gemm *g, block s) {
