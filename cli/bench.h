@@ -34,7 +34,7 @@ extern const int bench_n_work;
 
 typedef struct bench_result {
     double ms;     /* best call; 0: not run, error says why */
-    double cpu_ms; /* least CPU time of a call, all threads together: what compares while others use the machine */
+    double cpu_ms; /* mean CPU time of a call, all threads together: what compares while others use the machine */
     double gflop;  /* of a call, multiply-adds counting as 2 */
     double rss_mb; /* most memory the process had, filled by the caller */
     char error[400];
