@@ -65,14 +65,14 @@ static fw_status time_one(run_fn *fn, void *ctx, double *s, fw_err *err) {
 /* Best of the calls that fit into the time, and their mean CPU time: the system counts that of other threads by ticks, too coarse for
  * one call. The first call makes plans and warms caches, and counts only if it is long. */
 static fw_status time_it(run_fn *fn, void *ctx, bool quick, bench_result *out, fw_err *err) {
-    const double budget = quick ? 0.3 : 1.0, enough = 10.0;
+    const double budget = quick ? 0.3 : 1.0, enough = 4.0, alone = 10.0;
     const int least = quick ? 1 : 3;
     double s = 0.0, best = INFINITY, sum = 0.0, cpu = cpu_s();
     int n = 0;
     FW_TRY(time_one(fn, ctx, &s, err));
     out->ms = 1e3 * s;
     out->cpu_ms = 1e3 * (cpu_s() - cpu);
-    if (s > enough) {
+    if (s > alone) {
         return FW_OK;
     }
     for (cpu = cpu_s(); (n < least && sum < enough) || sum < budget; n++) {
