@@ -15,6 +15,7 @@
  */
 #ifndef FW_KERN_GEMM_INT8_VEC_INT_H
 #define FW_KERN_GEMM_INT8_VEC_INT_H
+#if defined(FW_INT8) /* else there is nothing here */
 
 enum { Q8_SCALES = (MC * (int)sizeof(fw_q8) + 63) / 64 * 16 }; /* floats of scratch: a scale for each row of a block */
 
@@ -376,4 +377,5 @@ static void gemm_pack(void *dst, const float *b, int64_t ldb, fw_layout layout, 
     gemm_pack_smooth(dst, b, ldb, layout, n, k, n0, n1, NULL);
 }
 
+#endif /* FW_INT8 */
 #endif /* FW_KERN_GEMM_INT8_VEC_INT_H */
