@@ -148,7 +148,10 @@ FW_INLINE vf load_b(const b_value *p) {
 }
 
 /* The compiler would keep a sum twice, as the integers that leave the loop and as the floats that stay, and spill. */
-#if defined(__AVX512F__)
+#if defined(FW_EMULATED) /* tools/emulate_avx512.sh: no such registers */
+#define KEEP_IN_LOOP(x, y)
+#define KEEP_AT_EXIT(x, y)
+#elif defined(__AVX512F__)
 #define KEEP_IN_LOOP(x, y)
 #define KEEP_AT_EXIT(x, y) __asm__ volatile("" : "+v"(x), "+v"(y))
 #else /* nothing of the next row starts before: with 16 registers its loads would be hoisted, and sums spilled */
