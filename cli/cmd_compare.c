@@ -7,24 +7,9 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "cli.h"
+#include "sim.h"
 #include "train/closed.h"
 #include "train/stats.h"
-
-/* Successes by task, as `flywheel eval --json` writes them: {"outcomes": {task: [0, 1, ...]}, "seeds": [...]}. */
-static json_t *result_of(const fw_closed_opts *o, const fw_closed_result *r) {
-    json_t *outcomes = json_object(), *seeds = json_array();
-    for (int k = 0; k < r->n_task; k++) {
-        json_t *hits = json_array();
-        for (int64_t i = 0; i < r->episodes; i++) {
-            json_array_append_new(hits, json_integer(r->outcome[k * r->episodes + i].success));
-        }
-        json_object_set_new(outcomes, r->task[k].name, hits);
-    }
-    for (int64_t i = 0; i < r->episodes; i++) {
-        json_array_append_new(seeds, json_integer((json_int_t)fw_closed_seed(o->seed, i)));
-    }
-    return json_pack("{s:o, s:o}", "outcomes", outcomes, "seeds", seeds);
-}
 
 /* A folder is played, a file is read. *out owned. */
 static fw_status outcomes_of(const char *what, const char *precision, fw_closed_opts o, json_t **out, fw_err *err) {
@@ -44,7 +29,7 @@ static fw_status outcomes_of(const char *what, const char *precision, fw_closed_
     o.policy = what;
     o.precision = precision;
     FW_TRY(fw_closed_run(&o, &r, err));
-    *out = result_of(&o, &r);
+    *out = sim_outcomes(&o, &r);
     fw_closed_free(&r);
     return *out != NULL ? FW_OK : fw_fail(err, FW_NOMEM, "results");
 }

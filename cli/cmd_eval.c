@@ -38,21 +38,13 @@ static json_t *rate_json(const fw_closed_task *t, bool swap) {
 }
 
 static int closed_json(const fw_closed_opts *o, const fw_closed_result *r) {
-    json_t *j = rate_json(&r->all, o->swap), *tasks = json_object(), *seeds = json_array(), *outcomes = json_object();
+    json_t *j = rate_json(&r->all, o->swap), *tasks = json_object(), *outcomes = sim_outcomes(o, r);
     for (int k = 0; k < r->n_task; k++) {
-        json_t *hits = json_array();
-        for (int64_t i = 0; i < r->episodes; i++) {
-            json_array_append_new(hits, json_integer(r->outcome[k * r->episodes + i].success));
-        }
         json_object_set_new(tasks, r->task[k].name, rate_json(&r->task[k], o->swap));
-        json_object_set_new(outcomes, r->task[k].name, hits);
-    }
-    for (int64_t i = 0; i < r->episodes; i++) {
-        json_array_append_new(seeds, json_integer((json_int_t)fw_closed_seed(o->seed, i)));
     }
     json_object_set_new(j, "tasks", tasks);
-    json_object_set_new(j, "outcomes", outcomes);
-    json_object_set_new(j, "seeds", seeds);
+    json_object_update(j, outcomes);
+    json_decref(outcomes);
     json_object_set_new(j, "infer_ms", json_real(r->infer_ms));
     return cli_json(j);
 }

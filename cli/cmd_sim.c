@@ -6,6 +6,21 @@
 #include "cli.h"
 #include "sim.h"
 
+json_t *sim_outcomes(const fw_closed_opts *o, const fw_closed_result *r) {
+    json_t *outcomes = json_object(), *seeds = json_array();
+    for (int k = 0; k < r->n_task; k++) {
+        json_t *hits = json_array();
+        for (int64_t i = 0; i < r->episodes; i++) {
+            json_array_append_new(hits, json_integer(r->outcome[k * r->episodes + i].success));
+        }
+        json_object_set_new(outcomes, r->task[k].name, hits);
+    }
+    for (int64_t i = 0; i < r->episodes; i++) {
+        json_array_append_new(seeds, json_integer((json_int_t)fw_closed_seed(o->seed, i)));
+    }
+    return json_pack("{s:o, s:o}", "outcomes", outcomes, "seeds", seeds);
+}
+
 fw_status sim_env_opts(const char *embodiment, const char *randomise, const char *homes, fw_env_opts *out,
                        fw_err *err) {
     *out = (fw_env_opts)FW_ENV_OPTS_DEFAULT;
