@@ -16,11 +16,10 @@ static void table_block(const fw_step *s, const void *arg, fw_part part) {
     const int32_t *pos = s->x[0];
     const int64_t d = fw_cols(fw_shape_of(s->g, s->node->out)), half = d / 2;
     (void)arg;
-    for (int64_t i = part.i0; i < part.i1; i++) {
-        float *y = (float *)s->y + i * d;
-        for (int64_t j = 0; j < half; j++) {
-            float speed = (float)pow(s->node->u.rope.theta, -(double)(2 * j) / (double)d);
-            float angle = (float)pos[i] * speed;
+    for (int64_t j = 0; j < half; j++) {
+        const float speed = (float)pow(s->node->u.rope.theta, -(double)(2 * j) / (double)d);
+        for (int64_t i = part.i0; i < part.i1; i++) {
+            float *y = (float *)s->y + i * d, angle = (float)pos[i] * speed;
             y[j] = (float)cos((double)angle);
             y[half + j] = (float)sin((double)angle);
         }
