@@ -17,10 +17,10 @@ tests/golden/lerobot/read.json   per episode: task, length, SHA-256 of each feat
 
 What flywheel made of them must read the same, in either version (LeRobot 0.3.3 opens no depth map: it wants three channels):
 
-    for d in ours marked theirs theirs21 images; do bin/flywheel data convert tests/golden/lerobot/$d --to v2.1 --out /tmp/v21/$d; done
-    PYTHONPATH=.venv-golden/lerobot-0.3.3 .venv-golden/bin/python tests/golden/lerobot_open.py --same /tmp/v21
-    for d in ours marked theirs theirs21 images; do bin/flywheel data convert /tmp/v21/$d --to v3.0 --out /tmp/v30/$d; done
-    .venv-golden/bin/python tests/golden/lerobot_open.py --same /tmp/v30
+    for d in ours marked theirs theirs21 images; do bin/flywheel data convert tests/golden/lerobot/$d --to v2.1 --out out/v21/$d; done
+    PYTHONPATH=.venv-golden/lerobot-0.3.3 .venv-golden/bin/python tests/golden/lerobot_open.py --same out/v21
+    for d in ours marked theirs theirs21 images; do bin/flywheel data convert out/v21/$d --to v3.0 --out out/v30/$d; done
+    .venv-golden/bin/python tests/golden/lerobot_open.py --same out/v30
 
 The tolerance is zero, for values and for pixels: both sides decode with libav and convert with libswscale's bilinear filters.
 Each frame is asked for by index, as a training loop does; LeRobot itself checks timestamps to 1e-4 s.

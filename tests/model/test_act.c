@@ -290,7 +290,7 @@ static void a_saved_network_has_the_same_tensors_moved(void) {
     fw_err err = {0};
     char path[600];
     fw_st *was = NULL, *is = NULL;
-    snprintf(path, sizeof path, "/tmp/fw_act_%d.safetensors", (int)getpid());
+    snprintf(path, sizeof path, "fw_act_%d.safetensors", (int)getpid());
     save_moved(&n, path);
     CHECK_OK(fw_st_open(path, &is, &err), err);
     CHECK_INT(remove(path), 0);

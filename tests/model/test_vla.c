@@ -444,7 +444,7 @@ static void a_training_step_is_that_of_lerobot(void) {
 
 static void a_checkpoint_is_saved_as_it_was_read(void) {
     char path[128];
-    snprintf(path, sizeof path, "/tmp/fw_vla_%d.safetensors", (int)getpid());
+    snprintf(path, sizeof path, "fw_vla_%d.safetensors", (int)getpid());
     for (int k = 0; k < 3; k++) {
         gold t = gold_open(k_policy[k], "golden", false);
         graphs s = graphs_open(&t, FW_PRECISION_DEFAULT);

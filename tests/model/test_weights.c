@@ -6,7 +6,7 @@
 
 static const char *path_of(const char *name) {
     static char path[512];
-    snprintf(path, sizeof path, "/tmp/fw_weights_%d_%s", (int)getpid(), name);
+    snprintf(path, sizeof path, "fw_weights_%d_%s", (int)getpid(), name);
     return path;
 }
 
