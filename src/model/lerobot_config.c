@@ -92,7 +92,7 @@ static const key smol_vision_keys[] = {
 };
 #define DECODER(which)                                                                                                 \
     {                                                                                                                  \
-        INT(vla.which.width, "width", 1, 65536), INT(vla.which.layers, "layers", 1, 256),                              \
+        INT(vla.which.width, "width", 1, 65536), INT(vla.which.layers, "layers", 1, FW_DECODER_LAYERS),                \
             INT(vla.which.heads, "heads", 1, 256), INT(vla.which.kv_heads, "kv_heads", 1, 256),                        \
             INT(vla.which.head_dim, "head_dim", 2, 1024), INT(vla.which.mlp, "mlp", 1, 262144),                        \
     }

@@ -76,6 +76,7 @@ typedef struct fw_vision_size {
     int patch, image; /* pixels */
 } fw_vision_size;
 
+#define FW_DECODER_LAYERS 64 /* at most */
 /* A decoder-only transformer. */
 typedef struct fw_decoder_size {
     int width, layers, heads, kv_heads, head_dim, mlp;

@@ -25,8 +25,6 @@
 #include "model/lerobot_config.h"
 #include "tensor/plan.h"
 
-#define FW_VLA_LAYERS 64
-
 typedef struct fw_vla_io {
     /* set by the caller */
     int64_t batch;
@@ -42,7 +40,7 @@ typedef struct fw_vla_io {
     fw_val prefix_pos;        /* [B,prefix] i32 */
     fw_val state;             /* [B,max_state]; SmolVLA in the prefix, pi0 in the suffix, pi0.5 FW_NONE */
     /* between prefix and suffix, a layer of the expert; what is projected is so already. [B,prefix,kv_heads*head_dim] */
-    fw_val k[FW_VLA_LAYERS], v[FW_VLA_LAYERS];
+    fw_val k[FW_DECODER_LAYERS], v[FW_DECODER_LAYERS];
     /* inputs of the suffix */
     fw_val suffix_pos; /* [B,suffix] i32 */
     fw_val cross_pos;  /* [B,suffix] i32: SmolVLA's odd layers count from 0; else FW_NONE */
@@ -54,7 +52,8 @@ typedef struct fw_vla_io {
     fw_val weight;   /* in  [B,chunk]: 1 counts, 0 past the episode's end; training */
     fw_val loss;     /* scalar, over the first n_action dimensions */
     /* what tests look at: pictures after tower and projection, the prefix, the streams before each layer, the suffix */
-    fw_val vision[FW_CAM_MAX], connector[FW_CAM_MAX], prefix, vlm[FW_VLA_LAYERS], suffix, expert[FW_VLA_LAYERS], out;
+    fw_val vision[FW_CAM_MAX], connector[FW_CAM_MAX], prefix, vlm[FW_DECODER_LAYERS], suffix, expert[FW_DECODER_LAYERS],
+        out;
 } fw_vla_io;
 
 /* Nothing built yet: all values FW_NONE. */

@@ -52,7 +52,7 @@ static fw_status build(fw_vla *m, shape *s, fw_err *err) {
 
 static fw_status plan(fw_vla *m, shape *s, fw_err *err) {
     const fw_plan_opts o = {.pool = m->opts.pool, .precision = m->opts.precision};
-    fw_val cache[2 * FW_VLA_LAYERS];
+    fw_val cache[2 * FW_DECODER_LAYERS];
     int n = 0;
     for (int i = 0; i < m->c.vla.text.layers; i++) {
         if (s->before.k[i] != FW_NONE) {

@@ -112,6 +112,7 @@ static void what_cannot_be_is_refused_by_name(void) {
          "'STATE' is 'MEDIAN'"},
         {"{\"type\": \"smolvla\", \"adapt_to_pi_aloha\": true, " FEATURES "}", FW_UNSUPPORTED, "adapt_to_pi_aloha"},
         {"{\"type\": \"smolvla\", \"vlm_model_name\": \"me/other\", " FEATURES "}", FW_UNSUPPORTED, "me/other"},
+        {"{\"type\": \"pi0\", \"sizes\": {\"text\": {\"layers\": 65}}, " FEATURES "}", FW_FORMAT, "1..64"},
         {"{\"type\": \"smolvla\", \"num_expert_layers\": 5, " FEATURES "}", FW_FORMAT, "do not fit"},
         {"{\"type\": \"smolvla\", \"expert_width_multiplier\": -1, " FEATURES "}", FW_FORMAT,
          "expert_width_multiplier"},

@@ -156,7 +156,7 @@ static int with(fw_val *out, int n, fw_val v) {
 static graphs graphs_open(gold *t, fw_precision precision) {
     graphs s = {.before = t->io, .step = t->io};
     const fw_plan_opts o = {.precision = precision};
-    fw_val out[4 * FW_VLA_LAYERS];
+    fw_val out[4 * FW_DECODER_LAYERS];
     int n = 0;
     CHECK_OK(fw_graph_new(t->params, &s.prefix, &g_err), g_err);
     CHECK_OK(fw_graph_new(t->params, &s.suffix, &g_err), g_err);
