@@ -5,6 +5,7 @@
 void fw_kern_init_avx512int8(fw_kern *k) {
     k->isa = "avx512int8";
     k->gemm_nr = NR;
+    k->gemm_a_cost = 16;
     k->gemm_pack_bytes = gemm_pack_bytes;
     k->gemm_pack = gemm_pack;
     k->gemm_pack_smooth = gemm_pack_smooth;

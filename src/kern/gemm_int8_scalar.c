@@ -141,6 +141,7 @@ static void conv_fwd(const fw_conv *d, const float *x, const void *w, float *y, 
 void fw_kern_init_int8_scalar(fw_kern *k) {
     k->isa = "int8";
     k->gemm_nr = NR;
+    k->gemm_a_cost = 16;
     k->gemm_pack_bytes = gemm_pack_bytes;
     k->gemm_pack = gemm_pack;
     k->gemm_pack_smooth = gemm_pack_smooth;

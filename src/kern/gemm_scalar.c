@@ -54,6 +54,7 @@ static void gemm_f32(const fw_gemm *g, void *scratch) {
 void fw_kern_init_gemm_scalar(fw_kern *k) {
     k->isa = "scalar";
     k->gemm_nr = NR;
+    k->gemm_a_cost = 2;
     k->gemm_pack_bytes = gemm_pack_bytes;
     k->gemm_pack = gemm_pack;
     k->gemm_pack_smooth = gemm_pack_smooth;

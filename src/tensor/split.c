@@ -50,13 +50,25 @@ static int64_t round_up(int64_t x, int64_t to) {
     return (x + to - 1) / to * to;
 }
 
-/* About 8 tiles when there is enough work: blocks of rows first, of columns where rows are few. */
+/* What is read, a value of k: columns of B pass by once for every PASS rows, rows of A once a block of columns. */
+static int64_t traffic(const fw_kern *k, int64_t m, int64_t n, int64_t n_m, int64_t n_n) {
+    enum { PASS = 336 };
+    const int64_t passes = (m + PASS - 1) / PASS;
+    return n * (passes > n_m ? passes : n_m) + k->gemm_a_cost * m * n_n;
+}
+
+/* Tiles for many threads where there is enough work, of at least 32 rows, cut where the least is read. */
 static tiles tiles_of(const fw_kern *k, int64_t m, int64_t n, int64_t kk) {
     double mflop = 2e-6 * (double)m * (double)n * (double)kk;
-    int64_t want = mflop < 0.5 ? 1 : mflop < 4 ? 4 : 8;
-    int64_t n_m = m / 32 < want ? m / 32 : want;
-    n_m = n_m < 1 ? 1 : n_m;
-    int64_t n_n = (want + n_m - 1) / n_m;
+    int64_t want = mflop < 0.5 ? 1 : mflop < 4 ? 4 : mflop < 256 ? 8 : 24, panels = (n + k->gemm_nr - 1) / k->gemm_nr;
+    int64_t most = m / 32 < want ? m / 32 : want, n_m = 1, n_n = want < panels ? want : panels;
+    for (int64_t i = 2; i <= most; i++) {
+        int64_t j = (want + i - 1) / i;
+        if (traffic(k, m, n, i, j) < traffic(k, m, n, n_m, n_n) || n_m * n_n < want) {
+            n_m = i;
+            n_n = j;
+        }
+    }
     tiles t = {.mb = round_up((m + n_m - 1) / n_m, n_m > 1 ? 8 : 1), .nb = round_up((n + n_n - 1) / n_n, k->gemm_nr)};
     t.n_m = (m + t.mb - 1) / t.mb;
     t.n_n = (n + t.nb - 1) / t.nb;
