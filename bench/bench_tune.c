@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 
 #include "base/args.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "model/lora.h"
 #include "model/vla.h"
@@ -24,7 +25,9 @@ static double cpu_s(void) {
 
 typedef struct bench {
     const char *policy, *mode;
-    int64_t batch, cameras, words, rank, rounds;
+    int64_t batch, cameras, words, rank, rounds, threads;
+    bool checkpointing;
+    fw_pool *pool;
     fw_lerobot_config c;
     fw_adapter adapter;
     fw_params *params;
@@ -63,8 +66,10 @@ static fw_status build(bench *b, fw_err *err) {
         fw_parameter *q = fw_params_at(b->params, i);
         q->trainable = lora(b) ? fw_adapter_is_part(q->name) : fw_vla_trains(&b->c, q->name);
     }
-    FW_TRY(fw_optim_new(b->params, &(fw_optim_opts)FW_OPTIM_OPTS_DEFAULT, NULL, &b->optim, err));
-    return fw_plan_new(b->g, &(fw_plan_opts){.train = true}, &b->io.loss, 1, &b->plan, err);
+    FW_TRY(fw_pool_new((int)b->threads, &b->pool, err));
+    FW_TRY(fw_optim_new(b->params, &(fw_optim_opts)FW_OPTIM_OPTS_DEFAULT, b->pool, &b->optim, err));
+    const fw_plan_opts o = {.pool = b->pool, .train = true, .checkpoint = b->checkpointing};
+    return fw_plan_new(b->g, &o, &b->io.loss, 1, &b->plan, err);
 }
 
 static fw_status measure(bench *b, fw_err *err) {
@@ -78,24 +83,35 @@ static fw_status measure(bench *b, fw_err *err) {
     fw_vla_fill(b->plan, &b->c, &b->io, n_words);
     fw_plan_get_info(b->plan, &info);
     const double flops = (info.flops_forward + info.flops_backward) / (double)b->batch;
-    double spent = cpu_s();
+    double spent = cpu_s(), wall = fw_now_s();
     for (int64_t i = 0; i < b->rounds; i++) {
         FW_TRY(fw_plan_run(b->plan, err));
         FW_TRY(fw_optim_step(b->optim, b->plan, 1e-4, NULL, err));
     }
     spent = cpu_s() - spent;
-    printf("%s %s, batch %d: %.1f GFLOP a sample (forward %.1f), %.2f M trainable, arena %.0f MB", b->policy, b->mode,
-           (int)b->batch, 1e-9 * flops, 1e-9 * info.flops_forward / (double)b->batch,
-           1e-6 * (double)fw_optim_values(b->optim), 1e-6 * (double)info.arena_bytes);
+    wall = fw_now_s() - wall;
+    printf("%s %s, batch %d: %.1f GFLOP a sample (forward %.1f, again %.1f), %.2f M trainable, arena %.0f MB, packed "
+           "%.0f MB",
+           b->policy, b->mode, (int)b->batch, 1e-9 * flops, 1e-9 * info.flops_forward / (double)b->batch,
+           1e-9 * info.flops_again / (double)b->batch, 1e-6 * (double)fw_optim_values(b->optim),
+           1e-6 * (double)info.arena_bytes, 1e-6 * (double)info.packed_bytes);
     if (b->rounds > 0) {
-        printf(", %.3f samples a CPU-second", (double)(b->rounds * b->batch) / spent);
+        const double n = (double)(b->rounds * b->batch);
+        printf(", %.3f samples/s, %.3f a CPU-second", n / wall, n / spent);
     }
     printf("\n");
     return FW_OK;
 }
 
 int main(int argc, char **argv) {
-    bench b = {.policy = "smolvla", .mode = "lora", .batch = 1, .cameras = 2, .words = 48, .rank = 16, .rounds = 1};
+    bench b = {.policy = "smolvla",
+               .mode = "lora",
+               .batch = 1,
+               .cameras = 2,
+               .words = 48,
+               .rank = 16,
+               .rounds = 1,
+               .threads = 1};
     const fw_arg args[] = {
         FW_ARG_STR("policy", &b.policy, "NAME", "smolvla or pi0"),
         FW_ARG_STR("mode", &b.mode, "NAME", "full; expert or lora: the tower passed beforehand"),
@@ -103,6 +119,8 @@ int main(int argc, char **argv) {
         FW_ARG_INT("cameras", &b.cameras, 1, FW_CAM_MAX, "N", "pictures"),
         FW_ARG_INT("words", &b.words, 1, 200, "N", "of the prompt"),
         FW_ARG_INT("rank", &b.rank, 1, 1024, "N", "of the adapters"),
+        FW_ARG_INT("threads", &b.threads, 1, 256, "N", "threads"),
+        FW_ARG_BOOL("checkpointing", &b.checkpointing, "gradient checkpointing"),
         FW_ARG_INT("rounds", &b.rounds, 0, 1000, "N", "steps; 0: count only"),
     };
     const fw_usage usage = {
@@ -120,6 +138,7 @@ int main(int argc, char **argv) {
     fw_optim_free(b.optim);
     fw_graph_free(b.g);
     fw_params_free(b.params);
+    fw_pool_free(b.pool);
     fw_adapter_clear(&b.adapter);
     return s == FW_OK ? 0 : 1;
 }

@@ -91,9 +91,11 @@ static fw_val backbone(builder *b, fw_val x) {
     x = fw_max_pool(b->g, x, 3, 2, pad);
     for (int stage = 1; stage <= 4; stage++) {
         for (int i = 0; i < blocks[stage - 1]; i++) {
+            fw_graph_segment(b->g, true);
             x = block(b, x, stage, i, width << (stage - 1));
         }
     }
+    fw_graph_segment(b->g, false);
     return x;
 }
 
@@ -153,8 +155,10 @@ static fw_val encoder(builder *b, const char *name, int layers, fw_val x, fw_val
     char at[64];
     for (int i = 0; i < layers; i++) {
         snprintf(at, sizeof at, "%s.layers.%d", name, i);
+        fw_graph_segment(b->g, true);
         x = encoder_layer(b, at, x, pos, lengths);
     }
+    fw_graph_segment(b->g, false);
     return b->c->act.pre_norm ? norm(b, x, name, "norm") : x;
 }
 
@@ -181,8 +185,10 @@ static fw_val decoder(builder *b, fw_val memory, fw_val pos) {
     fw_val x = b->io->zeros = fw_input(b->g, "queries", FW_F32, FW_SHAPE_OF(b->batch, b->c->chunk, a->width));
     for (int i = 0; i < a->decoder_layers; i++) {
         snprintf(at, sizeof at, "decoder.layers.%d", i);
+        fw_graph_segment(b->g, true);
         x = decoder_layer(b, at, x, query_pos, key, memory);
     }
+    fw_graph_segment(b->g, false);
     return norm(b, x, "decoder", "norm");
 }
 

@@ -140,7 +140,9 @@ static int branches(builder *b, fw_val *out, char (*view)[80], int *size) {
                 fw_shape s = FW_SHAPE_OF(b->batch, size[n], size[n], channels);
                 b->io->feat[c][t] = seen[t] = fw_input(b->g, view[n], FW_F32, s);
             }
+            fw_graph_segment(b->g, true);
             out[n] = branch(b, view[n], seen[t]);
+            fw_graph_segment(b->g, false);
         }
     }
     return n;
@@ -214,9 +216,11 @@ static void finish_flow(builder *b, const void *trunk, velocity_fn velocity) {
 /* hidden layers name.0 ..: the first changes the width, the others add to their input */
 static fw_val mlp(builder *b, fw_val x, const char *name, int layers) {
     for (int i = 0; i < layers; i++) {
+        fw_graph_segment(b->g, true);
         x = linear(b, x, nm(b, "%s.%d", name, i), b->cfg->hidden, FW_ACT_GELU, i == 0 ? FW_NONE : x);
         x = fw_dropout(b->g, x, b->cfg->dropout);
     }
+    fw_graph_segment(b->g, false);
     return x;
 }
 
@@ -244,11 +248,13 @@ static void build_keypoint(builder *b) {
     char view[BRANCH_MAX][80];
     int size[BRANCH_MAX], n = branches(b, seen, view, size), n_part = 0;
     for (int i = 0; i < n; i++) {
+        fw_graph_segment(b->g, true);
         fw_val k = linear(b, seen[i], nm(b, "%s.points", view[i]), cfg->keypoints, FW_ACT_NONE, FW_NONE);
         k = fw_spatial_softmax(b->g, k); /* [B,K,2] */
         parts[n_part++] = fw_reshape(b->g, k, FW_SHAPE_OF(b->batch, 2 * (int64_t)cfg->keypoints));
         parts[n_part++] = fw_mean_pool(b->g, seen[i]);
     }
+    fw_graph_segment(b->g, false);
     parts[n_part++] = b->io->state;
     parts[n_part++] = b->words;
     fw_val x = fw_concat(b->g, parts, n_part, 1);
@@ -310,6 +316,7 @@ static fw_val attend(builder *b, fw_val x, const char *name, fw_val k, fw_val v,
 
 static fw_val decode(builder *b, const decoder_trunk *d, fw_val x) {
     for (int i = 0; i < b->cfg->layers; i++) {
+        fw_graph_segment(b->g, true);
         x = attend(b, x, nm(b, "dec%d.self", i), FW_NONE, FW_NONE, FW_NONE);
         x = attend(b, x, nm(b, "dec%d.cross", i), d->key[i], d->value[i], b->io->lengths);
         fw_val u = layer_norm(b, x, nm(b, "dec%d.mlp.norm", i));
@@ -317,6 +324,7 @@ static fw_val decode(builder *b, const decoder_trunk *d, fw_val x) {
         u = fw_dropout(b->g, u, b->cfg->dropout);
         x = linear(b, u, nm(b, "dec%d.mlp.down", i), b->cfg->hidden, FW_ACT_NONE, x);
     }
+    fw_graph_segment(b->g, false);
     return linear(b, layer_norm(b, x, "dec.norm"), "out", b->n_action, FW_ACT_NONE, FW_NONE);
 }
 

@@ -52,8 +52,10 @@ fw_val fw_siglip(fw_graph *g, const char *prefix, const fw_vision_size *v, fw_va
     snprintf(t.w, NAME, "%s.embeddings.position_embedding.weight", prefix);
     x = fw_add(g, x, fw_param(g, t.w, FW_SHAPE_OF(n, v->width), (fw_init){FW_INIT_NORMAL, 0.02f}));
     for (t.layer = 0; t.layer < v->layers; t.layer++) {
+        fw_graph_segment(g, true);
         x = block(&t, x);
     }
+    fw_graph_segment(g, false);
     snprintf(t.w, NAME, "%s.post_layernorm.weight", prefix);
     snprintf(t.b, NAME, "%s.post_layernorm.bias", prefix);
     return fw_layer_norm(g, x, t.w, t.b, EPS);

@@ -40,11 +40,13 @@ void fw_effnet_graph(fw_graph *g, const char *prefix, fw_val x, const int *taps,
     same_padding(3, 2, pad);
     x = fw_conv2d(g, x, n.w, n.b, EFFNET_STEM, 3, 3, 2, pad, FW_ACT_RELU6, FW_NONE);
     for (int i = 0; i < FW_EFFNET_BLOCKS && t < n_tap; i++) {
+        fw_graph_segment(g, true);
         x = block_graph(g, prefix, x, i);
         if (taps[t] == i) {
             out[t++] = x;
         }
     }
+    fw_graph_segment(g, false);
     for (; t < n_tap; t++) {
         out[t] = FW_NONE; /* not ascending, or out of range */
     }

@@ -155,6 +155,7 @@ static void read_prefix(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io, 
     for (int i = 0; i < c->vla.text.layers; i++) {
         fw_val h[2] = {FW_NONE, FW_NONE};
         io->vlm[i] = s[0].x;
+        fw_graph_segment(g, true);
         for (int j = 0; j < n_stream; j++) {
             h[j] = fw_decoder_norm_in(&d, i, s[j].x).y;
             keys(&d, i, &s[j], h[j]);
@@ -172,6 +173,7 @@ static void read_prefix(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io, 
             }
         }
     }
+    fw_graph_segment(g, false);
 }
 
 void fw_vla_prefix(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io) {

@@ -81,9 +81,11 @@ void fw_vla_suffix(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io) {
             continue;
         }
         io->expert[layer] = x;
+        fw_graph_segment(g, true);
         const fw_normed n = fw_decoder_norm_in(&e.d, layer, x);
         x = fw_decoder_finish(&e.d, layer, x, n.gate, attend(&e, i, layer, n.y));
     }
+    fw_graph_segment(g, false);
     io->out = fw_decoder_norm_out(&e.d, x);
     const int64_t ns = fw_vla_suffix_length(c);
     x = fw_slice(g, io->out, 1, ns - c->chunk, ns);

@@ -73,6 +73,10 @@ void fw_graph_exact(fw_graph *g, bool on) {
     g->exact = on;
 }
 
+void fw_graph_segment(fw_graph *g, bool on) {
+    g->segment = on ? ++g->n_segment : 0;
+}
+
 void fw_graph_lora(fw_graph *g, const fw_lora *lora) {
     g->lora = lora;
 }
@@ -115,6 +119,7 @@ fw_val fw_graph_add(fw_graph *g, const fw_node *proto, fw_shape shape) {
     if (out != FW_NONE) {
         g->node[g->n_node] = *proto;
         g->node[g->n_node].exact = g->exact;
+        g->node[g->n_node].segment = g->segment;
         g->node[g->n_node++].out = out;
     }
     return out;

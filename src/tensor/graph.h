@@ -38,6 +38,10 @@ fw_val fw_param(fw_graph *g, const char *name, fw_shape shape, fw_init init);
 /* Operations added while exact is on use the exact (fp32) kernels in every plan, whatever its precision: heads, time embeddings. */
 void fw_graph_exact(fw_graph *g, bool on);
 
+/* Operations added from (g, true) to (g, false) are a segment, which gradient checkpointing makes again (plan.h): a layer, a block. Again
+ * true: the next segment begins. Plans without checkpointing do not care. */
+void fw_graph_segment(fw_graph *g, bool on);
+
 /* Low-rank adapters (arXiv 2106.09685), with PEFT's names and initialisation: while set, a linear layer with weight "<module>.weight" of
  * which targets(ctx, module) says yes is y = act(W x + b + alpha / rank * B A x) + residual, A being the parameter
  * "<module>.lora_A.weight" [rank, k] (U(-1/sqrt(k), 1/sqrt(k))) and B "<module>.lora_B.weight" [n, rank] (zero). These never come from

@@ -26,8 +26,9 @@ typedef struct fw_node {
     fw_val in[FW_MAX_IN]; /* operands, parameters included; FW_NONE where optional and absent */
     int n_in;
     fw_val out;
-    bool exact; /* fp32 kernels whatever the plan's precision */
-    union {     /* what the operation was called with */
+    bool exact;  /* fp32 kernels whatever the plan's precision */
+    int segment; /* nodes of one are neighbours; 0: none */
+    union {      /* what the operation was called with */
         struct {
             fw_act act;
         } linear, activation, film;
@@ -81,6 +82,7 @@ struct fw_graph {
     int n_node, cap_node;
     uint64_t n_dropout;
     bool exact;
+    int segment, n_segment;
     const fw_lora *lora; /* borrowed; NULL: no adapters */
     fw_err err;          /* the first mistake; code FW_OK while there is none */
 };

@@ -4,12 +4,17 @@
  * fw_plan_new, in order:
  *   1. needed    which nodes the outputs depend on
  *   2. want      which operands get a gradient: those that lead to a trainable parameter (a frozen tower costs nothing)
- *   3. steps     forward in order of creation, then backward in reverse
- *   4. buffers   activations, saved values, gradients, scratch: bytes and the steps from first write to last read
- *   5. layout    largest first, each at the lowest offset where no buffer living at the same time lies
- *   6. resolve   every pointer of every step; pack weights
+ *   3. again     with gradient checkpointing: which nodes are run a second time, before the backward of their segment
+ *   4. steps     forward in order of creation, then backward in reverse
+ *   5. buffers   activations, saved values, gradients, scratch: bytes and the steps from first write to last read
+ *   6. layout    largest first, each at the lowest offset where no buffer living at the same time lies
+ *   7. resolve   every pointer of every step; pack weights
  * Running walks the steps. A gradient's first writer writes, later ones add; an operation that cannot do what is needed
  * gets a cleared buffer or a temporary (see fw_grad_mode).
+ *
+ * A node that is made again has two buffers for its value and two for what it saves: of the forward pass, dead when its last
+ * reader there is done (at once, if only backward reads it), and of its segment's second time. Which of the two a step
+ * uses depends on the step alone (value_slot), so liveness needs no special case.
  *
  * Buffers end on a red zone under AddressSanitizer and are poisoned outside their life: a use after the last read that
  * the planner knows of is reported at the instruction.
@@ -50,6 +55,7 @@ typedef struct step {
     fw_step call;
     unsigned clear, temp; /* gradients cleared before; made in a temporary and added after */
     float *add_to[FW_MAX_IN];
+    int late; /* backward, or forward again: the segment whose values are the second ones; 0: none */
     /* buffers by index, -1: none */
     int save, shared, worker, tmp[FW_MAX_IN];
     size_t worker_bytes;
@@ -67,27 +73,30 @@ typedef struct pack_slot {
 
 typedef struct profile_row {
     const fw_op *op;
-    double s[2], flops[2]; /* forward, backward */
-    long n[2];
+    double s[3], flops[3]; /* forward, backward, again */
+    long n[3];
 } profile_row;
+enum { FORWARD, BACKWARD, AGAIN };
 #define MAX_PROFILE 48
 
 struct fw_plan {
     const fw_graph *g;
     const fw_kern *kern; /* of the precision; exact nodes use fw_kern_get's */
     fw_pool *pool;
-    bool train;
+    bool train, checkpoint;
     uint64_t seed, run;
     fw_val loss; /* root of the loss, or FW_NONE */
     float one;   /* d loss / d loss */
 
-    step *step; /* [n_step]: n_forward of them forward */
-    int n_step, n_forward;
+    step *step; /* [n_step] */
+    int n_step;
     buf *buf;
     int n_buf, cap_buf;
     bool out_of_memory;
     int *value_buf, *grad_buf; /* [n_val] of roots; -1: none */
+    int *again_buf;            /* [n_val] the same of values that are made again */
     bool *output;              /* [n_val] of roots */
+    bool *again;               /* [n_node] */
     pack_slot *pack;
     int n_pack;
 
@@ -174,7 +183,47 @@ static void drop_want(const fw_plan *p, fw_val loss, unsigned *want, bool *reach
     }
 }
 
-/* ---- 3, 4: steps and buffers ---- */
+/* ---- 3: what is made again ---- */
+
+/* Made in a segment, and read only there. */
+static void mark_inner(const fw_plan *p, const bool *needed, bool *inner) {
+    const fw_graph *g = p->g;
+    for (fw_val v = 0; v < g->n_val; v++) {
+        inner[v] = g->val[v].node >= 0 && g->node[g->val[v].node].segment != 0 && !p->output[v];
+    }
+    for (int i = 0; i < g->n_node; i++) {
+        const fw_node *n = &g->node[i];
+        for (int k = 0; k < n->n_in && needed[i]; k++) {
+            const fw_val r = n->in[k] == FW_NONE ? FW_NONE : root(p, n->in[k]);
+            if (r != FW_NONE && inner[r] && g->node[g->val[r].node].segment != n->segment) {
+                inner[r] = false;
+            }
+        }
+    }
+}
+
+/* Nodes whose value or saved values a backward of their segment reads, and what those are made of. lack [n_val]: cleared. */
+static void mark_again(fw_plan *p, const unsigned *want, const bool *inner, bool *lack) {
+    const fw_graph *g = p->g;
+    for (int i = g->n_node - 1; i >= 0; i--) {
+        const fw_node *n = &g->node[i];
+        unsigned reads = want[i] != 0 && n->op->needs != NULL ? n->op->needs(g, n, want[i]) : 0;
+        if (n->segment == 0) {
+            continue;
+        }
+        lack[n->out] = lack[n->out] || ((reads & FW_NEED_Y) && inner[n->out]);
+        p->again[i] =
+            lack[n->out] || (want[i] != 0 && n->op->save_bytes != NULL && n->op->save_bytes(g, n, want[i]) > 0);
+        for (int k = 0; k < n->n_in; k++) {
+            const fw_val r = n->in[k] == FW_NONE ? FW_NONE : root(p, n->in[k]);
+            if (r != FW_NONE && inner[r] && (p->again[i] || (reads >> k & 1))) {
+                lack[r] = true;
+            }
+        }
+    }
+}
+
+/* ---- 4, 5: steps and buffers ---- */
 
 static int add_buf(fw_plan *p, size_t bytes, int first, int last) {
     if (bytes == 0) {
@@ -205,17 +254,26 @@ static size_t value_bytes(const fw_plan *p, fw_val v) {
     return fw_shape_bytes(&p->g->val[v].shape, fw_dtype_bytes(p->g->val[v].dtype), &bytes) ? bytes : 0;
 }
 
-/* -1: not an arena value (a parameter). Inputs live all the time, so that one written once stays. */
-static void need_value(fw_plan *p, fw_val v, int first, int last) {
+/* The buffer in which a step meets value r, a root. */
+static int *value_slot(const fw_plan *p, const step *t, fw_val r) {
+    const int node = p->g->val[r].node;
+    const bool second = t->late != 0 && node >= 0 && p->again[node] && p->g->node[node].segment == t->late;
+    return second ? &p->again_buf[r] : &p->value_buf[r];
+}
+
+/* Step t, the at-th, reads or writes v. Parameters are not in the arena. Inputs live all the time, so that one written once
+ * stays. */
+static void need_value(fw_plan *p, const step *t, fw_val v, int at) {
     fw_val r = root(p, v);
     if (p->g->val[r].param != NULL) {
         return;
     }
-    if (p->value_buf[r] < 0) {
+    int *slot = value_slot(p, t, r);
+    if (*slot < 0) {
         bool input = p->g->val[r].node < 0;
-        p->value_buf[r] = add_buf(p, value_bytes(p, r), input ? -1 : first, input ? p->n_step : last);
+        *slot = add_buf(p, value_bytes(p, r), input ? -1 : at, input ? p->n_step : at);
     }
-    touch(p, p->value_buf[r], p->output[r] ? p->n_step : last);
+    touch(p, *slot, p->output[r] && slot == &p->value_buf[r] ? p->n_step : at);
 }
 
 static void add_scratch(fw_plan *p, step *t, int at) {
@@ -229,14 +287,16 @@ static void add_scratch(fw_plan *p, step *t, int at) {
     t->worker = add_buf(p, t->worker_bytes * (size_t)n_thread(p), at, at);
 }
 
-static void plan_forward(fw_plan *p, int at, const fw_node *n, unsigned want) {
+/* late: the segment of n when it is made again; 0: the forward pass. */
+static void plan_forward(fw_plan *p, int at, const fw_node *n, unsigned want, int late) {
     step *t = &p->step[at];
     t->call = (fw_step){.node = n, .want = want};
+    t->late = late;
     t->save = -1;
-    need_value(p, n->out, at, at);
+    need_value(p, t, n->out, at);
     for (int k = 0; k < n->n_in; k++) {
         if (n->in[k] != FW_NONE) {
-            need_value(p, n->in[k], at, at);
+            need_value(p, t, n->in[k], at);
         }
     }
     if (want != 0 && n->op->save_bytes != NULL) {
@@ -266,12 +326,13 @@ static void plan_backward(fw_plan *p, int at, const step *fwd) {
     step *t = &p->step[at];
     const fw_node *n = fwd->call.node;
     t->call = (fw_step){.node = n, .want = fwd->call.want, .backward = true};
+    t->late = n->segment;
     t->save = fwd->save;
     touch(p, fwd->save, at);
     unsigned needs = n->op->needs == NULL ? 0 : n->op->needs(p->g, n, fwd->call.want);
     for (int k = 0; k < n->n_in; k++) {
         if (n->in[k] != FW_NONE && (needs >> k & 1)) {
-            need_value(p, n->in[k], at, at);
+            need_value(p, t, n->in[k], at);
         }
         t->tmp[k] = -1;
         if (fwd->call.want >> k & 1) {
@@ -279,39 +340,70 @@ static void plan_backward(fw_plan *p, int at, const step *fwd) {
         }
     }
     if (needs & FW_NEED_Y) {
-        need_value(p, n->out, at, at);
+        need_value(p, t, n->out, at);
     }
     touch(p, p->grad_buf[n->out], at);
     add_scratch(p, t, at);
 }
 
-static fw_status plan_steps(fw_plan *p, const bool *needed, const unsigned *want, fw_err *err) {
+/* Forward of the segment whose last node is `last`, as far as it is made again. made [n_node]: the step that made a node. */
+static int plan_again(fw_plan *p, int at, int last, const unsigned *want, int *made) {
     const fw_graph *g = p->g;
-    for (int i = 0; i < g->n_node; i++) {
-        p->n_forward += needed[i];
-        p->n_step += needed[i] + (want[i] != 0);
+    int i = last;
+    while (i > 0 && g->node[i - 1].segment == g->node[last].segment) {
+        i--;
     }
-    p->step = calloc((size_t)p->n_step + 1, sizeof(*p->step));
-    if (p->step == NULL) {
-        return fw_fail(err, FW_NOMEM, "plan of %d steps", p->n_step);
+    for (; i <= last; i++) {
+        if (p->again[i]) {
+            made[i] = at;
+            plan_forward(p, at++, &g->node[i], want[i], g->node[i].segment);
+            p->info.flops_again += g->node[i].op->flops(g, &g->node[i], 0);
+        }
     }
-    int at = 0;
+    return at;
+}
+
+/* made [n_node] */
+static void list_steps(fw_plan *p, const bool *needed, const unsigned *want, int *made) {
+    const fw_graph *g = p->g;
+    int at = 0, segment = 0; /* the one whose backward is under way */
     for (int i = 0; i < g->n_node; i++) {
         if (needed[i]) {
-            plan_forward(p, at++, &g->node[i], want[i]);
+            made[i] = at;
+            plan_forward(p, at++, &g->node[i], want[i], 0);
             p->info.flops_forward += g->node[i].op->flops(g, &g->node[i], 0);
         }
     }
-    for (int f = p->n_forward - 1; f >= 0; f--) {
-        const step *fwd = &p->step[f];
-        if (fwd->call.want != 0) {
-            plan_backward(p, at++, fwd);
-            p->info.flops_backward += fwd->call.node->op->flops(g, fwd->call.node, fwd->call.want);
+    for (int i = g->n_node - 1; i >= 0; i--) {
+        const fw_node *n = &g->node[i];
+        if (n->segment != segment) {
+            segment = n->segment;
+            at = segment != 0 ? plan_again(p, at, i, want, made) : at;
+        }
+        if (want[i] != 0) {
+            plan_backward(p, at++, &p->step[made[i]]);
+            p->info.flops_backward += n->op->flops(g, n, want[i]);
         }
     }
+}
+
+static fw_status plan_steps(fw_plan *p, const bool *needed, const unsigned *want, fw_err *err) {
+    static const step before = {0};
+    const fw_graph *g = p->g;
+    for (int i = 0; i < g->n_node; i++) {
+        p->n_step += needed[i] + (want[i] != 0) + p->again[i];
+    }
+    p->step = calloc((size_t)p->n_step + 1, sizeof(*p->step));
+    int *made = calloc((size_t)g->n_node + 1, sizeof(*made));
+    if (p->step == NULL || made == NULL) {
+        free(made);
+        return fw_fail(err, FW_NOMEM, "plan of %d steps", p->n_step);
+    }
+    list_steps(p, needed, want, made);
+    free(made);
     for (fw_val v = 0; v < g->n_val; v++) { /* outputs that no node writes: inputs */
         if (p->output[v] && p->value_buf[v] < 0) {
-            need_value(p, v, -1, p->n_step);
+            need_value(p, &before, v, p->n_step);
         }
     }
     for (int i = 0; i < p->n_buf; i++) {
@@ -320,7 +412,7 @@ static fw_status plan_steps(fw_plan *p, const bool *needed, const unsigned *want
     return p->out_of_memory ? fw_fail(err, FW_NOMEM, "plan: table of %d buffers", p->n_buf) : FW_OK;
 }
 
-/* ---- 5: layout ---- */
+/* ---- 6: layout ---- */
 
 static int larger_first(const void *a, const void *b) {
     const buf *x = *(buf *const *)a, *y = *(buf *const *)b;
@@ -328,11 +420,6 @@ static int larger_first(const void *a, const void *b) {
         return x->bytes > y->bytes ? -1 : 1;
     }
     return x < y ? -1 : 1;
-}
-
-static int lower_first(const void *a, const void *b) {
-    const buf *x = *(buf *const *)a, *y = *(buf *const *)b;
-    return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
 /* The lowest offset free of the placed buffers (sorted by offset) that live when b does. */
@@ -363,8 +450,11 @@ static fw_status lay_out(fw_plan *p, fw_err *err) {
     qsort(order, (size_t)p->n_buf, sizeof(*order), larger_first);
     for (int i = 0; i < p->n_buf; i++) {
         order[i]->offset = first_fit(placed, i, order[i]);
-        placed[i] = order[i];
-        qsort(placed, (size_t)i + 1, sizeof(*placed), lower_first);
+        int at = i;
+        for (; at > 0 && placed[at - 1]->offset > order[i]->offset; at--) {
+            placed[at] = placed[at - 1];
+        }
+        placed[at] = order[i];
         size_t end = order[i]->offset + order[i]->bytes;
         p->info.arena_bytes = end > p->info.arena_bytes ? end : p->info.arena_bytes;
     }
@@ -376,7 +466,7 @@ static fw_status lay_out(fw_plan *p, fw_err *err) {
     return FW_OK;
 }
 
-/* ---- 6: weights and pointers ---- */
+/* ---- 7: weights and pointers ---- */
 
 /* Weights that change live in the plan, frozen ones in the store, where another plan may have packed them. */
 static fw_status plan_packs(fw_plan *p, fw_err *err) {
@@ -426,10 +516,10 @@ static void *buf_at(const fw_plan *p, int b) {
     return b < 0 ? NULL : p->arena + p->buf[b].offset;
 }
 
-static void *value_at(const fw_plan *p, fw_val v) {
+static void *value_at(const fw_plan *p, const step *t, fw_val v) {
     fw_val r = root(p, v);
     const fw_parameter *q = p->g->val[r].param;
-    return q != NULL ? (void *)q->data : buf_at(p, p->value_buf[r]);
+    return q != NULL ? (void *)q->data : buf_at(p, *value_slot(p, t, r));
 }
 
 static void resolve(fw_plan *p) {
@@ -440,14 +530,14 @@ static void resolve(fw_plan *p) {
         c->kern = kern_of(p, c->node);
         c->pool = p->pool;
         c->train = p->train;
-        c->y = value_at(p, c->node->out);
+        c->y = value_at(p, t, c->node->out);
         c->dy = c->node->out == p->loss ? &p->one : buf_at(p, p->grad_buf[c->node->out]);
         c->save = buf_at(p, t->save);
         c->scratch = buf_at(p, t->shared);
         c->worker = buf_at(p, t->worker);
         c->worker_stride = t->worker_bytes;
         for (int k = 0; k < c->node->n_in; k++) {
-            c->x[k] = c->node->in[k] == FW_NONE ? NULL : value_at(p, c->node->in[k]);
+            c->x[k] = c->node->in[k] == FW_NONE ? NULL : value_at(p, t, c->node->in[k]);
             if (c->backward && (c->want >> k & 1)) {
                 t->add_to[k] = buf_at(p, p->grad_buf[root(p, c->node->in[k])]);
                 c->dx[k] = (t->temp >> k & 1) ? buf_at(p, t->tmp[k]) : t->add_to[k];
@@ -553,21 +643,39 @@ static fw_status check_args(const fw_graph *g, bool train, const fw_val *outputs
     return FW_OK;
 }
 
+/* inner, lack [n_val] each: room */
+static fw_status plan_checkpoint(fw_plan *p, const bool *needed, const unsigned *want, bool *inner, fw_err *err) {
+    bool any = false;
+    mark_inner(p, needed, inner);
+    mark_again(p, want, inner, inner + p->g->n_val + 1);
+    for (int i = 0; i < p->g->n_node; i++) {
+        any = any || p->again[i];
+    }
+    return any ? FW_OK
+               : fw_fail(err, FW_INVALID,
+                         "plan: gradient checkpointing has nothing to make again: no layer of this network keeps "
+                         "anything for its gradient");
+}
+
 static fw_status build(fw_plan *p, const fw_val *outputs, int n_output, fw_err *err) {
     const fw_graph *g = p->g;
     size_t nv = (size_t)g->n_val + 1, nn = (size_t)g->n_node + 1;
-    bool *mark = calloc(nn + 3 * nv, sizeof(bool)); /* needed [nn], live [nv], leads [nv], reached [nv] */
+    bool *mark = calloc(nn + 5 * nv, sizeof(bool)); /* needed [nn], live [nv], leads [nv], reached, inner, lack [nv] */
     unsigned *want = calloc(nn, sizeof(unsigned));
     p->value_buf = malloc(nv * sizeof(int));
     p->grad_buf = malloc(nv * sizeof(int));
+    p->again_buf = malloc(nv * sizeof(int));
     p->output = calloc(nv, sizeof(bool));
+    p->again = calloc(nn, sizeof(bool));
     fw_status st = FW_OK;
-    if (mark == NULL || want == NULL || p->value_buf == NULL || p->grad_buf == NULL || p->output == NULL) {
+    if (mark == NULL || want == NULL || p->value_buf == NULL || p->grad_buf == NULL || p->again_buf == NULL ||
+        p->output == NULL || p->again == NULL) {
         st = fw_fail(err, FW_NOMEM, "plan of %d values", g->n_val);
         goto done;
     }
     memset(p->value_buf, -1, nv * sizeof(int));
     memset(p->grad_buf, -1, nv * sizeof(int));
+    memset(p->again_buf, -1, nv * sizeof(int));
     for (int i = 0; i < n_output; i++) {
         p->output[root(p, outputs[i])] = true;
     }
@@ -582,8 +690,9 @@ static fw_status build(fw_plan *p, const fw_val *outputs, int n_output, fw_err *
             st = fw_fail(err, FW_INVALID, "plan: the loss depends on no trainable parameter");
             goto done;
         }
+        st = p->checkpoint ? plan_checkpoint(p, mark, want, reached + nv, err) : FW_OK;
     }
-    st = plan_steps(p, mark, want, err);
+    st = st != FW_OK ? st : plan_steps(p, mark, want, err);
     st = st != FW_OK ? st : lay_out(p, err);
     st = st != FW_OK ? st : plan_packs(p, err);
 done:
@@ -610,6 +719,7 @@ fw_status fw_plan_new(const fw_graph *g, const fw_plan_opts *opts, const fw_val 
                    .kern = kern_for(o->precision),
                    .pool = o->pool,
                    .train = o->train,
+                   .checkpoint = o->checkpoint,
                    .seed = o->seed,
                    .loss = FW_NONE,
                    .one = 1.0f};
@@ -619,6 +729,9 @@ fw_status fw_plan_new(const fw_graph *g, const fw_plan_opts *opts, const fw_val 
         return st;
     }
     p->info.n_step = p->n_step;
+    p->info.precision = strstr(p->kern->isa, "bf16") != NULL   ? FW_PRECISION_BF16
+                        : strstr(p->kern->isa, "int8") != NULL ? FW_PRECISION_INT8
+                                                               : FW_PRECISION_DEFAULT;
     resolve(p);
     st = pack_first(p, err);
     if (st != FW_OK) {
@@ -646,7 +759,9 @@ void fw_plan_free(fw_plan *p) {
     free(p->buf);
     free(p->value_buf);
     free(p->grad_buf);
+    free(p->again_buf);
     free(p->output);
+    free(p->again);
     free(p);
 }
 
@@ -660,7 +775,7 @@ void *fw_plan_data(fw_plan *p, fw_val v) {
     }
     fw_val r = root(p, v);
     bool input = p->g->val[r].node < 0 && p->g->val[r].param == NULL;
-    return input || p->output[r] ? value_at(p, v) : NULL;
+    return input || p->output[r] ? value_at(p, &(step){0}, v) : NULL;
 }
 
 float *fw_plan_grad(fw_plan *p, const fw_parameter *param) {
@@ -718,14 +833,16 @@ static fw_status run_step(fw_plan *p, step *t, fw_err *err) {
     return FW_OK;
 }
 
-static void profile_add(fw_plan *p, const fw_step *c, double s) {
+static void profile_add(fw_plan *p, const step *t, double s) {
+    const fw_step *c = &t->call;
+    const int which = c->backward ? BACKWARD : t->late != 0 ? AGAIN : FORWARD;
     for (int i = 0; i < MAX_PROFILE; i++) {
         profile_row *r = &p->row[i];
         if (r->op == NULL || r->op == c->node->op) {
             r->op = c->node->op;
-            r->s[c->backward] += s;
-            r->flops[c->backward] += r->op->flops(p->g, c->node, c->backward ? c->want : 0);
-            r->n[c->backward]++;
+            r->s[which] += s;
+            r->flops[which] += r->op->flops(p->g, c->node, c->backward ? c->want : 0);
+            r->n[which]++;
             return;
         }
     }
@@ -754,7 +871,7 @@ fw_status fw_plan_run(fw_plan *p, fw_err *err) {
         st = run_step(p, &p->step[i], err);
         if (p->profiling) {
             double t1 = fw_now_s();
-            profile_add(p, &p->step[i].call, t1 - t0);
+            profile_add(p, &p->step[i], t1 - t0);
             t0 = t1;
         }
     }
@@ -762,22 +879,35 @@ fw_status fw_plan_run(fw_plan *p, fw_err *err) {
     return st;
 }
 
+/* Columns of "again" only where there is such a step. */
+static void profile_print(const fw_plan *p, double sum) {
+    static const char *const head[] = {"fwd ms", "bwd ms", "again ms"};
+    const int n = p->checkpoint ? 3 : 2;
+    fprintf(stderr, "%-16s", "operation");
+    for (int k = 0; k < n; k++) {
+        fprintf(stderr, " %9s %6s %8s", head[k], "calls", "GFLOP/s");
+    }
+    fprintf(stderr, " %6s\n", "%");
+    for (int i = 0; i < MAX_PROFILE && p->row[i].op != NULL; i++) {
+        const profile_row *r = &p->row[i];
+        fprintf(stderr, "%-16s", r->op->name);
+        for (int k = 0; k < n; k++) {
+            fprintf(stderr, " %9.2f %6ld %8.1f", 1e3 * r->s[k], r->n[k],
+                    r->s[k] > 0 ? 1e-9 * r->flops[k] / r->s[k] : 0);
+        }
+        fprintf(stderr, " %6.1f\n", 100 * (r->s[FORWARD] + r->s[BACKWARD] + r->s[AGAIN]) / sum);
+    }
+    fprintf(stderr, "%-16s %9.2f %*.1f\n%-16s %9.2f\n", "packing", 1e3 * p->pack_s, 26 * n - 4, 100 * p->pack_s / sum,
+            "sum", 1e3 * sum);
+}
+
 void fw_plan_profile(fw_plan *p, bool on) {
     double sum = p->pack_s;
     for (int i = 0; i < MAX_PROFILE; i++) {
-        sum += p->row[i].s[0] + p->row[i].s[1];
+        sum += p->row[i].s[FORWARD] + p->row[i].s[BACKWARD] + p->row[i].s[AGAIN];
     }
     if (p->profiling && sum > 0) {
-        fprintf(stderr, "%-16s %9s %6s %8s %9s %6s %8s %6s\n", "operation", "fwd ms", "calls", "GFLOP/s", "bwd ms",
-                "calls", "GFLOP/s", "%");
-        for (int i = 0; i < MAX_PROFILE && p->row[i].op != NULL; i++) {
-            const profile_row *r = &p->row[i];
-            fprintf(stderr, "%-16s %9.2f %6ld %8.1f %9.2f %6ld %8.1f %6.1f\n", r->op->name, 1e3 * r->s[0], r->n[0],
-                    r->s[0] > 0 ? 1e-9 * r->flops[0] / r->s[0] : 0, 1e3 * r->s[1], r->n[1],
-                    r->s[1] > 0 ? 1e-9 * r->flops[1] / r->s[1] : 0, 100 * (r->s[0] + r->s[1]) / sum);
-        }
-        fprintf(stderr, "%-16s %9.2f %57.1f\n%-16s %9.2f\n", "packing", 1e3 * p->pack_s, 100 * p->pack_s / sum, "sum",
-                1e3 * sum);
+        profile_print(p, sum);
     }
     memset(p->row, 0, sizeof(p->row));
     p->pack_s = 0;

@@ -8,6 +8,8 @@
  *
  * Gradients are computed only towards parameters that were trainable when the plan was made: whoever freezes or thaws
  * makes a new plan. A frozen tower costs no backward, and its weights are packed once for all plans over one store.
+ * Gradient checkpointing (arXiv 1604.06174): of a segment of the graph only what others read is kept; the rest is made again just
+ * before the segment's backward. Gradients are the same bits, memory is that of one segment, time at most one more forward.
  * Plans over one store are made, repacked and freed by one thread at a time; they run independently.
  */
 #ifndef FW_TENSOR_PLAN_H
@@ -30,6 +32,8 @@ typedef struct fw_plan_opts {
     bool train;
     uint64_t seed; /* dropout */
     fw_precision precision;
+    bool
+        checkpoint; /* training: gradient checkpointing. FW_INVALID where no segment with a gradient has anything to make again */
 } fw_plan_opts;
 
 typedef struct fw_plan_info {
@@ -37,7 +41,9 @@ typedef struct fw_plan_info {
     size_t naive_bytes;                   /* the same without sharing */
     size_t packed_bytes;                  /* packed weights, those shared with other plans included */
     double flops_forward, flops_backward; /* multiply-adds count as 2 */
+    double flops_again;                   /* of what gradient checkpointing makes again */
     int n_step;
+    fw_precision precision; /* that products have on this CPU; DEFAULT: exact */
 } fw_plan_info;
 
 /* outputs: values that must be readable after a run. The graph and its parameters must outlive the plan. */

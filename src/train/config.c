@@ -53,6 +53,13 @@ static void defaults(fw_train_cfg *c) {
     c->checkpoint_every = 500;
 }
 
+fw_status fw_train_cfg_precision(fw_train_cfg *c, const char *name, const char *where, fw_err *err) {
+    if (fw_precision_parse(name, &c->precision, NULL) != FW_OK || c->precision == FW_PRECISION_INT8) {
+        return fw_fail(err, FW_FORMAT, "%s: 'precision' is '%.40s', wanted f32 or bf16", where, name);
+    }
+    return FW_OK;
+}
+
 static fw_status read_train(const json_t *t, const char *where, fw_train_cfg *c, fw_err *err) {
     static const char *const known[] = {"batch",
                                         "steps",
@@ -72,6 +79,8 @@ static fw_status read_train(const json_t *t, const char *where, fw_train_cfg *c,
                                         "seed",
                                         "checkpoint_every",
                                         "micro",
+                                        "gradient_checkpointing",
+                                        "precision",
                                         NULL};
     int64_t seed = (int64_t)c->seed;
     const int_key ints[] = {{"batch", 1, 65536, &c->batch},
@@ -98,8 +107,11 @@ static fw_status read_train(const json_t *t, const char *where, fw_train_cfg *c,
     }
     FW_TRY(read_ints(t, where, ints, sizeof ints / sizeof(*ints), err));
     FW_TRY(read_f64s(t, where, f64s, sizeof f64s / sizeof(*f64s), err));
+    FW_TRY(fw_json_bool_or(t, "gradient_checkpointing", where, false, &c->gradient_checkpointing, err));
     c->seed = (uint64_t)seed;
-    return FW_OK;
+    const char *precision = NULL;
+    FW_TRY(fw_json_str_or(t, "precision", where, "f32", &precision, err));
+    return fw_train_cfg_precision(c, precision, where, err);
 }
 
 /* The checkpoint's preset: what "train" may change. LeRobot's batch, no averaged weights. */
@@ -262,6 +274,9 @@ char *fw_train_cfg_fingerprint(const fw_train_cfg *c) {
         c->feature_dropout, "action_dropout", c->action_dropout, "seed", (json_int_t)c->seed);
     if (j != NULL && c->micro < c->batch) {
         json_object_set_new(j, "micro", json_integer(c->micro));
+    }
+    if (j != NULL && c->precision == FW_PRECISION_BF16) {
+        json_object_set_new(j, "precision", json_string("bf16"));
     }
     if (j != NULL && c->from[0] != 0) {
         json_object_set_new(j, "from", json_string(c->from));

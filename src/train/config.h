@@ -41,8 +41,10 @@ typedef struct fw_train_cfg {
     double minutes;
     /* optimiser */
     int64_t batch, warmup;
-    int64_t micro;       /* rows of one run of the network: a step sums batch / micro of them */
-    double lr, final_lr; /* final_lr: as a share of lr */
+    int64_t micro;               /* rows of one run of the network: a step sums batch / micro of them */
+    bool gradient_checkpointing; /* layers are made again for their gradient: the same bits in less memory */
+    fw_precision precision;      /* of products in training; weights and optimiser are f32 always */
+    double lr, final_lr;         /* final_lr: as a share of lr */
     int64_t
         decay_steps; /* > 0: the rate falls over this many steps at most, and over the whole run if that is shorter */
     double tower_lr; /* share of lr for "tower." parameters, and for ACT's backbone */
@@ -59,6 +61,8 @@ typedef struct fw_train_cfg {
 /* Read a file: FW_FORMAT names file, key, wanted and found. from: policy folder to begin with instead of the file's, or NULL. path
  * NULL: a published policy, `from`, by its own preset. */
 FW_NODISCARD fw_status fw_train_cfg_load(const char *path, const char *from, fw_train_cfg *out, fw_err *err);
+/* name: "f32" or "bf16"; where: begins the error's message. FW_FORMAT: another one. */
+FW_NODISCARD fw_status fw_train_cfg_precision(fw_train_cfg *cfg, const char *name, const char *where, fw_err *err);
 /* What must not change between a run and its continuation, as text: owned, free(); NULL when out of memory. */
 char *fw_train_cfg_fingerprint(const fw_train_cfg *cfg);
 

@@ -28,8 +28,10 @@ void fw_learner_close(fw_learner *l) {
 }
 
 fw_status fw_learner_plan(fw_learner *l, fw_err *err) {
-    const fw_plan_opts train = {.pool = l->pool, .train = true, .seed = l->cfg->seed};
-    const fw_plan_opts infer = {.pool = l->pool, .train = false, .seed = l->cfg->seed};
+    const fw_plan_opts infer = {.pool = l->pool, .seed = l->cfg->seed, .precision = l->cfg->precision};
+    fw_plan_opts train = infer;
+    train.train = true;
+    train.checkpoint = l->cfg->gradient_checkpointing;
     FW_TRY(fw_optim_new(l->params, &l->cfg->optim, l->pool, &l->optim, err));
     FW_TRY(fw_plan_new(l->graph, &train, &l->loss, 1, &l->plan, err));
     return l->data.held_frames > 0 ? fw_plan_new(l->graph, &infer, &l->loss, 1, &l->check, err) : FW_OK;

@@ -55,6 +55,8 @@ static fw_status apply_opts(run *r, fw_err *err) {
     r->cfg.micro = o->micro > 0 ? o->micro : r->cfg.micro > 0 ? r->cfg.micro : r->cfg.batch;
     r->cfg.tune.lora_rank = o->lora > 0 ? o->lora : r->cfg.tune.lora_rank;
     r->cfg.tune.new_stats = r->cfg.tune.new_stats || o->new_stats;
+    r->cfg.gradient_checkpointing = r->cfg.gradient_checkpointing || o->gradient_checkpointing;
+    FW_TRY(o->precision != NULL ? fw_train_cfg_precision(&r->cfg, o->precision, "--precision", err) : FW_OK);
     if (!r->cfg.pretrained && (o->lora > 0 || o->new_stats)) {
         return fw_fail(err, FW_INVALID, "--lora and --new-stats are for published policies; %s trains flywheel-s",
                        o->config);
@@ -161,6 +163,12 @@ static void announce(const run *r) {
         (long long)d->train_frames, (long long)d->held_frames, d->n_sentence,
         (double)fw_optim_values(r->l->optim) / 1e6, (double)(pi.arena_bytes + pi.packed_bytes) / 1e6,
         runs * (pi.flops_forward + pi.flops_backward) / 1e9);
+    if (r->cfg.gradient_checkpointing) {
+        fw_info("gradient checkpointing: %.1f GFLOP more a step, for what is made again", runs * pi.flops_again / 1e9);
+    }
+    if (r->cfg.precision == FW_PRECISION_BF16 && pi.precision != FW_PRECISION_BF16) {
+        fw_info("bf16: this CPU has no bf16 products (AVX512-BF16), training is exact");
+    }
 }
 
 /* ---- the loop ---- */
@@ -326,6 +334,14 @@ static fw_status train_until_stopped(run *r, fw_err *err) {
 
 /* ---- the result ---- */
 
+static const char *products(const run *r) {
+    fw_plan_info pi;
+    fw_plan_get_info(r->l->plan, &pi);
+    return pi.precision == FW_PRECISION_BF16       ? "bf16, of f32 weights"
+           : r->cfg.precision == FW_PRECISION_BF16 ? "bf16 asked for, but this CPU has none: f32"
+                                                   : "f32";
+}
+
 static void write_card(const run *r, FILE *f) {
     const fw_trainset *data = &r->l->data;
     fprintf(f, "# %s\n\n", r->cfg.name);
@@ -341,6 +357,7 @@ static void write_card(const run *r, FILE *f) {
     fprintf(f, "| steps x batch | %lld x %lld, %.1f minutes, seed %llu |\n", (long long)r->at.step,
             (long long)r->cfg.batch, r->at.elapsed_s / 60, (unsigned long long)r->cfg.seed);
     fprintf(f, "| loss | %.4f training, %.4f held out (normalised) |\n", r->at.loss, r->held_out);
+    fprintf(f, "| products in training | %s |\n", products(r));
     fprintf(f, "| trainable values | %lld |\n", (long long)fw_optim_values(r->l->optim));
     r->l->v->describe(r->l, f);
 }

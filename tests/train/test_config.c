@@ -35,6 +35,10 @@ static void mistakes_are_named(void) {
         {"{\"name\": \"x\", \"embodiment\": \"cr5\", \"train\": {\"batch\": 0}}", "batch"},
         {"{\"name\": \"x\", \"embodiment\": \"cr5\", \"train\": {\"ema\": 1.5}}", "ema"},
         {"{\"name\": \"x\", \"embodiment\": \"cr5\", \"train\": {\"lr\": \"high\"}}", "lr"},
+        {"{\"name\": \"x\", \"embodiment\": \"cr5\", \"train\": {\"precision\": \"int8\"}}",
+         "'precision' is 'int8', wanted f32 or bf16"},
+        {"{\"name\": \"x\", \"embodiment\": \"cr5\", \"train\": {\"gradient_checkpointing\": 1}}",
+         "gradient_checkpointing"},
         {"{\"name\": \"x\", \"embodiment\": \"cr5\", \"policy\": {\"vision\": {\"cameras\": [\"rear\"]}}}", "rear"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof(*bad); i++) {
@@ -56,6 +60,12 @@ static void fingerprint_sees_what_changes_a_run(void) {
     char *b = fw_train_cfg_fingerprint(&c);
     c.lr *= 2;
     char *d = fw_train_cfg_fingerprint(&c);
+    c.gradient_checkpointing = true; /* the same bits */
+    char *e = fw_train_cfg_fingerprint(&c);
+    c.precision = FW_PRECISION_BF16;
+    char *f = fw_train_cfg_fingerprint(&c);
+    CHECK(e != NULL && f != NULL && strcmp(d, e) == 0 && strcmp(d, f) != 0);
+    free(e), free(f);
     CHECK(a != NULL && b != NULL && d != NULL && strcmp(a, b) == 0 && strcmp(a, d) != 0);
     free(a), free(b), free(d);
 }

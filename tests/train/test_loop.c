@@ -138,6 +138,25 @@ static void a_killed_run_ends_in_the_same_bytes(void) {
     same_file("killed/stats.json", "straight/stats.json");
 }
 
+/* flywheel-s, whose dropout draws the same masks the second time; the flag beside the config's keys. */
+static void checkpointing_changes_no_bit(void) {
+    char config[512], dir[512], where[512];
+    fw_err err = {0};
+    snprintf(dir, sizeof dir, "%s", data());
+    snprintf(config, sizeof config, "%s", in_tmp("tiny.json"));
+    snprintf(where, sizeof where, "%s", in_tmp("again"));
+    const char *dirs[] = {dir};
+    fw_train_opts o = {.config = config,
+                       .dirs = dirs,
+                       .n_dirs = 1,
+                       .out = where,
+                       .seed = -1,
+                       .threads = 1,
+                       .gradient_checkpointing = true};
+    CHECK_OK(fw_train(&o, NULL, &err), err);
+    same_file("again/model.safetensors", "run/model.safetensors");
+}
+
 /* A second run that begins with the first's weights starts where that one ended, under its statistics. */
 static void a_run_can_begin_with_another_policy(void) {
     fw_err err = {0};
@@ -246,5 +265,5 @@ static void open_loop_refuses_what_was_deleted(void) {
 }
 
 FW_TEST_MAIN(T(loss_falls_and_the_policy_answers), T(a_killed_run_ends_in_the_same_bytes),
-             T(a_run_can_begin_with_another_policy), T(mistakes_leave_nothing_behind),
+             T(checkpointing_changes_no_bit), T(a_run_can_begin_with_another_policy), T(mistakes_leave_nothing_behind),
              T(open_loop_baselines_are_what_they_should_be), T(open_loop_refuses_what_was_deleted))

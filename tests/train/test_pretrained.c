@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "kern/kern.h"
 #include "model/pretrained.h"
 #include "tensor/safetensors.h"
 #include "train/learner.h"
@@ -225,8 +226,48 @@ static void a_killed_run_ends_in_the_same_bytes(void) {
     }
     CHECK(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
     CHECK(!fw_path_exists(in_tmp("killed/model.safetensors")));
-    CHECK_OK(train(0, cfg, "killed", (fw_train_opts){.resume = true}, NULL, &err), err);
+    /* what is kept between forward and backward is nothing that a run must begin with */
+    CHECK_OK(train(0, cfg, "killed", (fw_train_opts){.resume = true, .gradient_checkpointing = true}, NULL, &err), err);
     same_file("killed/model.safetensors", "smolvla/model.safetensors");
+}
+
+/* ACT draws masks of dropout: those of the second time are those of the first. */
+static void checkpointing_changes_no_bit(void) {
+    fw_err err = {0};
+    for (int k = 0; k < 4; k++) {
+        char out[64], a[128], b[128];
+        data_for(k);
+        snprintf(out, sizeof out, "again_%s", k_policy[k]);
+        snprintf(a, sizeof a, "again_%s/model.safetensors", k_policy[k]);
+        snprintf(b, sizeof b, "%s/model.safetensors", k_policy[k]);
+        CHECK_OK(train(k, config(k, "", ", \"gradient_checkpointing\": true"), out, (fw_train_opts){0}, NULL, &err),
+                 err);
+        same_file(a, b);
+    }
+}
+
+/* On a CPU without bf16 products training is exact, and the card says so; with them it is near. */
+static void bf16_is_a_precision_of_training(void) {
+    fw_err err = {0};
+    fw_train_result r;
+    char *card = NULL;
+    size_t n = 0;
+    data_for(0);
+    CHECK_OK(train(0, config(0, "", ", \"precision\": \"bf16\""), "bf16", (fw_train_opts){0}, &r, &err), err);
+    CHECK_OK(fw_file_read(in_tmp("bf16/card.md"), 1 << 20, &card, &n, &err), err);
+    if (fw_kern_find("avx512bf16") != NULL) {
+        CHECK(strstr(card, "| products in training | bf16, of f32 weights |") != NULL);
+        CHECK(fabs(r.loss - logged_loss("smolvla", 29)) < 0.1 * r.loss);
+    } else {
+        CHECK(strstr(card, "bf16 asked for, but this CPU has none: f32") != NULL);
+        same_file("bf16/model.safetensors", "smolvla/model.safetensors");
+    }
+    free(card);
+    /* a run goes on with the products it began with */
+    CHECK(train(0, config(0, "", ""), "bf16", (fw_train_opts){.resume = true}, NULL, &err) == FW_INVALID &&
+          strstr(err.msg, "of another config") != NULL);
+    CHECK(train(0, config(0, "", ""), "int8", (fw_train_opts){.precision = "int8"}, NULL, &err) == FW_FORMAT &&
+          strstr(err.msg, "--precision: 'precision' is 'int8', wanted f32 or bf16") != NULL);
 }
 
 /* Each tensor of two runs of policy k, the largest difference over the largest value. */
@@ -393,7 +434,7 @@ static void mistakes_are_named(void) {
 }
 
 FW_TEST_MAIN(T(all_four_learn_and_come_out_as_they_came_in), T(what_is_frozen_stays),
-             T(a_killed_run_ends_in_the_same_bytes), T(a_batch_in_parts_is_a_batch),
-             T(a_frozen_tower_sees_each_frame_once), T(adapters_learn_and_are_merged),
-             T(adapters_are_merged_and_taken_out_by_hand), T(new_statistics_are_those_of_the_data),
-             T(mistakes_are_named))
+             T(a_killed_run_ends_in_the_same_bytes), T(checkpointing_changes_no_bit),
+             T(bf16_is_a_precision_of_training), T(a_batch_in_parts_is_a_batch), T(a_frozen_tower_sees_each_frame_once),
+             T(adapters_learn_and_are_merged), T(adapters_are_merged_and_taken_out_by_hand),
+             T(new_statistics_are_those_of_the_data), T(mistakes_are_named))
