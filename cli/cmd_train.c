@@ -8,7 +8,7 @@
 
 int cmd_train(int argc, char **argv) {
     fw_train_opts o = {.seed = -1};
-    fw_arg_list data = {0};
+    fw_arg_list data = {0}, cameras = {0};
     int64_t threads = 0, lora = 0;
     bool json = false;
     const fw_arg args[] = {
@@ -27,16 +27,22 @@ int cmd_train(int argc, char **argv) {
                     "make layers again for their gradient: the same bits, less memory, at most one more forward pass"),
         FW_ARG_STR("precision", &o.precision, "P", "f32 or bf16 products instead of the config's; weights are f32"),
         FW_ARG_INT("lora", &lora, 0, 4096, "RANK", "published policies: train adapters of this rank, not the weights"),
-        FW_ARG_BOOL("new-stats", &o.new_stats, "published policies: normalise by these data's statistics"),
+        FW_ARG_BOOL("new-stats", &o.new_stats,
+                    "published policies: normalise by these data's statistics, of whatever robot"),
+        FW_ARG_BOOL("new-heads", &o.new_heads, "ACT: make layers of another robot's sizes anew"),
+        FW_ARG_LIST("camera", &cameras, "DATA=POLICY",
+                    "published policies: which picture a camera of the data is (`side=`: none)"),
         FW_ARG_INT("seed", &o.seed, -1, 9007199254740991, "S", "instead of the config's (-1)"),
         FW_ARG_INT("workers", &threads, 0, 1024, "N", "threads; 0: all CPUs"),
         FW_ARG_BOOL("json", &json, "one JSON object on stdout"),
     };
     const fw_usage usage = {
         .verb = "train",
-        .example = "flywheel train --config configs/kitchen3.json --data out/k3 --out out/policy\n"
-                   "flywheel train --config configs/kitchen3.json --data out/k3 --out out/policy --minutes 10\n"
-                   "flywheel train --from smolvla_base --data out/k3 --out out/tuned --new-stats --steps 20000",
+        .example =
+            "flywheel train --config configs/kitchen3.json --data out/k3 --out out/policy\n"
+            "flywheel train --config configs/kitchen3.json --data out/k3 --out out/policy --minutes 10\n"
+            "flywheel train --from smolvla_base --data out/k3 --out out/tuned --new-stats --steps 20000\n"
+            "flywheel train --from smolvla_base --data out/k3 --out out/tuned --new-stats --camera front=camera1",
         .what =
             "Train a policy from recorded or generated demonstrations, or train a published one further (SmolVLA, pi0, "
             "pi0.5, ACT: a LeRobot pretrained_model folder, and so is what comes out). Tower features are computed "
@@ -54,6 +60,8 @@ int cmd_train(int argc, char **argv) {
     }
     o.dirs = data.item;
     o.n_dirs = data.n;
+    o.cameras = cameras.item;
+    o.n_cameras = cameras.n;
     o.threads = (int)threads;
     o.lora = (int)lora;
     fw_err err = {0};

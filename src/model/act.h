@@ -48,6 +48,9 @@ void fw_act_fill(fw_plan *plan, const fw_lerobot_config *c, const fw_act_io *io)
 /* Fill the parameters that the graphs of this store made (all for training or all for inference). What the network lacks is
  * refused by name; the VAE's tensors may be there without being asked for. */
 FW_NODISCARD fw_status fw_act_load(fw_params *params, fw_weights *w, fw_err *err);
+/* Before fw_act_load: layers as wide as the robot has values of state or action, whose tensors are of another robot's, keep the store's
+ * first values. */
+FW_NODISCARD fw_status fw_act_new_heads(fw_params *params, fw_weights *w, fw_err *err);
 /* The file that the parameters of a store for training came from, with what they are now. */
 FW_NODISCARD fw_status fw_act_save(fw_params *params, const fw_weights *w, const char *path, fw_err *err);
 /* io.lengths of a chunk of which n rows count. */

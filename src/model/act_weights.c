@@ -86,6 +86,9 @@ static fw_status load_bn(fw_params *params, const char *bn, fw_parameter *shift,
 static fw_status load_one(fw_parameter *p, fw_weights *w, fw_err *err) {
     char stem[NAME];
     p->loaded = true;
+    if (fw_weights_is_anew(w, p->name)) {
+        return FW_OK;
+    }
     for (int k = 0; k < 3; k++) {
         if (cut(p->name, thirds[k], stem)) {
             return fw_weights_third(w, stem, k, &p->shape, p->data, err);
@@ -94,6 +97,17 @@ static fw_status load_one(fw_parameter *p, fw_weights *w, fw_err *err) {
     p->trainable = p->trainable && strstr(p->name, "pos_enc") == NULL;
     return p->shape.n == 4 ? fw_weights_conv(w, p->name, &p->shape, p->data, err)
                            : fw_weights_f32(w, p->name, &p->shape, p->data, err);
+}
+
+fw_status fw_act_new_heads(fw_params *params, fw_weights *w, fw_err *err) {
+    static const char *const heads[] = {
+        "model.encoder_robot_state_input_proj.weight", "model.vae_encoder_robot_state_input_proj.weight",
+        "model.vae_encoder_action_input_proj.weight", "model.action_head.weight", "model.action_head.bias"};
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+        const fw_parameter *p = fw_params_find(params, heads[i]);
+        FW_TRY(p != NULL ? fw_weights_anew(w, heads[i], &p->shape, err) : FW_OK);
+    }
+    return FW_OK;
 }
 
 fw_status fw_act_load(fw_params *params, fw_weights *w, fw_err *err) {

@@ -791,6 +791,57 @@ static void set_openpi_sizes(const char *dir, fw_lerobot_config *c) {
     json_decref(root);
 }
 
+/* The file of statistics of the step that normalises, or NULL. Borrowed from the pipeline. */
+static const char *stats_file(const json_t *pipeline) {
+    const json_t *step;
+    size_t i;
+    json_array_foreach(json_object_get(pipeline, "steps"), i, step) {
+        const char *name = json_string_value(json_object_get(step, "registry_name"));
+        const char *file = json_string_value(json_object_get(step, "state_file"));
+        if (name != NULL && file != NULL && strcmp(name, "normalizer_processor") == 0 && strchr(file, '/') == NULL) {
+            return file;
+        }
+    }
+    return NULL;
+}
+
+/* Values of the first statistic of the feature called name; 0: there is none. */
+static int64_t values_of(const fw_st *st, const char *name) {
+    const size_t n = strlen(name);
+    for (int i = 0; i < fw_st_count(st); i++) {
+        const fw_st_tensor *t = fw_st_at(st, i);
+        const bool stat = strncmp(t->name, name, n) == 0 && t->name[n] == '.' && strchr(t->name + n + 1, '.') == NULL;
+        if (stat && t->shape.n == 1 && strcmp(t->name + n, ".count") != 0) {
+            return t->shape.d[0];
+        }
+    }
+    return 0;
+}
+
+/* LeRobot trains SmolVLA, pi0 and pi0.5 further on another robot and leaves the old number of state values in input_features: the
+ * network fills up with zeros anyway. The statistics are the new robot's. */
+static void set_state_size(const char *dir, fw_lerobot_config *c) {
+    char path[4096];
+    json_t *pre = NULL;
+    fw_st *st = NULL;
+    for (int i = 0; i < c->n_input && c->policy != FW_POLICY_ACT; i++) {
+        fw_lerobot_feature *f = &c->input[i];
+        if (f->kind != FW_FEATURE_STATE) {
+            continue;
+        }
+        snprintf(path, sizeof path, "%s/policy_preprocessor.json", dir);
+        const char *file = fw_path_exists(path) && fw_json_load(path, &pre, NULL) == FW_OK ? stats_file(pre) : NULL;
+        if (file != NULL && fw_path_join(path, sizeof path, dir, file, NULL) == FW_OK &&
+            fw_st_open(path, &st, NULL) == FW_OK) { /* who needs what is not there says so */
+            const int64_t n = values_of(st, f->key);
+            f->shape[0] = n > 0 && n <= c->vla.max_state ? n : f->shape[0];
+        }
+        fw_st_close(st);
+        json_decref(pre);
+        return;
+    }
+}
+
 fw_status fw_lerobot_config_load(const char *dir, fw_lerobot_config *out, fw_err *err) {
     char path[4096];
     json_t *j = NULL;
@@ -798,8 +849,12 @@ fw_status fw_lerobot_config_load(const char *dir, fw_lerobot_config *out, fw_err
     FW_TRY(fw_json_load(path, &j, err));
     fw_status st = fw_lerobot_config_parse(j, path, out, err);
     json_decref(j);
-    if (st != FW_OK || !out->openpi) {
+    if (st != FW_OK) {
         return st;
+    }
+    if (!out->openpi) {
+        set_state_size(dir, out);
+        return FW_OK;
     }
     set_openpi_sizes(dir, out);
     return tell_pi05(dir, out, err);

@@ -116,7 +116,8 @@ typedef struct fw_lerobot_config {
     };
 } fw_lerobot_config;
 
-/* dir/config.json; for openpi's, which does not say pi0 or pi0.5, also the names in dir/model.safetensors. */
+/* dir/config.json, with the number of state values that the statistics beside it have where the network takes any (LeRobot does not
+ * write it when it trains for another robot); for openpi's, which does not say pi0 or pi0.5, also the names in dir/model.safetensors. */
 FW_NODISCARD fw_status fw_lerobot_config_load(const char *dir, fw_lerobot_config *out, fw_err *err);
 /* The same from memory; `where` names it in messages. openpi's: taken for pi0. out is zeroed first. */
 FW_NODISCARD fw_status fw_lerobot_config_parse(const json_t *obj, const char *where, fw_lerobot_config *out,

@@ -59,6 +59,61 @@ void fw_processor_target(const fw_processor *p, const float *state, const float 
     fw_map_apply(&p->action, out, out, rows);
 }
 
+static fw_status map_resize(fw_map_stat *m, int n, fw_err *err) {
+    m->n = n;
+    if (m->kind == FW_LEROBOT_IDENTITY) {
+        return FW_OK;
+    }
+    float *a = calloc(2 * (size_t)n, sizeof *a);
+    if (a == NULL) {
+        return fw_fail(err, FW_NOMEM, "no memory for statistics of %d values", n);
+    }
+    free(m->a);
+    m->a = a;
+    m->b = a + n;
+    return FW_OK;
+}
+
+fw_status fw_processor_resize(fw_processor *p, fw_lerobot_config *config, int n_state, int n_action, fw_err *err) {
+    if (p->relative != NULL) {
+        return fw_fail(err, FW_UNSUPPORTED, "actions are relative to the state: of this robot's joints alone");
+    }
+    FW_TRY(map_resize(&p->action, n_action, err));
+    FW_TRY(map_resize(&p->output, n_action, err));
+    for (int i = 0; i < config->n_output; i++) {
+        if (config->output[i].kind == FW_FEATURE_ACTION) {
+            config->output[i].shape[0] = n_action;
+            break;
+        }
+    }
+    p->n_action = n_action;
+    if (p->state_at >= 0) {
+        FW_TRY(map_resize(&p->input[p->state_at], n_state, err));
+        config->input[p->state_at].shape[0] = n_state;
+        p->n_state = n_state;
+    }
+    return FW_OK;
+}
+
+fw_status fw_processor_rename(fw_processor *p, const char *from, const char *to, fw_err *err) {
+    int n = 0;
+    for (int i = 0; i < p->n_renamed; i++) { /* one name, one meaning */
+        if (strcmp(p->renamed[i].from, from) != 0) {
+            p->renamed[n++] = p->renamed[i];
+        }
+    }
+    p->n_renamed = n;
+    if (n == FW_LEROBOT_FEATURES || strlen(from) >= FW_LEROBOT_KEY_MAX || strlen(to) >= FW_LEROBOT_KEY_MAX) {
+        return fw_fail(err, FW_FORMAT, "'%.40s' for '%.40s': more than %d names, or one of more than %d bytes", to,
+                       from, FW_LEROBOT_FEATURES, FW_LEROBOT_KEY_MAX - 1);
+    }
+    memmove(p->renamed + 1, p->renamed, (size_t)n * sizeof *p->renamed); /* fw_processor_source finds the latest */
+    strcpy(p->renamed[0].from, from);
+    strcpy(p->renamed[0].to, to);
+    p->n_renamed = n + 1;
+    return FW_OK;
+}
+
 const char *fw_processor_source(const fw_processor *p, const char *key) {
     for (int i = 0; i < p->n_renamed; i++) {
         if (strcmp(p->renamed[i].to, key) == 0) {
@@ -281,7 +336,9 @@ static fw_status map_of(const reader *r, const norm_step *s, const fw_st *st, co
     if (norm != FW_LEROBOT_IDENTITY && f == NULL) {
         return fw_fail(err, FW_FORMAT, "%s: %.80s of config.json is not among its features", r->where, want->key);
     }
-    if (f != NULL && (f->kind != want->kind || f->shape[0] != want->shape[0])) {
+    /* SmolVLA, pi0 and pi0.5: the step keeps the number of state values of the robot that the policy was first made for */
+    const bool any = want->kind == FW_FEATURE_STATE && r->c->policy != FW_POLICY_ACT;
+    if (f != NULL && (f->kind != want->kind || (f->shape[0] != want->shape[0] && !any))) {
         return fw_fail(err, FW_SHAPE, "%s: %.80s has %d values, config.json says %d", r->where, want->key,
                        (int)f->shape[0], (int)want->shape[0]);
     }

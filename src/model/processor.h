@@ -71,6 +71,13 @@ FW_NODISCARD fw_status fw_processor_parse(const json_t *pre, const json_t *post,
                                           const fw_lerobot_config *config, fw_processor *out, fw_err *err);
 void fw_processor_clear(fw_processor *p);
 
+/* For a robot of other numbers of values: sizes of config and p, whose state and action have all statistics 0 until somebody sets them.
+ * FW_UNSUPPORTED for actions relative to the state. */
+FW_NODISCARD fw_status fw_processor_resize(fw_processor *p, fw_lerobot_config *config, int n_state, int n_action,
+                                           fw_err *err);
+/* From now on the robot's observation `from` is the policy's `to`, whatever else it was. FW_FORMAT: too many or too long names. */
+FW_NODISCARD fw_status fw_processor_rename(fw_processor *p, const char *from, const char *to, fw_err *err);
+
 /* The robot's name of an observation that the policy calls `key`: key itself unless a step renames it. Borrowed. */
 const char *fw_processor_source(const fw_processor *p, const char *key);
 /* state [n_state] in the robot's units, finite; only FW_PROMPT_STATE reads it. FW_INVALID when the text does not fit into out[cap]. */

@@ -9,7 +9,8 @@
 struct fw_weights {
     fw_st *st;
     const char *strip;
-    bool *taken; /* a tensor of the file */
+    bool *taken;    /* a tensor of the file */
+    fw_shape *anew; /* a tensor of the file: what it is instead; n 0: what it is */
     char path[512];
 };
 
@@ -32,7 +33,8 @@ fw_status fw_weights_open(const char *path, const char *strip, fw_weights **out,
     fw_status st = fw_st_open(path, &w->st, err);
     if (st == FW_OK) {
         w->taken = calloc((size_t)fw_st_count(w->st) + 1, sizeof *w->taken);
-        st = w->taken != NULL ? FW_OK : fw_fail(err, FW_NOMEM, "%s: no memory", path);
+        w->anew = calloc((size_t)fw_st_count(w->st) + 1, sizeof *w->anew);
+        st = w->taken != NULL && w->anew != NULL ? FW_OK : fw_fail(err, FW_NOMEM, "%s: no memory", path);
     }
     if (st != FW_OK) {
         fw_weights_close(w);
@@ -47,6 +49,7 @@ void fw_weights_close(fw_weights *w) {
     if (w != NULL) {
         fw_st_close(w->st);
         free(w->taken);
+        free(w->anew);
         free(w);
     }
 }
@@ -77,6 +80,23 @@ bool fw_weights_is(const fw_weights *w, const char *name, const fw_st_tensor *t)
 
 const fw_st *fw_weights_file(const fw_weights *w) {
     return w->st;
+}
+
+fw_status fw_weights_anew(fw_weights *w, const char *name, const fw_shape *shape, fw_err *err) {
+    char want[96];
+    const int i = find(w, name);
+    if (i < 0) {
+        return fw_fail(err, FW_SHAPE, "%s: tensor '%s' %s is missing", w->path, in_file(w, name),
+                       fw_shape_str(shape, want, sizeof want));
+    }
+    w->taken[i] = true;
+    w->anew[i] = fw_shape_eq(&fw_st_at(w->st, i)->shape, shape) ? (fw_shape){0} : *shape;
+    return FW_OK;
+}
+
+bool fw_weights_is_anew(const fw_weights *w, const char *name) {
+    const int i = find(w, name);
+    return i >= 0 && w->anew[i].n > 0;
 }
 
 fw_status fw_weights_raw(fw_weights *w, const char *name, const fw_shape *shape, const fw_st_tensor **out,
@@ -194,20 +214,25 @@ void fw_weights_turn_back(const fw_shape *shape, const float *data, float *out) 
     }
 }
 
-/* *mem: owned values that o points to, or NULL: the file's bytes. */
-static fw_status collect(const fw_weights *w, const fw_st_tensor *t, fw_weights_now now, const void *ctx, fw_st_out *o,
-                         float **mem, fw_err *err) {
-    const bool number = t->dtype == FW_F32 || t->dtype == FW_BF16 || t->dtype == FW_F16;
-    *o = (fw_st_out){t->name, t->dtype, t->shape, t->data};
+/* Tensor i. *mem: owned values that o points to, or NULL: the file's bytes. */
+static fw_status collect(const fw_weights *w, int i, fw_weights_now now, const void *ctx, fw_st_out *o, float **mem,
+                         fw_err *err) {
+    const fw_st_tensor *t = fw_st_at(w->st, i);
+    const bool number = t->dtype == FW_F32 || t->dtype == FW_BF16 || t->dtype == FW_F16, anew = w->anew[i].n > 0;
+    *o = (fw_st_out){t->name, t->dtype, anew ? w->anew[i] : t->shape, t->data};
     if (!number) {
         return FW_OK;
     }
-    *mem = malloc((size_t)fw_shape_count(&t->shape) * sizeof **mem);
+    *mem = malloc((size_t)fw_shape_count(&o->shape) * sizeof **mem);
     if (*mem == NULL) {
         return fw_fail(err, FW_NOMEM, "tensor '%s'", t->name);
     }
     o->data = *mem;
-    return now(ctx, t, *mem) ? FW_OK : fw_st_read_f32(w->st, t->name, &t->shape, *mem, err);
+    if (now(ctx, t, *mem)) {
+        return FW_OK;
+    }
+    return anew ? fw_fail(err, FW_SHAPE, "%s: tensor '%s' was made anew and nobody has its values", w->path, t->name)
+                : fw_st_read_f32(w->st, t->name, &t->shape, *mem, err);
 }
 
 fw_status fw_weights_save(const fw_weights *w, fw_weights_now now, const void *ctx, const char *path, fw_err *err) {
@@ -217,7 +242,7 @@ fw_status fw_weights_save(const fw_weights *w, fw_weights_now now, const void *c
     float **mem = calloc((size_t)n + 1, sizeof *mem);
     fw_status st = out != NULL && mem != NULL ? FW_OK : fw_fail(err, FW_NOMEM, "%s", path);
     for (int i = 0; st == FW_OK && i < n; i++) {
-        st = collect(w, fw_st_at(w->st, i), now, ctx, &out[i], &mem[i], err);
+        st = collect(w, i, now, ctx, &out[i], &mem[i], err);
     }
     st = st != FW_OK ? st : fw_st_write(path, out, n, meta, err);
     for (int i = 0; mem != NULL && i < n; i++) {

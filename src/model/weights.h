@@ -34,6 +34,10 @@ FW_NODISCARD fw_status fw_weights_conv(fw_weights *w, const char *name, const fw
 /* The third k (0 to 2) of a fused projection of query, key and value: in the file [3 n, ...], into out, shape [n, ...]. */
 FW_NODISCARD fw_status fw_weights_third(fw_weights *w, const char *name, int k, const fw_shape *shape, float *out,
                                         fw_err *err);
+/* The tensor of this name is not read, but made anew with this shape, and saved so; counts as taken. Of the file's shape: it is read.
+ * FW_SHAPE: the file has none of that name. */
+FW_NODISCARD fw_status fw_weights_anew(fw_weights *w, const char *name, const fw_shape *shape, fw_err *err);
+bool fw_weights_is_anew(const fw_weights *w, const char *name);
 /* What begins with prefix is not wanted here, and no mistake. */
 void fw_weights_skip(fw_weights *w, const char *prefix);
 /* FW_SHAPE with the first tensor that was neither taken nor skipped. */
@@ -41,9 +45,10 @@ FW_NODISCARD fw_status fw_weights_done(const fw_weights *w, fw_err *err);
 
 /* Copy a parameter as we have it into out [same count] as the file has it: convolutions are [O,C,kh,kw] there. */
 void fw_weights_turn_back(const fw_shape *shape, const float *data, float *out);
-/* Write t's values as they are now, in the file's layout, into out [its shape]; false: they are the file's still. */
+/* Write t's values as they are now, in the file's layout, into out [its shape, or the one it was made anew with]; false: they are
+ * the file's still. */
 typedef bool (*fw_weights_now)(const void *ctx, const fw_st_tensor *t, float *out);
-/* The file again, with its names, types and order. Atomic. */
+/* The file again, with its names, types and order; what was made anew must be among what `now` writes. Atomic. */
 FW_NODISCARD fw_status fw_weights_save(const fw_weights *w, fw_weights_now now, const void *ctx, const char *path,
                                        fw_err *err);
 

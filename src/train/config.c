@@ -153,11 +153,50 @@ static fw_status read_lora(const json_t *j, const char *where, fw_tune_cfg *t, f
     return FW_OK;
 }
 
+fw_status fw_tune_choose(fw_tune_cfg *t, const char *text, fw_err *err) {
+    const char *sign = strchr(text, '=');
+    const size_t n = sign != NULL ? (size_t)(sign - text) : 0;
+    if (n == 0 || n >= FW_LEROBOT_KEY_MAX || strlen(sign + 1) >= FW_LEROBOT_KEY_MAX) {
+        return fw_fail(err, FW_INVALID, "camera '%.80s': wanted DATA=POLICY, the data's name and the policy's", text);
+    }
+    if (t->n_camera == FW_CAM_MAX) {
+        return fw_fail(err, FW_INVALID, "camera '%.80s': more than %d of them", text, FW_CAM_MAX);
+    }
+    fw_camera_choice *c = &t->camera[t->n_camera++];
+    snprintf(c->data, sizeof c->data, "%.*s", (int)n, text);
+    snprintf(c->policy, sizeof c->policy, "%s", sign + 1);
+    return FW_OK;
+}
+
+/* "cameras": {"front": "top", ...} */
+static fw_status read_cameras(const json_t *p, const char *where, fw_tune_cfg *t, fw_err *err) {
+    const json_t *cameras = NULL;
+    const char *data;
+    json_t *j;
+    if (json_object_get(p, "cameras") == NULL) {
+        return FW_OK;
+    }
+    FW_TRY(fw_json_obj(p, "cameras", where, &cameras, err));
+    json_object_foreach((json_t *)(uintptr_t)cameras, data, j) {
+        char text[2 * FW_LEROBOT_KEY_MAX + 2];
+        const char *policy = NULL;
+        FW_TRY(fw_json_str(cameras, data, where, &policy, err));
+        snprintf(text, sizeof text, "%.*s=%.*s", FW_LEROBOT_KEY_MAX, data, FW_LEROBOT_KEY_MAX, policy);
+        fw_status s = fw_tune_choose(t, text, err);
+        if (s != FW_OK) {
+            return fw_fail_in(err, s, "%s", where);
+        }
+    }
+    return FW_OK;
+}
+
 /* "policy" of kind "pretrained". from: instead of the file's, or NULL. */
 static fw_status read_pretrained(const json_t *p, const char *where, const char *from, fw_train_cfg *c, fw_err *err) {
     static const char *const known[] = {"kind",
                                         "from",
                                         "new_stats",
+                                        "new_heads",
+                                        "cameras",
                                         "cache_pictures",
                                         "lora",
                                         "freeze_vision_encoder",
@@ -175,6 +214,8 @@ static fw_status read_pretrained(const json_t *p, const char *where, const char 
     }
     FW_TRY(use_preset(c, err));
     FW_TRY(fw_json_bool_or(p, "new_stats", where, false, &c->tune.new_stats, err));
+    FW_TRY(fw_json_bool_or(p, "new_heads", where, false, &c->tune.new_heads, err));
+    FW_TRY(read_cameras(p, where, &c->tune, err));
     FW_TRY(fw_json_bool_or(p, "cache_pictures", where, true, &c->tune.cache_pictures, err));
     FW_TRY(fw_json_bool_or(p, "freeze_vision_encoder", where, o->freeze_vision, &o->freeze_vision, err));
     FW_TRY(fw_json_bool_or(p, "train_expert_only", where, o->train_expert_only, &o->train_expert_only, err));
@@ -255,14 +296,30 @@ fw_status fw_train_cfg_load(const char *path, const char *from, fw_train_cfg *ou
     return FW_OK;
 }
 
+/* What fits a published policy to its data, where it is asked for. */
+static void add_fit(json_t *j, const fw_tune_cfg *t) {
+    json_t *cameras = t->n_camera > 0 ? json_object() : NULL;
+    for (int i = 0; i < t->n_camera; i++) {
+        json_object_set_new(cameras, t->camera[i].data, json_string(t->camera[i].policy));
+    }
+    if (cameras != NULL) {
+        json_object_set_new(j, "cameras", cameras);
+    }
+    if (t->new_heads) {
+        json_object_set_new(j, "new_heads", json_true());
+    }
+}
+
 /* A published policy's part of the fingerprint: owned. */
 static json_t *tune_json(const fw_train_cfg *c) {
     const fw_lerobot_optim *o = &c->published.optim;
-    return json_pack("{s:s, s:b, s:b, s:i, s:f, s:s, s:b, s:b, s:b}", "kind", fw_policy_kind_name(c->published.policy),
-                     "new_stats", c->tune.new_stats, "cache_pictures", c->tune.cache_pictures, "lora_rank",
-                     c->tune.lora_rank, "lora_alpha", c->tune.lora_alpha, "lora_targets", c->tune.lora_targets,
-                     "freeze_vision", o->freeze_vision, "train_expert_only", o->train_expert_only, "train_state_proj",
-                     o->train_state_proj);
+    json_t *j = json_pack("{s:s, s:b, s:b, s:i, s:f, s:s, s:b, s:b, s:b}", "kind",
+                          fw_policy_kind_name(c->published.policy), "new_stats", c->tune.new_stats, "cache_pictures",
+                          c->tune.cache_pictures, "lora_rank", c->tune.lora_rank, "lora_alpha", c->tune.lora_alpha,
+                          "lora_targets", c->tune.lora_targets, "freeze_vision", o->freeze_vision, "train_expert_only",
+                          o->train_expert_only, "train_state_proj", o->train_state_proj);
+    add_fit(j, &c->tune);
+    return j;
 }
 
 char *fw_train_cfg_fingerprint(const fw_train_cfg *c) {

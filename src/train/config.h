@@ -6,7 +6,8 @@
  *
  * Every key of "data" and "train" has a default, and an unknown one is refused. A published policy is trained further with
  *
- *   {"name": "cups", "policy": {"kind": "pretrained", "from": "outputs/pretrained_model", "new_stats": true}, "train": {"batch": 8}}
+ *   {"name": "cups", "policy": {"kind": "pretrained", "from": "outputs/pretrained_model", "new_stats": true,
+ *    "cameras": {"front": "top"}}, "train": {"batch": 8}}
  *
  * whose optimiser, schedule and frozen parts are those of its config.json where this file says nothing else.
  */
@@ -17,8 +18,16 @@
 #include "model/lerobot_config.h"
 #include "train/optim.h"
 
+/* Who of the data's cameras gives which of a published policy's pictures. Names as "front", or whole keys. */
+typedef struct fw_camera_choice {
+    char data[FW_LEROBOT_KEY_MAX], policy[FW_LEROBOT_KEY_MAX]; /* policy "": the camera is not used */
+} fw_camera_choice;
+
 /* How a published policy is trained further. */
 typedef struct fw_tune_cfg {
+    bool new_heads; /* ACT: layers that do not have the sizes of the data's robot are made anew */
+    int n_camera;   /* chosen by hand; the others go by name, or by their order */
+    fw_camera_choice camera[FW_CAM_MAX];
     bool new_stats;         /* normalise by the statistics of the training episodes instead of the checkpoint's */
     bool cache_pictures;    /* what a frozen tower makes of each frame is computed once and mapped; true */
     int lora_rank;          /* 0: the weights themselves are trained */
@@ -65,5 +74,8 @@ FW_NODISCARD fw_status fw_train_cfg_load(const char *path, const char *from, fw_
 FW_NODISCARD fw_status fw_train_cfg_precision(fw_train_cfg *cfg, const char *name, const char *where, fw_err *err);
 /* What must not change between a run and its continuation, as text: owned, free(); NULL when out of memory. */
 char *fw_train_cfg_fingerprint(const fw_train_cfg *cfg);
+
+/* "front=top", "front=" (not used) added to what t chooses; FW_INVALID for another form or too many. */
+FW_NODISCARD fw_status fw_tune_choose(fw_tune_cfg *t, const char *text, fw_err *err);
 
 #endif /* FW_TRAIN_CONFIG_H */

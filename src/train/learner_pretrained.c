@@ -39,52 +39,6 @@ static void freeze(fw_pretrained_learner *p) {
     }
 }
 
-/* ---- do the data fit? ---- */
-
-static fw_status fit_numbers(const fw_pretrained_learner *p, const fw_dataset *ds, fw_err *err) {
-    if (ds->n_state != p->proc.n_state || ds->n_action != p->proc.n_action) {
-        return fw_fail(err, FW_SHAPE, "%s: state has %d values and action %d, the policy in %s wants %d and %d",
-                       ds->dir, ds->n_state, ds->n_action, p->base.cfg->from, p->proc.n_state, p->proc.n_action);
-    }
-    return FW_OK;
-}
-
-/* The pictures that the first dataset has are those that all must have. */
-static fw_status fit(const fw_train_cfg *cfg, void *ctx, fw_train_data *d, fw_err *err) {
-    fw_pretrained_learner *p = ctx;
-    const bool first = p->n_camera < 0;
-    int n = 0;
-    (void)cfg;
-    FW_TRY(fit_numbers(p, d->ds, err));
-    for (int i = 0; i < p->c.n_input; i++) {
-        const fw_lerobot_feature *f = &p->c.input[i];
-        const int camera =
-            f->kind == FW_FEATURE_VISUAL ? fw_dataset_camera(d->ds, fw_processor_source(&p->proc, f->key)) : -1;
-        const bool wanted = f->kind == FW_FEATURE_VISUAL && (first ? is_act(p) : n < p->n_camera && p->picture[n] == i);
-        if (wanted && camera < 0) {
-            return fw_fail(err, FW_INVALID, "%s: has no camera '%s', which %s", d->ds->dir,
-                           fw_processor_source(&p->proc, f->key),
-                           first ? "the policy wants" : "the first dataset has: train on the same cameras");
-        }
-        if (camera < 0 || (!first && !wanted) || n == FW_CAM_MAX) {
-            continue; /* a picture that is missing is left out */
-        }
-        const fw_ds_camera *cam = &d->ds->cameras[camera];
-        if (is_act(p) && (cam->h != f->shape[1] || cam->w != f->shape[2])) {
-            return fw_fail(err, FW_SHAPE, "%s: camera '%s' has %d x %d pixels, the policy wants %d x %d", d->ds->dir,
-                           cam->name, cam->w, cam->h, (int)f->shape[2], (int)f->shape[1]);
-        }
-        p->picture[n] = i;
-        d->camera[n++] = camera;
-    }
-    if (first && n == 0 && !is_act(p)) {
-        return fw_fail(err, FW_INVALID, "%s: has none of the cameras that the policy in %s knows", d->ds->dir,
-                       p->base.cfg->from);
-    }
-    p->n_camera = first ? n : p->n_camera;
-    return FW_OK;
-}
-
 /* ---- words ---- */
 
 static fw_status encode(const fw_pretrained_learner *p, const float *state, const char *sentence, int32_t *ids, int *n,
@@ -170,6 +124,7 @@ static fw_status build_act(fw_pretrained_learner *p, fw_err *err) {
     fw_learner *l = &p->base;
     FW_TRY(fw_pretrained_see(p, NULL, NULL, err));
     FW_TRY(fw_act_build(l->graph, &p->c, l->cfg->micro, true, &p->act, err));
+    FW_TRY(l->cfg->tune.new_heads ? fw_act_new_heads(l->params, p->weights, err) : FW_OK);
     FW_TRY(fw_act_load(l->params, p->weights, err));
     freeze(p);
     l->loss = p->act.loss;
@@ -451,7 +406,8 @@ static fw_status open_pixels(fw_pretrained_learner *p, fw_err *err) {
 static fw_status open_all(fw_pretrained_learner *p, const char *const *dirs, int n, fw_err *err) {
     const fw_train_cfg *cfg = p->base.cfg;
     FW_TRY(fw_processor_load(cfg->from, &p->c, &p->proc, err));
-    FW_TRY(fw_trainset_open_recordings(cfg, dirs, n, fit, p, &p->base.data, err));
+    FW_TRY(fw_trainset_open_recordings(cfg, dirs, n, fw_pretrained_fit, p, &p->base.data, err));
+    FW_TRY(fw_pretrained_fitted(p, err));
     if (cfg->tune.new_stats) {
         FW_TRY(fw_pretrained_new_stats(p, err));
     }

@@ -57,8 +57,13 @@ static fw_status apply_opts(run *r, fw_err *err) {
     r->cfg.tune.new_stats = r->cfg.tune.new_stats || o->new_stats;
     r->cfg.gradient_checkpointing = r->cfg.gradient_checkpointing || o->gradient_checkpointing;
     FW_TRY(o->precision != NULL ? fw_train_cfg_precision(&r->cfg, o->precision, "--precision", err) : FW_OK);
-    if (!r->cfg.pretrained && (o->lora > 0 || o->new_stats)) {
-        return fw_fail(err, FW_INVALID, "--lora and --new-stats are for published policies; %s trains flywheel-s",
+    r->cfg.tune.new_heads = r->cfg.tune.new_heads || o->new_heads;
+    for (int i = 0; i < o->n_cameras; i++) {
+        FW_TRY(fw_tune_choose(&r->cfg.tune, o->cameras[i], err));
+    }
+    if (!r->cfg.pretrained && (o->lora > 0 || o->new_stats || o->new_heads || o->n_cameras > 0)) {
+        return fw_fail(err, FW_INVALID,
+                       "--lora, --new-stats, --new-heads and --camera are for published policies; %s trains flywheel-s",
                        o->config);
     }
     if (r->cfg.batch % r->cfg.micro != 0) {

@@ -22,12 +22,15 @@ typedef struct fw_train_opts {
     const char *out;
     const char *from; /* begin with the weights and statistics of this policy; NULL: from nothing */
     bool resume;
-    int64_t steps;               /* > 0: instead of the config's end */
-    double minutes;              /* > 0: instead of the config's end */
-    int64_t seed;                /* >= 0: instead of the config's */
-    int64_t batch, micro;        /* > 0: instead of the config's */
-    int lora;                    /* > 0: adapters of this rank; published policies only, as new_stats */
-    bool new_stats;              /* normalise by the data's statistics instead of the checkpoint's */
+    int64_t steps;        /* > 0: instead of the config's end */
+    double minutes;       /* > 0: instead of the config's end */
+    int64_t seed;         /* >= 0: instead of the config's */
+    int64_t batch, micro; /* > 0: instead of the config's */
+    int lora;             /* > 0: adapters of this rank; published policies only, as new_stats */
+    bool new_stats; /* normalise by the data's statistics instead of the checkpoint's, whose robot may be another */
+    bool new_heads; /* ACT: layers of another robot's sizes are made anew */
+    int n_cameras;  /* further choices, fw_tune_choose's */
+    const char *const *cameras;
     bool gradient_checkpointing; /* besides the config's */
     const char *precision;       /* "f32" or "bf16" instead of the config's; NULL: that */
     int threads;                 /* <= 0: all CPUs */

@@ -1,4 +1,5 @@
-/* pretrained_int.h - of learner_pretrained.c (network and rows) and pretrained_save.c (files and statistics) */
+/* pretrained_int.h - of learner_pretrained.c (network and rows), pretrained_fit.c (does it fit the data?) and pretrained_save.c (files and
+ * statistics) */
 #ifndef FW_TRAIN_PRETRAINED_INT_H
 #define FW_TRAIN_PRETRAINED_INT_H
 
@@ -13,6 +14,8 @@ typedef struct fw_pretrained_learner {
     fw_learner base; /* first */
     fw_lerobot_config c;
     fw_processor proc;
+    bool fitted;                           /* c and proc are not the checkpoint's any more: of another robot */
+    unsigned chosen;                       /* a bit for each of cfg's cameras that a dataset has */
     fw_column_stats new_state, new_action; /* with new statistics; else empty */
     char sha256[65];                       /* of the weights it began with */
     fw_weights *weights;
@@ -35,6 +38,10 @@ typedef struct fw_pretrained_learner {
     int32_t *row_words, *row_ids; /* [micro], [micro, max_tokens] */
     float *row_actions;           /* [micro] of [chunk, n_action] and weights [chunk] */
 } fw_pretrained_learner;
+
+/* A dataset's robot and cameras for p, an fw_trainset_fit; and, when all are open, whether each choice by hand meant one of them. */
+FW_NODISCARD fw_status fw_pretrained_fit(const fw_train_cfg *cfg, void *p, fw_train_data *d, fw_err *err);
+FW_NODISCARD fw_status fw_pretrained_fitted(const fw_pretrained_learner *p, fw_err *err);
 
 /* Map what every frame's pictures are read from: frames as recorded, or, with p->seen, the connector's output in bfloat16, computed by
  * graph `eye`, whose only picture is io's. */

@@ -48,11 +48,24 @@ static void put(const fw_column_stats *s, fw_map_stat *m) {
     }
 }
 
+/* Older checkpoints have statistics among the weights. */
+static fw_status has_place(const fw_pretrained_learner *p, fw_err *err) {
+    char path[1200];
+    FW_TRY(fw_path_join(path, sizeof path, p->base.cfg->from, "policy_preprocessor.json", err));
+    return fw_path_exists(path)
+               ? FW_OK
+               : fw_fail(err, FW_UNSUPPORTED,
+                         "%s: has no policy_preprocessor.json that could take new statistics (LeRobot's "
+                         "migrate_policy_normalization makes one)",
+                         p->base.cfg->from);
+}
+
 fw_status fw_pretrained_new_stats(fw_pretrained_learner *p, fw_err *err) {
     if (p->proc.relative != NULL) {
         return fw_fail(err, FW_UNSUPPORTED, "%s: actions are relative to the state: no new statistics of those",
                        p->base.cfg->from);
     }
+    FW_TRY(has_place(p, err));
     FW_TRY(count(&p->base.data, true, p->proc.n_action, &p->new_action, err));
     put(&p->new_action, &p->proc.action);
     put(&p->new_action, &p->proc.output);
@@ -74,16 +87,17 @@ static bool ends(const char *name, const char *with) {
     return n >= w && strcmp(name + n - w, with) == 0;
 }
 
-/* The new value of statistic `name` ("action.mean"), or NULL when the run made none. */
-static const double *new_value(const fw_pretrained_learner *p, const char *name, int64_t n) {
+/* The new value of statistic `name` ("action.mean") [*n], or NULL when the run made none. */
+static const double *new_value(const fw_pretrained_learner *p, const char *name, int64_t *n) {
     const char *state = p->proc.state_at >= 0 ? p->c.input[p->proc.state_at].key : "";
     const fw_column_stats *s = begins(name, "action.")                                              ? &p->new_action
                                : begins(name, state) && state[0] != 0 && name[strlen(state)] == '.' ? &p->new_state
                                                                                                     : NULL;
     const char *stat = strrchr(name, '.');
-    if (s == NULL || s->n != n || stat == NULL) {
+    if (s == NULL || stat == NULL) {
         return NULL;
     }
+    *n = s->n;
     const struct {
         const char *name;
         const double *v;
@@ -107,9 +121,9 @@ static fw_status write_stats(const fw_pretrained_learner *p, const char *from, c
     fw_status s = out != NULL && mem != NULL ? FW_OK : fw_fail(err, FW_NOMEM, "%s: out of memory", to);
     for (int i = 0; i < n && s == FW_OK; i++) {
         const fw_st_tensor *t = fw_st_at(st, i);
-        const int64_t values = fw_shape_count(&t->shape);
-        const double *v = t->dtype == FW_F32 ? new_value(p, t->name, values) : NULL;
-        out[i] = (fw_st_out){t->name, t->dtype, t->shape, t->data};
+        int64_t values = 0;
+        const double *v = t->dtype == FW_F32 && t->shape.n == 1 ? new_value(p, t->name, &values) : NULL;
+        out[i] = (fw_st_out){t->name, t->dtype, v != NULL ? FW_SHAPE_OF(values) : t->shape, t->data};
         mem[i] = v != NULL ? malloc((size_t)values * sizeof(float)) : NULL;
         for (int64_t k = 0; mem[i] != NULL && k < values; k++) {
             mem[i][k] = (float)v[k];
@@ -126,6 +140,110 @@ static fw_status write_stats(const fw_pretrained_learner *p, const char *from, c
     fw_st_close(st);
     return s;
 }
+
+/* ---- what says of which robot it is ---- */
+
+/* Sizes of a map of features ("observation.state": {"type", "shape"}) as they are now, without the pictures that are no more. */
+static fw_status put_features(json_t *features, const fw_lerobot_config *c, fw_err *err) {
+    const char *key;
+    json_t *f;
+    void *next;
+    json_object_foreach_safe(features, next, key, f) {
+        const fw_lerobot_feature *now = NULL;
+        for (int i = 0; i < c->n_input + c->n_output; i++) {
+            const fw_lerobot_feature *k = i < c->n_input ? &c->input[i] : &c->output[i - c->n_input];
+            now = strcmp(k->key, key) == 0 ? k : now;
+        }
+        const char *type = json_string_value(json_object_get(f, "type"));
+        json_t *shape = now != NULL ? json_array() : NULL;
+        for (int i = 0; now != NULL && i < now->n_dim; i++) {
+            json_array_append_new(shape, json_integer((json_int_t)now->shape[i]));
+        }
+        if (now != NULL && json_object_set_new(f, "shape", shape) != 0) {
+            return fw_fail(err, FW_NOMEM, "features: out of memory");
+        }
+        if (now == NULL && type != NULL && strcmp(type, "VISUAL") == 0) {
+            json_object_del(features, key);
+        }
+    }
+    return FW_OK;
+}
+
+/* Names of the action's values, which LeRobot keeps with its policies that may be relative to the state. */
+static void put_action_names(const fw_pretrained_learner *p, json_t *config) {
+    const fw_feature *a = p->base.data.data[0].ds->action;
+    json_t *names = json_array();
+    if (a == NULL || a->n_names != p->proc.n_action || json_object_get(config, "action_feature_names") == NULL) {
+        json_decref(names);
+        return;
+    }
+    for (int i = 0; i < a->n_names; i++) {
+        json_array_append_new(names, json_string(a->names[i]));
+    }
+    json_object_set_new(config, "action_feature_names", names);
+}
+
+static fw_status put_config(const fw_pretrained_learner *p, json_t *config, fw_err *err) {
+    FW_TRY(put_features(json_object_get(config, "input_features"), &p->c, err));
+    FW_TRY(put_features(json_object_get(config, "output_features"), &p->c, err));
+    put_action_names(p, config);
+    return FW_OK;
+}
+
+static json_t *rename_map(const fw_processor *proc) {
+    json_t *map = json_object();
+    for (int i = 0; i < proc->n_renamed; i++) {
+        json_object_set_new(map, proc->renamed[i].from, json_string(proc->renamed[i].to));
+    }
+    return map;
+}
+
+/* The step that renames observations: as it is, or a new first one. */
+static json_t *rename_step(json_t *steps) {
+    static const char name[] = "rename_observations_processor";
+    size_t i;
+    json_t *step;
+    json_array_foreach(steps, i, step) {
+        const char *is = json_string_value(json_object_get(step, "registry_name"));
+        if (is != NULL && strcmp(is, name) == 0) {
+            return json_object_get(step, "config");
+        }
+    }
+    json_array_insert_new(steps, 0, json_pack("{s:s, s:{}}", "registry_name", name, "config"));
+    return json_object_get(json_array_get(steps, 0), "config");
+}
+
+static fw_status put_steps(const fw_pretrained_learner *p, json_t *pipeline, bool pre, fw_err *err) {
+    json_t *steps = json_object_get(pipeline, "steps"), *step;
+    size_t i;
+    json_array_foreach(steps, i, step) {
+        json_t *features = json_object_get(json_object_get(step, "config"), "features");
+        FW_TRY(features != NULL ? put_features(features, &p->c, err) : FW_OK);
+    }
+    if (pre && p->proc.n_renamed > 0 &&
+        json_object_set_new(rename_step(steps), "rename_map", rename_map(&p->proc)) != 0) {
+        return fw_fail(err, FW_NOMEM, "rename_map: out of memory");
+    }
+    return FW_OK;
+}
+
+/* Over the copies in the folder out: config.json and the processors of the robot that the run was for. */
+static fw_status write_robot(const fw_pretrained_learner *p, const char *out, fw_err *err) {
+    static const char *const names[] = {"config.json", "policy_preprocessor.json", "policy_postprocessor.json"};
+    for (int i = 0; i < 3; i++) {
+        char path[1200];
+        json_t *j = NULL;
+        FW_TRY(fw_path_join(path, sizeof path, out, names[i], err));
+        FW_TRY(fw_json_load(path, &j, err));
+        fw_status s = i == 0 ? put_config(p, j, err) : put_steps(p, j, i == 1, err);
+        s = s == FW_OK ? fw_json_save(path, j, i == 0 ? 4 : 2, err) : s;
+        json_decref(j);
+        FW_TRY(s);
+    }
+    return FW_OK;
+}
+
+/* ---- all of it ---- */
 
 /* out/adapter has the adapters alone, out/model.safetensors the weights with them merged. */
 static fw_status save_adapter(fw_pretrained_learner *p, const char *out, const char *weights, fw_err *err) {
@@ -158,6 +276,7 @@ fw_status fw_pretrained_save(fw_learner *l, const char *out, const char *card, f
     char path[1200];
     FW_TRY(fw_pretrained_copy(l->cfg->from, out, err));
     FW_TRY(p->new_action.n > 0 ? write_all_stats(p, out, err) : FW_OK);
+    FW_TRY(p->fitted && !p->c.openpi ? write_robot(p, out, err) : FW_OK);
     FW_TRY(fw_path_join(path, sizeof path, out, "card.md", err));
     FW_TRY(fw_file_write_atomic(path, card, strlen(card), err));
     FW_TRY(fw_path_join(path, sizeof path, out, "model.safetensors", err));
