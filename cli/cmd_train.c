@@ -42,7 +42,8 @@ int cmd_train(int argc, char **argv) {
             "flywheel train --config configs/kitchen3.json --data out/k3 --out out/policy\n"
             "flywheel train --config configs/kitchen3.json --data out/k3 --out out/policy --minutes 10\n"
             "flywheel train --from smolvla_base --data out/k3 --out out/tuned --new-stats --steps 20000\n"
-            "flywheel train --from smolvla_base --data out/k3 --out out/tuned --new-stats --camera front=camera1",
+            "flywheel train --from smolvla_base --data out/k3 --out out/tuned --new-stats --camera front=camera1\n"
+            "mpirun -n 2 --bind-to none flywheel train --config configs/kitchen3.json --data out/k3 --out out/policy",
         .what =
             "Train a policy from recorded or generated demonstrations, or train a published one further (SmolVLA, pi0, "
             "pi0.5, ACT: a LeRobot pretrained_model folder, and so is what comes out). Tower features are computed "
@@ -65,9 +66,13 @@ int cmd_train(int argc, char **argv) {
     o.threads = (int)threads;
     o.lora = (int)lora;
     fw_err err = {0};
-    fw_train_result r;
-    if (fw_train(&o, &r, &err) != FW_OK) {
-        return cli_fail(&err);
+    fw_train_result r = {0};
+    fw_status s = fw_ranks_open(&o.ranks, &err);
+    s = s == FW_OK ? fw_train(&o, &r, &err) : s;
+    const bool speaks = fw_ranks_rank(o.ranks) == 0;
+    fw_ranks_close(o.ranks, s, &err);
+    if (s != FW_OK || !speaks) {
+        return s == FW_OK ? 0 : speaks ? cli_fail(&err) : 1;
     }
     if (json) {
         return cli_json(json_pack("{s:I, s:I, s:f, s:f, s:f, s:o, s:s}", "steps", (json_int_t)r.steps, "batch",

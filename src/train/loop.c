@@ -1,4 +1,9 @@
-/* loop.c - see loop.h. One step: draw rows, fill the plan's inputs, run it, move the weights. */
+/*
+ * loop.c - see loop.h. One step: draw rows, fill the plan's inputs, run it, move the weights.
+ *
+ * Several ranks share the runs of a step and those of a validation; everything else all of them do alike, on numbers that are the same
+ * everywhere: losses and gradients of all runs, and rank 0's clock. Rank 0 alone has a journal and writes.
+ */
 #include "train/loop.h"
 
 #include <math.h>
@@ -10,7 +15,9 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/log.h"
+#include "train/gradsum.h"
 #include "train/journal.h"
 #include "train/learner.h"
 #include "train/trainstate.h"
@@ -24,14 +31,16 @@ typedef struct run {
     fw_learner *l;
     fw_sampler *sampler;
     fw_batch_row *rows; /* [batch] */
-    const float **grad; /* [trainable parameters] of the step */
-    float *sum;         /* gradients over the runs of a step, one parameter after the other; NULL: a step is one run */
-    fw_journal *journal;
+    fw_ranks *ranks;    /* borrowed; NULL: alone */
+    fw_gradsum *sum;
+    double *mine, *all;  /* [runs of a validation] what this rank tells the others, and what all told */
+    fw_journal *journal; /* NULL unless rank 0 */
     char *config_print, *data_print, *state_path;
     fw_trainstate at;
     double held_out;
     int64_t first_step; /* of this part of the run */
     double part_s;      /* spent in this part's steps */
+    bool stop;          /* a signal asked one of the ranks */
 } run;
 
 static volatile sig_atomic_t stop_asked;
@@ -41,6 +50,33 @@ static void on_signal(int sig) {
 }
 
 /* ---- making it ready ---- */
+
+/* Rows of one run of the network: as told, or as the run that goes on has them; else a step is one run in each rank. */
+static fw_status choose_micro(run *r, fw_err *err) {
+    const int size = fw_ranks_size(r->ranks);
+    fw_train_cfg *c = &r->cfg;
+    int64_t begun = 0;
+    if (r->opts->micro <= 0 && c->micro <= 0 && r->opts->resume && fw_path_exists(r->state_path)) {
+        FW_TRY(fw_trainstate_micro(r->state_path, &begun, err));
+    }
+    c->micro = r->opts->micro > 0 ? r->opts->micro : c->micro > 0 ? c->micro : begun;
+    if (c->micro <= 0 && c->batch % size != 0) {
+        return fw_fail(err, FW_INVALID, "a batch of %lld rows cannot be shared by %d ranks: wanted a multiple of %d",
+                       (long long)c->batch, size, size);
+    }
+    c->micro = c->micro > 0 ? c->micro : c->batch / size;
+    if (c->batch % c->micro != 0) {
+        return fw_fail(err, FW_INVALID, "a batch of %lld is no multiple of runs of %lld rows", (long long)c->batch,
+                       (long long)c->micro);
+    }
+    if (c->batch / c->micro % size != 0) {
+        return fw_fail(err, FW_INVALID,
+                       "a batch of %lld in runs of %lld rows has %lld of them, which %d ranks cannot share: wanted a "
+                       "multiple of %d",
+                       (long long)c->batch, (long long)c->micro, (long long)(c->batch / c->micro), size, size);
+    }
+    return FW_OK;
+}
 
 static fw_status apply_opts(run *r, fw_err *err) {
     const fw_train_opts *o = r->opts;
@@ -52,7 +88,6 @@ static fw_status apply_opts(run *r, fw_err *err) {
         r->cfg.seed = (uint64_t)o->seed;
     }
     r->cfg.batch = o->batch > 0 ? o->batch : r->cfg.batch;
-    r->cfg.micro = o->micro > 0 ? o->micro : r->cfg.micro > 0 ? r->cfg.micro : r->cfg.batch;
     r->cfg.tune.lora_rank = o->lora > 0 ? o->lora : r->cfg.tune.lora_rank;
     r->cfg.tune.new_stats = r->cfg.tune.new_stats || o->new_stats;
     r->cfg.gradient_checkpointing = r->cfg.gradient_checkpointing || o->gradient_checkpointing;
@@ -66,10 +101,6 @@ static fw_status apply_opts(run *r, fw_err *err) {
                        "--lora, --new-stats, --new-heads and --camera are for published policies; %s trains flywheel-s",
                        o->config);
     }
-    if (r->cfg.batch % r->cfg.micro != 0) {
-        return fw_fail(err, FW_INVALID, "a batch of %lld is no multiple of runs of %lld rows", (long long)r->cfg.batch,
-                       (long long)r->cfg.micro);
-    }
     if (r->cfg.steps <= 0 && r->cfg.minutes <= 0) {
         return fw_fail(err, FW_INVALID, "%s: neither 'steps' nor 'minutes' ends the run",
                        o->config != NULL ? o->config : r->cfg.from);
@@ -77,10 +108,14 @@ static fw_status apply_opts(run *r, fw_err *err) {
     return FW_OK;
 }
 
+static bool is_first(const run *r) {
+    return fw_ranks_rank(r->ranks) == 0;
+}
+
 static fw_status prepare_out(run *r, fw_err *err) {
     char dir[1024], path[1100];
     FW_TRY(fw_path_join(dir, sizeof dir, r->opts->out, "train", err));
-    FW_TRY(fw_mkdirs(dir, err));
+    FW_TRY(is_first(r) ? fw_mkdirs(dir, err) : FW_OK);
     FW_TRY(fw_path_join(path, sizeof path, dir, "state.safetensors", err));
     if (!r->opts->resume && fw_path_exists(path)) {
         return fw_fail(err, FW_INVALID, "%s: a run was begun there: --resume goes on with it, or choose another --out",
@@ -110,28 +145,22 @@ static fw_status fingerprints(run *r, fw_err *err) {
     return s;
 }
 
-static fw_status buffers(run *r, fw_err *err) {
-    r->rows = calloc((size_t)r->cfg.batch, sizeof *r->rows);
-    r->grad = calloc((size_t)fw_optim_count(r->l->optim), sizeof *r->grad);
-    if (r->cfg.micro < r->cfg.batch) {
-        r->sum = malloc((size_t)fw_optim_values(r->l->optim) * sizeof *r->sum);
-    }
-    if (r->rows == NULL || r->grad == NULL || (r->cfg.micro < r->cfg.batch && r->sum == NULL)) {
-        return fw_fail(err, FW_NOMEM, "a batch of %lld: out of memory", (long long)r->cfg.batch);
-    }
-    return FW_OK;
+static int64_t runs_of(const run *r) {
+    return r->cfg.batch / r->cfg.micro;
 }
 
-static fw_status open_run(run *r, fw_err *err) {
-    FW_TRY(fw_train_cfg_load(r->opts->config, r->opts->from, &r->cfg, err));
-    FW_TRY(apply_opts(r, err));
-    FW_TRY(prepare_out(r, err));
-    FW_TRY(fw_pool_new(r->opts->threads, &r->pool, err));
-    FW_TRY(fw_learner_open(&r->cfg, r->opts->dirs, r->opts->n_dirs, r->pool, &r->l, err));
-    FW_TRY(fingerprints(r, err));
-    FW_TRY(fw_batch_sampler(&r->l->data, &r->sampler, err));
-    FW_TRY(buffers(r, err));
-    r->at = (fw_trainstate){.config = r->config_print, .data = r->data_print, .loss = NAN};
+static fw_status buffers(run *r, fw_err *err) {
+    r->rows = calloc((size_t)r->cfg.batch, sizeof *r->rows);
+    r->mine = calloc((size_t)(HELD_OUT_BATCHES * runs_of(r)), sizeof *r->mine);
+    r->all = calloc((size_t)(HELD_OUT_BATCHES * runs_of(r)), sizeof *r->all);
+    if (r->rows == NULL || r->mine == NULL || r->all == NULL) {
+        return fw_fail(err, FW_NOMEM, "a batch of %lld: out of memory", (long long)r->cfg.batch);
+    }
+    return fw_gradsum_new(r->l->optim, r->l->plan, runs_of(r), r->ranks, r->pool, &r->sum, err);
+}
+
+static fw_status load_state(run *r, fw_err *err) {
+    r->at = (fw_trainstate){.config = r->config_print, .data = r->data_print, .micro = r->cfg.micro, .loss = NAN};
     r->held_out = NAN;
     if (r->opts->resume && fw_path_exists(r->state_path)) {
         FW_TRY(fw_trainstate_load(r->state_path, r->l->optim, &r->at, err));
@@ -140,16 +169,73 @@ static fw_status open_run(run *r, fw_err *err) {
         fw_warn("--resume: %s has no saved state yet: beginning at step 0", r->opts->out);
     }
     r->first_step = r->at.step;
+    return FW_OK;
+}
+
+static fw_status open_run(run *r, fw_err *err) {
+    const int threads = r->opts->threads > 0 ? r->opts->threads : fw_ranks_threads(r->ranks);
+    FW_TRY(fw_train_cfg_load(r->opts->config, r->opts->from, &r->cfg, err));
+    FW_TRY(apply_opts(r, err));
+    FW_TRY(prepare_out(r, err));
+    FW_TRY(choose_micro(r, err));
+    FW_TRY(fw_pool_new(threads, &r->pool, err));
+    FW_TRY(fw_learner_open(&r->cfg, r->opts->dirs, r->opts->n_dirs, r->pool, &r->l, err));
+    FW_TRY(fingerprints(r, err));
+    FW_TRY(fw_batch_sampler(&r->l->data, &r->sampler, err));
+    FW_TRY(buffers(r, err));
+    FW_TRY(load_state(r, err));
     char dir[1024];
     FW_TRY(fw_path_join(dir, sizeof dir, r->opts->out, "train", err));
-    return fw_journal_open(dir, r->at.step, &r->journal, err);
+    return is_first(r) ? fw_journal_open(dir, r->at.step, &r->journal, err) : FW_OK;
+}
+
+/* What must be the same in all ranks, as numbers: where the run begins and ends, and what it is. */
+enum { SAME = 5 };
+static void what_it_is(const run *r, double out[SAME]) {
+    char text[64], hex[65];
+    fw_sha256_hex(r->config_print, strlen(r->config_print), hex);
+    snprintf(text, sizeof text, "%.12s", hex);
+    out[0] = (double)r->at.step;
+    out[1] = (double)r->cfg.steps;
+    out[2] = r->cfg.minutes;
+    out[3] = (double)strtoll(text, NULL, 16);
+    fw_sha256_hex(r->data_print, strlen(r->data_print), hex);
+    snprintf(text, sizeof text, "%.12s", hex);
+    out[4] = (double)strtoll(text, NULL, 16);
+}
+
+static fw_status check_same(run *r, fw_err *err) {
+    static const char *const what[SAME] = {"first step", "steps", "minutes", "config (hash)", "data (hash)"};
+    const int size = fw_ranks_size(r->ranks);
+    double mine[SAME], *all = calloc((size_t)size * SAME, sizeof *all);
+    fw_status s = all != NULL ? FW_OK : fw_fail(err, FW_NOMEM, "ranks: out of memory");
+    what_it_is(r, mine);
+    s = fw_ranks_meet(r->ranks, s, mine, SAME, all, err);
+    for (int i = 0; i < size * SAME && s == FW_OK; i++) {
+        if (all[i] != all[i % SAME]) {
+            s = fw_fail(err, FW_INVALID, "%s: %.15g in rank %d, %.15g in rank 0: all want the same options and files",
+                        what[i % SAME], all[i], i / SAME, all[i % SAME]);
+        }
+    }
+    free(all);
+    return fw_ranks_meet(r->ranks, s, NULL, 0, NULL, err);
+}
+
+/* One after the other, so that caches are made by one and found by the others. */
+static fw_status open_in_turn(run *r, fw_err *err) {
+    for (int turn = 0; turn < 3; turn++) {
+        fw_status s = turn == fw_ranks_turn(r->ranks) ? open_run(r, err) : FW_OK;
+        FW_TRY(fw_ranks_meet(r->ranks, s, NULL, 0, NULL, err));
+    }
+    return check_same(r, err);
 }
 
 static void close_run(run *r) {
     fw_journal_close(r->journal);
     free(r->rows);
-    free(r->grad);
-    free(r->sum);
+    free(r->mine);
+    free(r->all);
+    fw_gradsum_free(r->sum);
     fw_sampler_free(r->sampler);
     fw_learner_close(r->l);
     fw_pool_free(r->pool);
@@ -196,47 +282,44 @@ static double learning_rate(const run *r) {
     return fw_lr_at(&s, (double)r->at.step / (double)(steps < over ? steps : over), r->at.step);
 }
 
-/* sum of gradients = or += share * those of the plan's last run */
-static void add_gradients(run *r, double share, bool first) {
-    float *at = r->sum;
-    for (int i = 0; i < fw_optim_count(r->l->optim); i++) {
-        const fw_parameter *p = fw_optim_param(r->l->optim, i);
-        const float *g = fw_plan_grad(r->l->plan, p), w = (float)share;
-        const int64_t n = fw_shape_count(&p->shape);
-        r->grad[i] = g != NULL ? at : NULL;
-        for (int64_t j = 0; g != NULL && j < n; j++) {
-            at[j] = first ? w * g[j] : at[j] + w * g[j];
-        }
-        at += n;
-    }
-}
-
 static double weight_of(const run *r, const fw_batch_row *rows) {
     return r->l->v->weight != NULL ? r->l->v->weight(r->l, rows) : 1.0;
 }
 
-/* Loss and gradients (r->grad) of r->rows, in as many runs as it takes. */
-static fw_status gradients(run *r, double *loss, fw_err *err) {
-    const int64_t runs = r->cfg.batch / r->cfg.micro;
+/* This rank's share of n things in order. */
+static int64_t first_of(const run *r, int64_t n) {
+    return n / fw_ranks_size(r->ranks) * fw_ranks_rank(r->ranks);
+}
+static int64_t end_of(const run *r, int64_t n) {
+    return first_of(r, n) + n / fw_ranks_size(r->ranks);
+}
+
+/* Losses of this rank's runs of r->rows into r->mine, gradients into r->sum. */
+static fw_status own_runs(run *r, fw_err *err) {
+    const int64_t runs = runs_of(r), first = first_of(r, runs);
     double all = 0;
-    *loss = 0;
     for (int64_t k = 0; k < runs; k++) {
         all += weight_of(r, r->rows + k * r->cfg.micro);
     }
-    for (int64_t k = 0; k < runs; k++) {
+    for (int64_t k = first; k < end_of(r, runs); k++) {
         const fw_batch_row *rows = r->rows + k * r->cfg.micro;
         const double share = weight_of(r, rows) / all;
         const uint64_t at = (uint64_t)(r->at.step * runs + k);
         FW_TRY(r->l->v->fill(r->l, r->l->plan, rows, at, err));
         fw_plan_seek(r->l->plan, at);
         FW_TRY(fw_plan_run(r->l->plan, err));
-        *loss += share * (double)*(const float *)fw_plan_data(r->l->plan, r->l->loss);
-        if (r->sum != NULL) {
-            add_gradients(r, share, k == 0);
-        }
+        r->mine[k - first] = share * (double)*(const float *)fw_plan_data(r->l->plan, r->l->loss);
+        fw_gradsum_add(r->sum, share);
     }
-    for (int i = 0; r->sum == NULL && i < fw_optim_count(r->l->optim); i++) {
-        r->grad[i] = fw_plan_grad(r->l->plan, fw_optim_param(r->l->optim, i));
+    return FW_OK;
+}
+
+/* Sum of everybody's losses in the order of their runs: r->mine holds this rank's of n. s: how this rank fares. */
+static fw_status sum_losses(run *r, fw_status s, int64_t n, double *sum, fw_err *err) {
+    FW_TRY(fw_ranks_meet(r->ranks, s, r->mine, (int)(n / fw_ranks_size(r->ranks)), r->all, err));
+    *sum = 0;
+    for (int64_t k = 0; k < n; k++) {
+        *sum += r->all[k];
     }
     return FW_OK;
 }
@@ -244,45 +327,57 @@ static fw_status gradients(run *r, double *loss, fw_err *err) {
 static fw_status one_step(run *r, double *lr, double *norm, fw_err *err) {
     double loss;
     fw_batch_draw(&r->l->data, r->sampler, r->at.step, r->cfg.batch, r->rows);
-    FW_TRY(gradients(r, &loss, err));
+    FW_TRY(sum_losses(r, own_runs(r, err), runs_of(r), &loss, err));
     if (!isfinite(loss)) {
         return fw_fail(err, FW_INVALID, "step %lld: the loss is %g: lower 'lr' or look at the data",
                        (long long)r->at.step + 1, loss);
     }
     *lr = learning_rate(r);
-    FW_TRY(fw_optim_step_grads(r->l->optim, r->grad, *lr, norm, err));
+    FW_TRY(fw_optim_step_grads(r->l->optim, fw_gradsum_total(r->sum), *lr, norm, err));
     double n = (double)r->at.step, keep = fmin(0.98, (1 + n) / (10 + n));
     r->at.loss = isfinite(r->at.loss) ? keep * r->at.loss + (1 - keep) * loss : loss;
     r->at.step++;
     return FW_OK;
 }
 
-/* Mean loss of the averaged weights on held-out frames. */
-static fw_status validate(run *r, fw_err *err) {
+static fw_status own_held_out(run *r, int64_t parts, fw_err *err) {
     fw_learner *l = r->l;
-    fw_status s = FW_OK;
-    double sum = 0;
-    if (l->check == NULL) {
-        r->held_out = NAN;
-        return fw_journal_held_out(r->journal, r->at.step, r->held_out, err);
-    }
-    fw_optim_swap_ema(l->optim);
-    fw_plan_repack(l->check);
-    const int64_t parts = HELD_OUT_BATCHES * (r->cfg.batch / r->cfg.micro);
-    for (int64_t k = 0; k < parts && s == FW_OK; k++) {
+    const int64_t first = first_of(r, parts);
+    for (int64_t k = first; k < end_of(r, parts); k++) {
         (void)fw_batch_held_out(&l->data, k, parts, r->cfg.micro, r->rows);
-        s = l->v->fill(l, l->check, r->rows, (uint64_t)k, err);
-        s = s == FW_OK ? fw_plan_run(l->check, err) : s;
-        sum += s == FW_OK ? (double)*(const float *)fw_plan_data(l->check, l->loss) : 0;
+        FW_TRY(l->v->fill(l, l->check, r->rows, (uint64_t)k, err));
+        FW_TRY(fw_plan_run(l->check, err));
+        r->mine[k - first] = (double)*(const float *)fw_plan_data(l->check, l->loss);
     }
-    fw_optim_swap_ema(l->optim);
-    r->held_out = sum / (double)parts;
-    return s == FW_OK ? fw_journal_held_out(r->journal, r->at.step, r->held_out, err) : s;
+    return FW_OK;
 }
 
+/* Mean loss of the averaged weights on held-out frames. s: how this rank fares so far. */
+static fw_status validate(run *r, fw_status s, fw_err *err) {
+    const int64_t parts = HELD_OUT_BATCHES * runs_of(r);
+    double sum;
+    r->held_out = NAN;
+    if (r->l->check == NULL) {
+        return s;
+    }
+    fw_optim_swap_ema(r->l->optim);
+    fw_plan_repack(r->l->check);
+    s = s == FW_OK ? own_held_out(r, parts, err) : s;
+    s = sum_losses(r, s, parts, &sum, err);
+    fw_optim_swap_ema(r->l->optim);
+    FW_TRY(s);
+    r->held_out = sum / (double)parts;
+    return r->journal != NULL ? fw_journal_held_out(r->journal, r->at.step, r->held_out, err) : FW_OK;
+}
+
+/* State and curves, by rank 0. */
 static fw_status save_state(run *r, fw_err *err) {
+    if (!is_first(r)) {
+        return FW_OK;
+    }
     FW_TRY(fw_journal_flush(r->journal, err)); /* the log may be ahead of the state, never behind */
-    return fw_trainstate_save(r->state_path, r->l->optim, &r->at, err);
+    FW_TRY(fw_trainstate_save(r->state_path, r->l->optim, &r->at, err));
+    return fw_journal_plot(r->journal, r->cfg.name, err);
 }
 
 static double rate(const run *r) {
@@ -298,28 +393,47 @@ static void show(const run *r, fw_progress *pr, bool by_time) {
                        "step %lld  loss %.4f%s  %.0f samples/s", (long long)r->at.step, r->at.loss, held, rate(r));
 }
 
+/* A step and what is due after it. Between two meetings each rank may fail by itself. */
+static fw_status one_round(run *r, fw_err *err) {
+    double lr = 0, norm = 0, start = fw_now_s();
+    FW_TRY(one_step(r, &lr, &norm, err));
+    const double took = fw_now_s() - start;
+    const int64_t step = r->at.step;
+    fw_status s = FW_OK;
+    r->at.elapsed_s += took;
+    r->part_s += took;
+    if (r->journal != NULL && step % r->cfg.log_every == 0) {
+        s = fw_journal_step(r->journal, step, r->at.loss, lr, norm, rate(r), err);
+    }
+    if (step % r->cfg.validate_every == 0) {
+        s = validate(r, s, err);
+    }
+    return s == FW_OK && step % r->cfg.checkpoint_every == 0 ? save_state(r, err) : s;
+}
+
+/* Another step? By rank 0's clock, and no signal to any rank. */
+static fw_status decide(run *r, fw_status s, bool *more, fw_err *err) {
+    const double mine[2] = {r->at.elapsed_s, stop_asked};
+    FW_TRY(fw_ranks_meet(r->ranks, s, mine, 2, r->all, err));
+    r->at.elapsed_s = r->all[0];
+    for (int i = 0; i < fw_ranks_size(r->ranks); i++) {
+        r->stop = r->stop || r->all[2 * i + 1] != 0;
+    }
+    *more = progress(r) < 1.0 && !r->stop;
+    return FW_OK;
+}
+
 static fw_status train_loop(run *r, fw_err *err) {
     fw_progress pr;
     const bool by_time = r->cfg.steps <= 0;
+    bool more = true;
     fw_progress_start(&pr, by_time ? "seconds" : "steps",
                       by_time ? (uint64_t)(60 * r->cfg.minutes) : (uint64_t)r->cfg.steps);
-    while (progress(r) < 1.0 && !stop_asked) {
-        double lr = 0, norm = 0, start = fw_now_s();
-        FW_TRY(one_step(r, &lr, &norm, err));
-        double took = fw_now_s() - start;
-        r->at.elapsed_s += took;
-        r->part_s += took;
-        if (r->at.step % r->cfg.log_every == 0) {
-            FW_TRY(fw_journal_step(r->journal, r->at.step, r->at.loss, lr, norm, rate(r), err));
-        }
+    FW_TRY(decide(r, FW_OK, &more, err));
+    while (more) {
+        fw_status s = one_round(r, err);
         show(r, &pr, by_time);
-        if (r->at.step % r->cfg.validate_every == 0) {
-            FW_TRY(validate(r, err));
-        }
-        if (r->at.step % r->cfg.checkpoint_every == 0) {
-            FW_TRY(save_state(r, err));
-            FW_TRY(fw_journal_plot(r->journal, r->cfg.name, err));
-        }
+        FW_TRY(decide(r, s, &more, err));
     }
     fw_progress_end(&pr);
     return FW_OK;
@@ -383,21 +497,25 @@ static fw_status export_policy(run *r, fw_err *err) {
     return s;
 }
 
-static fw_status run_all(run *r, fw_err *err) {
-    FW_TRY(open_run(r, err));
-    announce(r);
-    FW_TRY(train_until_stopped(r, err));
-    if (stop_asked) {
+static fw_status finish(run *r, fw_err *err) {
+    if (r->stop) {
         FW_TRY(save_state(r, err));
         return fw_fail(err, FW_CLOSED, "stopped after step %lld; the same command with --resume goes on",
                        (long long)r->at.step);
     }
     if (r->at.step % r->cfg.validate_every != 0 || !isfinite(r->held_out)) { /* not just now */
-        FW_TRY(validate(r, err));
+        FW_TRY(validate(r, FW_OK, err));
     }
     FW_TRY(save_state(r, err));
-    FW_TRY(fw_journal_plot(r->journal, r->cfg.name, err));
-    return export_policy(r, err);
+    return is_first(r) ? export_policy(r, err) : FW_OK;
+}
+
+static fw_status run_all(run *r, fw_err *err) {
+    FW_TRY(open_in_turn(r, err));
+    announce(r);
+    FW_TRY(train_until_stopped(r, err));
+    fw_status s = finish(r, err);
+    return fw_ranks_meet(r->ranks, s, NULL, 0, NULL, err);
 }
 
 /* A run that failed before its first checkpoint leaves no folders. */
@@ -409,9 +527,10 @@ static void remove_if_empty(const char *out) {
 }
 
 fw_status fw_train(const fw_train_opts *opts, fw_train_result *out, fw_err *err) {
-    run r = {.opts = opts};
-    fw_status s = run_all(&r, err);
-    if (s != FW_OK) {
+    run r = {.opts = opts, .ranks = opts->ranks};
+    fw_err unasked = {0};
+    fw_status s = run_all(&r, err != NULL ? err : &unasked);
+    if (s != FW_OK && is_first(&r)) {
         remove_if_empty(opts->out);
     }
     if (s == FW_OK && out != NULL) {

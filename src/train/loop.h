@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "fw/status.h"
+#include "train/ranks.h"
 
 typedef struct fw_train_opts {
     const char *config;      /* NULL: the published policy `from`, by its own preset */
@@ -33,7 +34,8 @@ typedef struct fw_train_opts {
     const char *const *cameras;
     bool gradient_checkpointing; /* besides the config's */
     const char *precision;       /* "f32" or "bf16" instead of the config's; NULL: that */
-    int threads;                 /* <= 0: all CPUs */
+    int threads;                 /* <= 0: all CPUs, or this rank's share of them */
+    fw_ranks *ranks;             /* that share the run, all with the same options (ranks.h); NULL: this process alone */
 } fw_train_opts;
 
 typedef struct fw_train_result {
@@ -44,7 +46,7 @@ typedef struct fw_train_result {
     double held_out;      /* of the averaged weights; NAN when nothing is held out */
 } fw_train_result;
 
-/* FW_CLOSED when stopped by SIGINT or SIGTERM (after saving the state). */
+/* Collective with ranks: they end in the same way, and rank 0 alone writes and reports. FW_CLOSED when stopped by SIGINT or SIGTERM (after saving the state). */
 FW_NODISCARD fw_status fw_train(const fw_train_opts *opts, fw_train_result *out, fw_err *err);
 
 #endif /* FW_TRAIN_LOOP_H */

@@ -18,7 +18,7 @@ fw_status fw_trainstate_save(const char *path, fw_optim *o, const fw_trainstate 
     int n = fw_optim_count(o);
     fw_st_out *out = calloc((size_t)n * KINDS, sizeof *out);
     char(*names)[NAME] = calloc((size_t)n * KINDS, sizeof *names);
-    char step[32], elapsed[48], loss[48];
+    char step[32], elapsed[48], loss[48], micro[32];
     if (out == NULL || names == NULL) {
         free(out);
         free(names);
@@ -35,8 +35,9 @@ fw_status fw_trainstate_save(const char *path, fw_optim *o, const fw_trainstate 
     snprintf(step, sizeof step, "%lld", (long long)s->step);
     snprintf(elapsed, sizeof elapsed, "%a", s->elapsed_s);
     snprintf(loss, sizeof loss, "%a", s->loss);
-    const char *const meta[] = {"step",   step,      "elapsed_s", elapsed, "loss", loss,
-                                "config", s->config, "data",      s->data, NULL};
+    snprintf(micro, sizeof micro, "%lld", (long long)s->micro);
+    const char *const meta[] = {"step", step,     "elapsed_s", elapsed, "loss",  loss, "micro",
+                                micro,  "config", s->config,   "data",  s->data, NULL};
     fw_status st = fw_st_write(path, out, n * KINDS, meta, err);
     free(out);
     free(names);
@@ -103,4 +104,13 @@ fw_status fw_trainstate_load(const char *path, fw_optim *o, fw_trainstate *s, fw
         *s = got;
     }
     return st;
+}
+
+fw_status fw_trainstate_micro(const char *path, int64_t *micro, fw_err *err) {
+    fw_st *f = NULL;
+    FW_TRY(fw_st_open(path, &f, err));
+    const char *text = fw_st_meta(f, "micro");
+    *micro = text != NULL ? strtoll(text, NULL, 10) : 0;
+    fw_st_close(f);
+    return *micro >= 0 ? FW_OK : fw_fail(err, FW_FORMAT, "%s: runs of %lld rows", path, (long long)*micro);
 }

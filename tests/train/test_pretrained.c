@@ -12,56 +12,7 @@
 #include "train/loop.h"
 #include "train_test.h"
 
-enum { N_EP = 4, LEN = 14, N_STATE = 5, N_ACTION = 4 };
 static const char *const k_policy[] = {"smolvla", "pi0", "pi05", "act"};
-
-/* One episode's pictures: a square whose place follows the episode. */
-static uint8_t *pictures(int e, int h, int w) {
-    uint8_t *rgb = malloc((size_t)LEN * (size_t)h * (size_t)w * 3);
-    CHECK(rgb != NULL);
-    for (int i = 0; i < LEN * h * w; i++) {
-        const int y = i / w % h, x = i % w;
-        memset(rgb + (size_t)i * 3, x / 8 == e && y / 8 == 2 ? 220 : 50, 3);
-    }
-    return rgb;
-}
-
-/* Cameras "top" 40 x 56 and "wrist" of the given size; sentence by episode. */
-static void make_data(const char *dir, int wrist_h, int wrist_w) {
-    static const char *const sn[N_STATE] = {"a", "b", "c", "d", "e"}, *const an[N_ACTION] = {"p", "q", "r", "s"};
-    float state[LEN][N_STATE], action[LEN][N_ACTION];
-    fw_err err = {0};
-    fw_writer *w = NULL;
-    fw_writer_desc d = {.fps = 10,
-                        .robot_type = "toy",
-                        .n_state = N_STATE,
-                        .n_action = N_ACTION,
-                        .state_names = sn,
-                        .action_names = an,
-                        .n_cameras = 2};
-    d.cameras[0] = (fw_writer_camera){"top", 40, 56};
-    d.cameras[1] = (fw_writer_camera){"wrist", wrist_h, wrist_w};
-    CHECK_OK(fw_writer_open(dir, &d, &w, &err), err);
-    for (int e = 0; e < N_EP; e++) {
-        for (int t = 0; t < LEN; t++) {
-            for (int i = 0; i < N_STATE; i++) {
-                state[t][i] = 0.1f * (float)(i + 1) + 0.02f * (float)t - 0.1f * (float)e;
-            }
-            for (int i = 0; i < N_ACTION; i++) {
-                action[t][i] = 0.3f * (float)(e - 1) + 0.05f * (float)(t * (i % 2));
-            }
-        }
-        uint8_t *top = pictures(e, 40, 56), *wrist = pictures(e, wrist_h, wrist_w);
-        fw_writer_episode ep = {.length = LEN,
-                                .state = &state[0][0],
-                                .action = &action[0][0],
-                                .images = {top, wrist},
-                                .sentence = e % 2 ? "put the mug in the sink" : "wipe"};
-        CHECK_OK(fw_writer_add_episode(w, &ep, &err), err);
-        free(top), free(wrist);
-    }
-    CHECK_OK(fw_writer_close(w, &err), err);
-}
 
 /* The dataset that golden policy k fits. */
 static const char *data_for(int k) {
@@ -71,7 +22,7 @@ static const char *data_for(int k) {
         CHECK(setenv("XDG_CACHE_HOME", in_tmp("cache"), 1) == 0);
     }
     if (!fw_path_exists(in_tmp(name))) {
-        make_data(in_tmp(name), k == 3 ? 40 : 72, k == 3 ? 56 : 48);
+        toy_dataset(in_tmp(name), k == 3 ? 40 : 72, k == 3 ? 56 : 48);
     }
     return in_tmp(name);
 }

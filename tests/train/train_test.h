@@ -113,4 +113,54 @@ static inline void tiny_config(const char *path, const char *train) {
     CHECK_OK(fw_file_write_atomic(path, text, (size_t)n, &err), err);
 }
 
+enum { TOY_EPISODES = 4, TOY_T = 14, TOY_STATE = 5, TOY_ACTION = 4 };
+
+/* One toy episode's pictures: a square whose place follows the episode. */
+static inline uint8_t *toy_pictures(int e, int h, int w) {
+    uint8_t *rgb = malloc((size_t)TOY_T * (size_t)h * (size_t)w * 3);
+    CHECK(rgb != NULL);
+    for (int i = 0; i < TOY_T * h * w; i++) {
+        const int y = i / w % h, x = i % w;
+        memset(rgb + (size_t)i * 3, x / 8 == e && y / 8 == 2 ? 220 : 50, 3);
+    }
+    return rgb;
+}
+
+/* A dataset that the tiny published policies of tests/golden/policies fit: cameras "top" 40 x 56 and "wrist" of the given size; sentence by episode. */
+static inline void toy_dataset(const char *dir, int wrist_h, int wrist_w) {
+    static const char *const sn[TOY_STATE] = {"a", "b", "c", "d", "e"}, *const an[TOY_ACTION] = {"p", "q", "r", "s"};
+    float state[TOY_T][TOY_STATE], action[TOY_T][TOY_ACTION];
+    fw_err err = {0};
+    fw_writer *w = NULL;
+    fw_writer_desc d = {.fps = 10,
+                        .robot_type = "toy",
+                        .n_state = TOY_STATE,
+                        .n_action = TOY_ACTION,
+                        .state_names = sn,
+                        .action_names = an,
+                        .n_cameras = 2};
+    d.cameras[0] = (fw_writer_camera){"top", 40, 56};
+    d.cameras[1] = (fw_writer_camera){"wrist", wrist_h, wrist_w};
+    CHECK_OK(fw_writer_open(dir, &d, &w, &err), err);
+    for (int e = 0; e < TOY_EPISODES; e++) {
+        for (int t = 0; t < TOY_T; t++) {
+            for (int i = 0; i < TOY_STATE; i++) {
+                state[t][i] = 0.1f * (float)(i + 1) + 0.02f * (float)t - 0.1f * (float)e;
+            }
+            for (int i = 0; i < TOY_ACTION; i++) {
+                action[t][i] = 0.3f * (float)(e - 1) + 0.05f * (float)(t * (i % 2));
+            }
+        }
+        uint8_t *top = toy_pictures(e, 40, 56), *wrist = toy_pictures(e, wrist_h, wrist_w);
+        fw_writer_episode ep = {.length = TOY_T,
+                                .state = &state[0][0],
+                                .action = &action[0][0],
+                                .images = {top, wrist},
+                                .sentence = e % 2 ? "put the mug in the sink" : "wipe"};
+        CHECK_OK(fw_writer_add_episode(w, &ep, &err), err);
+        free(top), free(wrist);
+    }
+    CHECK_OK(fw_writer_close(w, &err), err);
+}
+
 #endif /* TRAIN_TEST_H */
