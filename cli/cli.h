@@ -22,6 +22,7 @@
 /* clang-format off */
 #define FW_VERBS(X)                                                        \
   X(bench,   "the speed table of this machine")                            \
+  X(calibrate, "int8 made for a policy")                                  \
   X(data,    "what a dataset holds, what is wrong with it")                \
   X(sim,     "make demonstrations; show a scene")                          \
   X(compare, "two policies on the same scenes")                             \

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "model/act.h"
+#include "model/int8.h"
 #include "model/pretrained.h"
 #include "model/processor.h"
 
@@ -131,10 +132,19 @@ static const fw_policy_vtable vtable = {act_describe, act_infer, act_reset, act_
 
 /* ---- open ---- */
 
+static fw_status open_int8(act_policy *p, const char *dir, const fw_policy_opts *o, fw_err *err) {
+    fw_int8 *q = NULL;
+    FW_TRY(o->precision == FW_PRECISION_INT8 ? fw_int8_open(dir, o->int8, &q, err) : FW_OK);
+    fw_status st = fw_int8_apply(q, p->graph, err);
+    st = st == FW_OK ? fw_int8_done(q, err) : st;
+    fw_int8_close(q);
+    return st;
+}
+
 static fw_status open_network(act_policy *p, const char *dir, const fw_policy_opts *po, fw_err *err) {
     char path[4096];
     fw_weights *w = NULL;
-    fw_plan_opts o = {.pool = po->pool, .precision = po->precision};
+    fw_plan_opts o = {.pool = po->pool, .precision = po->precision, .watch = po->watch};
     FW_TRY(fw_params_new(0, &p->params, err));
     FW_TRY(fw_graph_new(p->params, &p->graph, err));
     FW_TRY(fw_act_build(p->graph, &p->cfg, 1, false, &p->io, err));
@@ -144,6 +154,7 @@ static fw_status open_network(act_policy *p, const char *dir, const fw_policy_op
     fw_weights_close(w);
     FW_TRY(st);
     fw_params_set_trainable(p->params, "", false);
+    FW_TRY(open_int8(p, dir, po, err));
     FW_TRY(fw_plan_new(p->graph, &o, &p->io.chunk, 1, &p->plan, err));
     fw_act_fill(p->plan, &p->cfg, &p->io);
     return FW_OK;

@@ -37,6 +37,8 @@ typedef struct fw_flywheel_opts {
     const char *embodiment;  /* NULL, or the name the caller expects: FW_INVALID when the checkpoint is for another */
     uint64_t seed;           /* flow noise */
     fw_precision precision;  /* of vision tower and trunk; sentences are encoded exactly */
+    const char *int8;        /* as fw_policy_opts */
+    const fw_watch *watch;   /* as fw_policy_opts: of vision tower and trunk */
 } fw_flywheel_opts;
 /* *out owned: fw_policy_close. opts NULL: defaults. Afterwards infer allocates nothing; a sentence is encoded once and
  * remembered (the last 16). Images of another size are resized (memory for the sizes that the

@@ -55,6 +55,9 @@ static fw_status read_half(void *ctx, const char *name, const fw_shape *shape, c
         *owned = false;
         return FW_OK;
     }
+    if (f->lossless) {
+        return FW_OK;
+    }
     float *wide = malloc((size_t)n * sizeof(*wide));
     uint16_t *h = malloc((size_t)n * sizeof(*h));
     fw_status st = wide != NULL && h != NULL ? fw_weights_f32(f->weights, stored_as(f, name), shape, wide, err)

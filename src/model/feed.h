@@ -29,8 +29,9 @@ typedef struct fw_feed {
     fw_weights *weights;      /* borrowed; must outlive the store when half is set (the file stays mapped) */
     const fw_feed_rule *rule; /* [n_rule], borrowed */
     int n_rule;
-    bool half; /* weights of linear layers and tables stay, or become, bfloat16: frozen, ... */
-    bool (*exact)(const void *ctx, const char *name); /* ... but for those of which this says yes; NULL: all */
+    bool half;     /* weights of linear layers and tables stay, or become, bfloat16: frozen, ... */
+    bool lossless; /* ... but only those that the file has so */
+    bool (*exact)(const void *ctx, const char *name); /* ... and never those of which this says yes; NULL: all */
     const void *exact_ctx;
     /* private */
     fw_params *params;

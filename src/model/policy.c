@@ -30,6 +30,8 @@ typedef struct flywheel_policy {
     fw_flywheel_meta meta;
     fw_pool *pool; /* borrowed */
     fw_precision precision;
+    const fw_watch *watch; /* or NULL */
+    fw_int8 *int8;         /* while the policy is opened; or NULL */
     fw_params *params;
     fw_graph *graph;
     fw_plan *plan;
@@ -163,6 +165,7 @@ static void policy_close(fw_policy *self) {
     fw_vision_tower_close(p->vision);
     fw_text_tower_close(p->text);
     fw_params_free(p->params);
+    fw_int8_close(p->int8);
     fw_proprio_clear(&p->proprio);
     for (int i = 0; i < FW_CAM_MAX * FW_TAP_MAX; i++) {
         fw_norm_clear(&p->feature[i / FW_TAP_MAX][i % FW_TAP_MAX]);
@@ -205,7 +208,8 @@ static fw_status open_trunk(flywheel_policy *p, const char *dir, fw_err *err) {
         FW_TRY(fw_flywheel_load_params(dir, p->params, err));
     }
     fw_params_set_trainable(p->params, "", false);
-    fw_plan_opts o = {.pool = p->pool, .precision = p->precision};
+    FW_TRY(fw_int8_apply(p->int8, p->graph, err));
+    fw_plan_opts o = {.pool = p->pool, .precision = p->precision, .watch = p->watch};
     return fw_plan_new(p->graph, &o, &p->io.pred, 1, &p->plan, err);
 }
 
@@ -219,7 +223,14 @@ static fw_status check_sha(const char *what, const char *have, const char *want,
 
 static fw_status open_towers(flywheel_policy *p, const fw_flywheel_opts *o, fw_err *err) {
     const fw_flywheel_cfg *cfg = &p->meta.cfg;
-    fw_vision_opts v = {p->pool, cfg->image_size, cfg->n_tap, {cfg->tap[0], cfg->tap[1]}, 1, o->precision};
+    const fw_vision_opts v = {.pool = p->pool,
+                              .image_size = cfg->image_size,
+                              .n_tap = cfg->n_tap,
+                              .tap = {cfg->tap[0], cfg->tap[1]},
+                              .batch = 1,
+                              .precision = o->precision,
+                              .int8 = p->int8,
+                              .watch = o->watch};
     if (cfg->train_tower) {
         FW_TRY(fw_vision_tower_new(p->params, "tower.", &v, &p->vision, err));
     } else {
@@ -271,12 +282,15 @@ static fw_status open_all(flywheel_policy *p, const char *dir, const fw_stats *s
                           fw_err *err) {
     p->pool = o->pool;
     p->precision = o->precision;
+    p->watch = o->watch;
     p->seed = o->seed;
     policy_reset(&p->base);
     FW_TRY(open_norms(p, stats, err));
     FW_TRY(fw_params_new(o->seed, &p->params, err));
+    FW_TRY(dir != NULL && p->precision == FW_PRECISION_INT8 ? fw_int8_open(dir, o->int8, &p->int8, err) : FW_OK);
     FW_TRY(open_trunk(p, dir, err));
     FW_TRY(open_towers(p, o, err));
+    FW_TRY(fw_int8_done(p->int8, err));
     return open_buffers(p, err);
 }
 

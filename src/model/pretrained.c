@@ -200,7 +200,12 @@ static fw_status is_ours(const char *dir, bool *ours, fw_err *err) {
 
 fw_status fw_policy_open(const char *dir, const fw_policy_opts *opts, fw_policy **out, fw_err *err) {
     const fw_policy_opts o = opts != NULL ? *opts : (fw_policy_opts){0};
-    const fw_flywheel_opts f = {.pool = o.pool, .embodiment = o.embodiment, .seed = o.seed, .precision = o.precision};
+    const fw_flywheel_opts f = {.pool = o.pool,
+                                .embodiment = o.embodiment,
+                                .seed = o.seed,
+                                .precision = o.precision,
+                                .int8 = o.int8,
+                                .watch = o.watch};
     bool ours = false;
     *out = NULL;
     FW_TRY(is_ours(dir, &ours, err));

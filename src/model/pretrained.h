@@ -28,6 +28,9 @@ typedef struct fw_policy_opts {
     int flow_steps;         /* of SmolVLA, pi0 and pi0.5; 0: the checkpoint's */
     const char *tokenizer;  /* of these: folder or file; NULL: beside the weights, or in HuggingFace's cache */
     const float *noise;     /* of these: [chunk, max_action] for every call instead of drawing; borrowed until close */
+    const char
+        *int8; /* for precision int8, see fw_int8_open: NULL: what lies beside the weights; "": none; or a file */
+    const fw_watch *watch; /* see fw_plan_opts; borrowed until close */
 } fw_policy_opts;
 /* *out owned: fw_policy_close. opts NULL: defaults. */
 FW_NODISCARD fw_status fw_policy_open(const char *dir, const fw_policy_opts *opts, fw_policy **out, fw_err *err);

@@ -61,6 +61,7 @@ struct fw_vision_tower {
     int n_plan, n_tap, batch, image_size;
     fw_plan **plan; /* one a worker, each of one thread */
     fw_precision precision;
+    const fw_watch *watch;
     fw_val image, tap[FW_TAP_MAX];
     size_t values[FW_TAP_MAX];
     char sha256[65];
@@ -79,7 +80,7 @@ static fw_status open_plans(fw_vision_tower *t, fw_err *err) {
         return fw_fail(err, FW_NOMEM, "no memory for %d plans", t->n_plan);
     }
     for (int i = 0; i < t->n_plan; i++) {
-        fw_plan_opts o = {.precision = t->precision};
+        fw_plan_opts o = {.precision = t->precision, .watch = t->watch};
         FW_TRY(fw_plan_new(t->graph, &o, t->tap, t->n_tap, &t->plan[i], err));
     }
     return FW_OK;
@@ -123,6 +124,7 @@ static fw_status tower_new(fw_params *owned, fw_params *params, const char *pref
     t->n_tap = o->n_tap;
     t->image_size = o->image_size;
     t->precision = o->precision;
+    t->watch = o->watch;
     return open_graph(t, params, prefix, o, err);
 }
 
@@ -130,6 +132,9 @@ fw_status fw_vision_tower_new(fw_params *params, const char *prefix, const fw_vi
                               fw_err *err) {
     fw_vision_tower *t = NULL;
     fw_status st = tower_new(NULL, params, prefix, opts, &t, err);
+    if (st == FW_OK) {
+        st = fw_int8_apply(opts->int8, t->graph, err);
+    }
     if (st == FW_OK) {
         st = open_plans(t, err);
     }
@@ -165,6 +170,9 @@ fw_status fw_vision_tower_open(const char *path, const fw_vision_opts *opts, fw_
     }
     if (st == FW_OK && t != NULL) { /* never NULL here, which gcc -O3 cannot know */
         st = effnet_read_sha(path, t->sha256, err);
+    }
+    if (st == FW_OK && t != NULL) {
+        st = fw_int8_apply(opts->int8, t->graph, err);
     }
     if (st == FW_OK) {
         st = open_plans(t, err); /* after loading: plans pack frozen weights */

@@ -13,7 +13,7 @@
 #ifndef FW_MODEL_VISION_TOWER_H
 #define FW_MODEL_VISION_TOWER_H
 
-#include "tensor/plan.h"
+#include "model/int8.h"
 
 #define FW_TAP_MAX       2
 #define FW_EFFNET_BLOCKS 16
@@ -32,8 +32,10 @@ typedef struct fw_vision_opts {
     int tap[FW_TAP_MAX]; /* ascending block numbers */
     int batch;           /* images a plan; 0: chosen */
     fw_precision precision;
+    fw_int8 *int8;         /* borrowed while it is opened, for precision int8; or NULL */
+    const fw_watch *watch; /* as fw_plan_opts */
 } fw_vision_opts;
-#define FW_VISION_OPTS_DEFAULT ((fw_vision_opts){NULL, 128, 1, {10, 0}, 0, FW_PRECISION_DEFAULT})
+#define FW_VISION_OPTS_DEFAULT ((fw_vision_opts){.image_size = 128, .n_tap = 1, .tap = {10, 0}})
 
 typedef struct fw_vision_tower fw_vision_tower;
 /* path: a file written by `flywheel towers`, NULL: fw_home()/.deps/towers/efficientnet_lite0.safetensors. FW_IO says

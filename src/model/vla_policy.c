@@ -225,7 +225,8 @@ static fw_status check_state(vla_policy *p, fw_err *err) {
 }
 
 static fw_status open_all(vla_policy *p, const char *dir, const fw_policy_opts *o, fw_err *err) {
-    const fw_vla_opts run = {.pool = o->pool, .precision = o->precision, .flow_steps = o->flow_steps};
+    const fw_vla_opts run = {
+        .pool = o->pool, .precision = o->precision, .flow_steps = o->flow_steps, .int8 = o->int8, .watch = o->watch};
     FW_TRY(fw_processor_load(dir, &p->cfg, &p->processor, err));
     FW_TRY(fw_pretrained_robot_of(&p->cfg, &p->processor, o, true, &p->robot, err));
     FW_TRY(check_state(p, err));

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/int8.h"
+
 enum { SHAPES = 4, WORDS = 16 }; /* plans kept; prompts are padded to multiples of WORDS */
 
 typedef struct shape {
@@ -25,6 +27,7 @@ struct fw_vla {
     fw_param_source source; /* random weights */
     uint16_t *block;        /* that they are parts of */
     fw_params *params;
+    fw_int8 *int8; /* while the policy is opened; or NULL */
     shape shape[SHAPES], *last;
     uint64_t calls;
 };
@@ -51,7 +54,7 @@ static fw_status build(fw_vla *m, shape *s, fw_err *err) {
 }
 
 static fw_status plan(fw_vla *m, shape *s, fw_err *err) {
-    const fw_plan_opts o = {.pool = m->opts.pool, .precision = m->opts.precision};
+    const fw_plan_opts o = {.pool = m->opts.pool, .precision = m->opts.precision, .watch = m->opts.watch};
     fw_val cache[2 * FW_DECODER_LAYERS];
     int n = 0;
     for (int i = 0; i < m->c.vla.text.layers; i++) {
@@ -62,6 +65,16 @@ static fw_status plan(fw_vla *m, shape *s, fw_err *err) {
     }
     FW_TRY(fw_plan_new(s->prefix, &o, cache, n, &s->read, err));
     return fw_plan_new(s->suffix, &o, &s->step.velocity, 1, &s->denoise, err);
+}
+
+/* Once, before weights are packed: any shape has all of them. */
+static fw_status calibrate(fw_vla *m, const shape *s, fw_err *err) {
+    FW_TRY(fw_int8_apply(m->int8, s->prefix, err));
+    FW_TRY(fw_int8_apply(m->int8, s->suffix, err));
+    FW_TRY(fw_int8_done(m->int8, err));
+    fw_int8_close(m->int8);
+    m->int8 = NULL;
+    return FW_OK;
 }
 
 /* The plans for a shape: kept ones, or new ones in the place of the longest unused. */
@@ -81,6 +94,9 @@ static fw_status shape_for(fw_vla *m, int64_t batch, int n_camera, int n_token, 
     fw_status st = build(m, oldest, err);
     if (st == FW_OK) {
         fw_params_set_trainable(m->params, "", false);
+        st = calibrate(m, oldest, err);
+    }
+    if (st == FW_OK) {
         st = plan(m, oldest, err);
     }
     if (st != FW_OK) {
@@ -148,7 +164,9 @@ static fw_status open_weights(fw_vla *m, const char *dir, fw_err *err) {
     m->feed = (fw_feed){.weights = m->weights,
                         .rule = m->rules.rule,
                         .n_rule = m->rules.n,
-                        .half = m->opts.precision != FW_PRECISION_DEFAULT};
+                        .half = true,
+                        .lossless = m->opts.precision == FW_PRECISION_DEFAULT};
+    FW_TRY(m->opts.precision == FW_PRECISION_INT8 ? fw_int8_open(dir, m->opts.int8, &m->int8, err) : FW_OK);
     fw_feed_start(&m->feed, m->params);
     shape *s;
     fw_status st = shape_for(m, 1, 1, WORDS, &s, err); /* any shape asks for all parameters */
@@ -192,6 +210,7 @@ void fw_vla_close(fw_vla *m) {
     for (int i = 0; i < SHAPES; i++) {
         shape_free(&m->shape[i]);
     }
+    fw_int8_close(m->int8);
     fw_params_free(m->params);
     fw_weights_close(m->weights);
     free(m->block);

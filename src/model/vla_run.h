@@ -19,7 +19,9 @@
 typedef struct fw_vla_opts {
     fw_pool *pool; /* borrowed until close; NULL: one thread */
     fw_precision precision;
-    int flow_steps; /* 0: the checkpoint's */
+    int flow_steps;        /* 0: the checkpoint's */
+    const char *int8;      /* as fw_policy_opts */
+    const fw_watch *watch; /* as fw_policy_opts */
     /* Instead of a file: random weights of these sizes, kept in bfloat16; for benchmarks. */
     bool random;
 } fw_vla_opts;

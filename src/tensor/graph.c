@@ -77,6 +77,16 @@ void fw_graph_segment(fw_graph *g, bool on) {
     g->segment = on ? ++g->n_segment : 0;
 }
 
+fw_parameter *fw_graph_rounded(const fw_graph *g, int i) {
+    for (int k = 0; k < g->n_node; k++) {
+        const fw_node *n = &g->node[k];
+        if (n->op->watch != NULL && !n->exact && i-- == 0) {
+            return g->val[n->in[n->op->pack_in]].param;
+        }
+    }
+    return NULL;
+}
+
 void fw_graph_lora(fw_graph *g, const fw_lora *lora) {
     g->lora = lora;
 }

@@ -42,6 +42,9 @@ void fw_graph_exact(fw_graph *g, bool on);
  * true: the next segment begins. Plans without checkpointing do not care. */
 void fw_graph_segment(fw_graph *g, bool on);
 
+/* The weights that a plan of precision int8 rounds, in order of creation, some more than once; NULL: i is past the last. */
+fw_parameter *fw_graph_rounded(const fw_graph *g, int i);
+
 /* Low-rank adapters (arXiv 2106.09685), with PEFT's names and initialisation: while set, a linear layer with weight "<module>.weight" of
  * which targets(ctx, module) says yes is y = act(W x + b + alpha / rank * B A x) + residual, A being the parameter
  * "<module>.lora_A.weight" [rank, k] (U(-1/sqrt(k), 1/sqrt(k))) and B "<module>.lora_B.weight" [n, rank] (zero). These never come from

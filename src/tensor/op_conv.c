@@ -5,6 +5,8 @@
  * backward  dz = dy * act'(z);  dx: input pixels over the threads;  db = sum dz;  dw: a block of rows each,
  *           summed over the blocks in order
  */
+#include <stdlib.h>
+
 #include "tensor/op_int.h"
 
 enum { X, W, B, RES };
@@ -114,11 +116,11 @@ static size_t conv_pack_bytes(const fw_graph *g, const fw_node *n, const fw_kern
 
 static void conv_pack(const fw_step *s, int which) {
     fw_conv d = dim_of(s->node);
-    const float *w = s->g->val[s->node->in[W]].param->data;
+    const fw_parameter *w = s->g->val[s->node->in[W]].param;
     if (which == 0) {
-        fw_gemm_pack_par(s, s->pack[0], w, d.kh * d.kw * d.c, FW_NK, d.o, d.kh * d.kw * d.c);
+        fw_gemm_pack_par(s, s->pack[0], w->data, d.kh * d.kw * d.c, FW_NK, d.o, d.kh * d.kw * d.c, w->smooth);
     } else {
-        s->kern->conv_pack_bwd(&d, s->pack[1], w);
+        s->kern->conv_pack_bwd(&d, s->pack[1], w->data);
     }
 }
 
@@ -127,6 +129,25 @@ static double conv_flops(const fw_graph *g, const fw_node *n, unsigned want) {
     int products = want == 0 ? 1 : (want >> X & 1) + (want >> W & 1);
     (void)g;
     return 2.0 * (double)products * (double)out_rows(n) * (double)(d.o * d.kh * d.kw * d.c);
+}
+
+void fw_conv_watch(const fw_step *s, const fw_watch *w) {
+    const fw_conv d = dim_of(s->node);
+    const int64_t taps = d.kh * d.kw, k = taps * d.c;
+    float *window = malloc((size_t)k * sizeof(*window));
+    for (int64_t r = 0; window != NULL && r < out_rows(s->node); r++) {
+        const int64_t b = r / (d.oh * d.ow), i = r / d.ow % d.oh, j = r % d.ow;
+        for (int64_t t = 0; t < taps; t++) {
+            const int64_t ih = i * d.stride - d.pad_top + t / d.kw, iw = j * d.stride - d.pad_left + t % d.kw;
+            const bool inside = ih >= 0 && ih < d.h && iw >= 0 && iw < d.w;
+            const float *from = fw_x(s, X) + (inside ? ((b * d.h + ih) * d.w + iw) * d.c : 0);
+            for (int64_t c = 0; c < d.c; c++) {
+                window[t * d.c + c] = inside ? from[c] : 0.0f;
+            }
+        }
+        w->see(w->ctx, s->g->val[s->node->in[W]].param, window, 1, k);
+    }
+    free(window);
 }
 
 static const fw_op k_conv = {
@@ -143,6 +164,7 @@ static const fw_op k_conv = {
     .pack = conv_pack,
     .pack_in = W,
     .pack_want = 1u << X,
+    .watch = fw_conv_watch,
 };
 
 /* ---- depthwise: w [kh,kw,C]; rows are image rows; used as it is stored ---- */

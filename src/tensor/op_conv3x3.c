@@ -135,7 +135,8 @@ static void conv3x3_pack(const fw_step *s, int which) {
     const fw_conv *d = dim_of(s->node);
     (void)which; /* there is no backward */
     if (tile_of(s->kern, d) == 0) {
-        fw_gemm_pack_par(s, s->pack[0], s->g->val[s->node->in[W]].param->data, 9 * d->c, FW_NK, d->o, 9 * d->c);
+        const fw_parameter *w = s->g->val[s->node->in[W]].param;
+        fw_gemm_pack_par(s, s->pack[0], w->data, 9 * d->c, FW_NK, d->o, 9 * d->c, w->smooth);
         return;
     }
     const int64_t panels = (d->o + s->kern->gemm_nr - 1) / s->kern->gemm_nr;
@@ -158,6 +159,7 @@ static const fw_op k_conv3x3 = {
     .pack_bytes = conv3x3_pack_bytes,
     .pack = conv3x3_pack,
     .pack_in = W,
+    .watch = fw_conv_watch,
 };
 
 fw_val fw_conv3x3(fw_graph *g, fw_val x, const char *w_name, const char *b_name, int64_t o, fw_act act,

@@ -14,6 +14,7 @@
 #include "base/threads.h"
 #include "kern/kern.h"
 #include "tensor/graph.h"
+#include "tensor/plan.h"
 #include "tensor/tensor_int.h"
 
 #define FW_MAX_IN 16
@@ -131,8 +132,10 @@ struct fw_op {
     size_t (*pack_bytes)(const fw_graph *g, const fw_node *n, const fw_kern *k,
                          int which); /* 0: forward, 1: backward */
     void (*pack)(const fw_step *s, int which);
-    unsigned pack_in;           /* the operand that is packed */
-    unsigned pack_want;         /* pack 1 is needed when one of these gradients is wanted */
+    unsigned pack_in;   /* the operand that is packed */
+    unsigned pack_want; /* pack 1 is needed when one of these gradients is wanted */
+    /* Products only: show w the rows that meet the weight. Operations without are never rounded to int8. */
+    void (*watch)(const fw_step *s, const fw_watch *w);
     bool identity_in_inference; /* the output is operand 0 in plans without training (dropout) */
 };
 
@@ -159,6 +162,9 @@ static inline fw_init fw_init_fan(int64_t fan_in) {
 /* The geometry of a convolution of x; false and recorded when it is impossible (op_conv.c). */
 bool fw_conv_dim(fw_graph *g, const char *op, const char *w_name, fw_val x, int64_t o, int kh, int kw, int stride,
                  const int pad[4], fw_conv *d);
+
+/* fw_op.watch of a convolution (op_conv.c). */
+void fw_conv_watch(const fw_step *s, const fw_watch *w);
 
 /* ---- running ---- */
 /* Items [i0,i1) of a split; index: number of the block; scratch: the worker's own. */
@@ -187,8 +193,9 @@ static inline const float *fw_x(const fw_step *s, int k) {
 /* Matrix products over the pool (gemm_par.c). g: the whole product; scratch from fw_gemm_scratch. */
 void fw_gemm_par(const fw_step *s, const fw_gemm *g);
 size_t fw_gemm_par_scratch(const fw_kern *k, int64_t m, int64_t n, int64_t kk, bool trans_a); /* per worker */
-void fw_gemm_pack_par(const fw_step *s, void *dst, const float *b, int64_t ldb, fw_layout layout, int64_t n, int64_t k);
-/* The same of a parameter [rows, ldb] in f32 or bfloat16; in bfloat16 only while a plan is made, with worker scratch for
+void fw_gemm_pack_par(const fw_step *s, void *dst, const float *b, int64_t ldb, fw_layout layout, int64_t n, int64_t k,
+                      const float *smooth /* [k] or NULL: gemm_pack_smooth */);
+/* The same of a parameter [rows, ldb] in f32 or bfloat16, smoothed as it says (FW_NK only); in bfloat16 only while a plan is made, with worker scratch for
  * fw_gemm_pack_half_scratch bytes. */
 void fw_gemm_pack_param(const fw_step *s, void *dst, const fw_parameter *w, fw_layout layout, int64_t n, int64_t k);
 size_t fw_gemm_pack_half_scratch(const fw_kern *kern, const fw_parameter *w);

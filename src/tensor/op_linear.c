@@ -36,7 +36,7 @@ static void weight_gradient(const fw_step *s, dims d, const float *dz, void *scr
         fw_weight_grad(s, &c, s->x[X], dz, d.m, s->dx[W], s->add[W], scratch);
         return;
     }
-    fw_gemm_pack_par(s, scratch, s->x[X], d.k, FW_KN, d.k, d.m);
+    fw_gemm_pack_par(s, scratch, s->x[X], d.k, FW_KN, d.k, d.m, NULL);
     const fw_gemm g = {.m = d.n,
                        .n = d.k,
                        .k = d.m,
@@ -172,6 +172,11 @@ static double linear_flops(const fw_graph *g, const fw_node *n, unsigned want) {
     return 2.0 * (double)products * (double)d.m * (double)d.n * (double)d.k;
 }
 
+static void linear_watch(const fw_step *s, const fw_watch *w) {
+    dims d = dims_of(s->g, s->node);
+    w->see(w->ctx, s->g->val[s->node->in[W]].param, s->x[X], d.m, d.k);
+}
+
 static const fw_op k_linear = {
     .name = "linear",
     .diff = 1u << X | 1u << W | 1u << B | 1u << RES,
@@ -186,6 +191,7 @@ static const fw_op k_linear = {
     .pack = linear_pack,
     .pack_in = W,
     .pack_want = 1u << X,
+    .watch = linear_watch,
 };
 
 static fw_val plain(fw_graph *g, fw_val x, const char *w_name, const char *b_name, int64_t n, fw_act act,

@@ -81,7 +81,9 @@ enum { FORWARD, BACKWARD, AGAIN };
 
 struct fw_plan {
     const fw_graph *g;
-    const fw_kern *kern; /* of the precision; exact nodes use fw_kern_get's */
+    const fw_kern *kern; /* of the precision; exact nodes, and in int8 exact weights, use fw_kern_get's */
+    bool int8;
+    const fw_watch *watch; /* or NULL */
     fw_pool *pool;
     bool train, checkpoint;
     uint64_t seed, run;
@@ -111,7 +113,8 @@ struct fw_plan {
 };
 
 static const fw_kern *kern_of(const fw_plan *p, const fw_node *n) {
-    return n->exact ? fw_kern_get() : p->kern;
+    const bool product = p->int8 && n->op->watch != NULL;
+    return n->exact || (product && p->g->val[n->in[n->op->pack_in]].param->exact) ? fw_kern_get() : p->kern;
 }
 
 static int n_thread(const fw_plan *p) {
@@ -608,8 +611,7 @@ fw_status fw_precision_parse(const char *name, fw_precision *out, fw_err *err) {
     return name == NULL ? FW_OK : fw_fail(err, FW_INVALID, "precision '%.40s': f32, bf16 or int8", name);
 }
 
-/* NULL: none on this CPU. */
-static const fw_kern *kern_for(fw_precision precision) {
+const fw_kern *fw_precision_kern(fw_precision precision) {
     static const char *const int8[] = {"avx512int8", "avx2int8", "int8"};
     const fw_kern *k = fw_kern_get();
     if (precision == FW_PRECISION_BF16) {
@@ -707,7 +709,7 @@ fw_status fw_plan_new(const fw_graph *g, const fw_plan_opts *opts, const fw_val 
     const fw_plan_opts *o = opts == NULL ? &k_default : opts;
     *out = NULL;
     FW_TRY(check_args(g, o->train, outputs, n_output, err));
-    if (kern_for(o->precision) == NULL || (o->train && o->precision == FW_PRECISION_INT8)) {
+    if (fw_precision_kern(o->precision) == NULL || (o->train && o->precision == FW_PRECISION_INT8)) {
         return fw_fail(err, FW_INVALID, "plan: %s",
                        o->train ? "int8 is for inference only" : "this build has no int8 kernels for this CPU");
     }
@@ -716,7 +718,9 @@ fw_status fw_plan_new(const fw_graph *g, const fw_plan_opts *opts, const fw_val 
         return fw_fail(err, FW_NOMEM, "plan");
     }
     *p = (fw_plan){.g = g,
-                   .kern = kern_for(o->precision),
+                   .kern = fw_precision_kern(o->precision),
+                   .int8 = o->precision == FW_PRECISION_INT8,
+                   .watch = o->watch,
                    .pool = o->pool,
                    .train = o->train,
                    .checkpoint = o->checkpoint,
@@ -816,6 +820,9 @@ static size_t dx_bytes(const fw_plan *p, const fw_step *c, int k) {
 
 static fw_status run_step(fw_plan *p, step *t, fw_err *err) {
     fw_step *c = &t->call;
+    if (p->watch != NULL && !c->backward && c->node->op->watch != NULL && !c->node->exact) {
+        c->node->op->watch(c, p->watch);
+    }
     if (!c->backward) {
         return c->node->op->forward(c, err);
     }

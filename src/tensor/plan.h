@@ -18,6 +18,7 @@
 #include "base/threads.h"
 #include "tensor/graph.h"
 
+struct fw_kern;
 typedef struct fw_plan fw_plan;
 /* What the operands of matrix products are rounded to inside the kernels; values between operations are f32 always. */
 typedef enum fw_precision {
@@ -25,8 +26,16 @@ typedef enum fw_precision {
     FW_PRECISION_BF16,    /* on a CPU without bfloat16 products: exact */
     FW_PRECISION_INT8     /* weights an output, activations a row; forward only */
 } fw_precision;
+/* The kernels that a plan of this precision uses on this CPU; NULL: none. */
+const struct fw_kern *fw_precision_kern(fw_precision precision);
 /* "f32", "bf16", "int8"; NULL: the default. FW_INVALID names what there is. */
 FW_NODISCARD fw_status fw_precision_parse(const char *name, fw_precision *out, fw_err *err);
+/* Somebody who looks at what meets the weights that precision int8 rounds: x [rows, k] before they are multiplied by w, k its columns;
+ * a convolution shows windows. Called from the thread that runs the plan. */
+typedef struct fw_watch {
+    void (*see)(void *ctx, const fw_parameter *w, const float *x, int64_t rows, int64_t k);
+    void *ctx;
+} fw_watch;
 typedef struct fw_plan_opts {
     fw_pool *pool; /* borrowed until the plan is freed; NULL: one thread */
     bool train;
@@ -34,6 +43,7 @@ typedef struct fw_plan_opts {
     fw_precision precision;
     bool
         checkpoint; /* training: gradient checkpointing. FW_INVALID where no segment with a gradient has anything to make again */
+    const fw_watch *watch; /* borrowed until the plan is freed; NULL: nobody */
 } fw_plan_opts;
 
 typedef struct fw_plan_info {

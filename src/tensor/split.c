@@ -116,17 +116,18 @@ typedef struct pack_job {
     const float *b;
     int64_t ldb, n, k;
     fw_layout layout;
+    const float *smooth;
 } pack_job;
 
 static void pack_block(const fw_step *s, const void *arg, fw_part part) {
     const pack_job *j = arg;
     int64_t nr = s->kern->gemm_nr, n1 = part.i1 * nr < j->n ? part.i1 * nr : j->n;
-    s->kern->gemm_pack(j->dst, j->b, j->ldb, j->layout, j->n, j->k, part.i0 * nr, n1);
+    s->kern->gemm_pack_smooth(j->dst, j->b, j->ldb, j->layout, j->n, j->k, part.i0 * nr, n1, j->smooth);
 }
 
-void fw_gemm_pack_par(const fw_step *s, void *dst, const float *b, int64_t ldb, fw_layout layout, int64_t n,
-                      int64_t k) {
-    pack_job j = {dst, b, ldb, n, k, layout};
+void fw_gemm_pack_par(const fw_step *s, void *dst, const float *b, int64_t ldb, fw_layout layout, int64_t n, int64_t k,
+                      const float *smooth) {
+    pack_job j = {dst, b, ldb, n, k, layout, smooth};
     int64_t panels = (n + s->kern->gemm_nr - 1) / s->kern->gemm_nr;
     fw_split(s, &j, panels, fw_block(panels, 4 * k), pack_block);
 }
@@ -136,6 +137,7 @@ typedef struct half_job {
     const uint16_t *b;
     int64_t ldb, n, k;
     fw_layout layout;
+    const float *smooth;
 } half_job;
 
 /* One panel at a time: its part of the weight as f32, then packed as if it were the whole. */
@@ -147,7 +149,7 @@ static void pack_half_block(const fw_step *s, const void *arg, fw_part part) {
         int64_t n1 = n0 + nr < j->n ? n0 + nr : j->n, wide = n1 - n0;
         if (j->layout == FW_NK) {
             s->kern->bf16_to_f32(j->b + n0 * j->ldb, t, wide * j->ldb);
-            s->kern->gemm_pack(j->dst, t - n0 * j->ldb, j->ldb, FW_NK, j->n, j->k, n0, n1);
+            s->kern->gemm_pack_smooth(j->dst, t - n0 * j->ldb, j->ldb, FW_NK, j->n, j->k, n0, n1, j->smooth);
             continue;
         }
         for (int64_t r = 0; r < j->k; r++) {
@@ -159,11 +161,12 @@ static void pack_half_block(const fw_step *s, const void *arg, fw_part part) {
 
 void fw_gemm_pack_param(const fw_step *s, void *dst, const fw_parameter *w, fw_layout layout, int64_t n, int64_t k) {
     const int64_t ldb = w->shape.d[w->shape.n - 1];
+    const float *smooth = layout == FW_NK ? w->smooth : NULL;
     if (w->half == NULL) {
-        fw_gemm_pack_par(s, dst, w->data, ldb, layout, n, k);
+        fw_gemm_pack_par(s, dst, w->data, ldb, layout, n, k, smooth);
         return;
     }
-    half_job j = {dst, w->half, ldb, n, k, layout};
+    half_job j = {dst, w->half, ldb, n, k, layout, smooth};
     int64_t panels = (n + s->kern->gemm_nr - 1) / s->kern->gemm_nr;
     fw_split(s, &j, panels, fw_block(panels, 4 * k), pack_half_block);
 }

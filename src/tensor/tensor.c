@@ -106,6 +106,7 @@ void fw_params_free(fw_params *p) {
     }
     for (int i = 0; i < p->n; i++) {
         free(p->p[i]->q.data);
+        free(p->p[i]->q.smooth);
         free(p->p[i]->owns_half ? (void *)(uintptr_t)p->p[i]->q.half : NULL);
         free(p->p[i]);
     }
@@ -289,6 +290,25 @@ fw_status fw_params_get_own(fw_params *p, const char *name, const fw_shape *shap
     fw_status st = fw_params_get(p, name, shape, init, out, err);
     p->source = source;
     return st;
+}
+
+fw_status fw_params_set_int8(fw_parameter *p, const float *smooth, int64_t k, bool exact, fw_err *err) {
+    const int64_t columns = p->shape.n > 0 ? fw_shape_count(&p->shape) / p->shape.d[0] : 0;
+    if (k != columns) {
+        return fw_fail(err, FW_SHAPE, "parameter %s has %lld columns, %lld given", p->name, (long long)columns,
+                       (long long)k);
+    }
+    float *copy = smooth != NULL ? malloc((size_t)k * sizeof(*copy)) : NULL;
+    if (smooth != NULL && copy == NULL) {
+        return fw_fail(err, FW_NOMEM, "parameter %s: %lld values", p->name, (long long)k);
+    }
+    if (copy != NULL) {
+        memcpy(copy, smooth, (size_t)k * sizeof(*copy));
+    }
+    free(p->smooth);
+    p->smooth = copy;
+    p->exact = exact;
+    return FW_OK;
 }
 
 int fw_params_set_trainable(fw_params *p, const char *prefix, bool trainable) {

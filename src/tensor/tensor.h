@@ -51,6 +51,8 @@ typedef struct fw_parameter {
     const uint16_t *half; /* [shape] bfloat16, or NULL: fw_params_put_half */
     bool trainable;       /* frozen parameters get no gradient and may be packed once */
     bool loaded;          /* came from a file rather than from its initialiser */
+    float *smooth; /* plans of precision int8, see fw_params_set_int8; owned by the store, NULL: nothing is moved */
+    bool exact;    /* these plans do not round it */
 } fw_parameter;
 
 typedef struct fw_params fw_params;
@@ -78,6 +80,10 @@ typedef struct fw_param_source {
     fw_status (*read)(void *ctx, const char *name, const fw_shape *shape, float *data /* [shape] */, fw_err *err);
 } fw_param_source;
 void fw_params_set_source(fw_params *p, const fw_param_source *source);
+/* How plans of precision int8 that are made from now on take p as a weight of k columns (of a convolution: kh * kw * C). smooth [k],
+ * copied: each column of the input is divided by it and that of the weight multiplied, before both are rounded; NULL: none. exact: the
+ * product is not rounded at all. FW_SHAPE: k is not the number of p's columns. */
+FW_NODISCARD fw_status fw_params_set_int8(fw_parameter *p, const float *smooth, int64_t k, bool exact, fw_err *err);
 /* Freeze or thaw every parameter whose name begins with prefix (bfloat16 ones stay frozen); returns how many. */
 int fw_params_set_trainable(fw_params *p, const char *prefix, bool trainable);
 

@@ -9,10 +9,9 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/plot.h"
-#include "data/dataset.h"
-#include "data/deleted.h"
 #include "model/normalize.h"
 #include "model/pretrained.h"
+#include "train/recorded.h"
 
 enum { DECODE = 32 /* frames decoded at a time */, REPEAT = 1, MEAN = 2, KINDS = 3 };
 
@@ -22,16 +21,14 @@ typedef struct sums {
 
 typedef struct judge {
     const fw_open_opts *opts;
-    fw_dataset *ds;
-    fw_deleted *deleted; /* the dataset's tombstones */
+    fw_recorded *recorded;
+    fw_dataset *ds; /* its */
     fw_policy *policy;
     fw_pool *pool;
     fw_policy_info info;
     fw_norm norm; /* of actions */
     float mean[FW_DIM_MAX];
-    int camera[FW_CAM_MAX];
-    uint8_t *rgb[FW_CAM_MAX]; /* [DECODE,h,w,3] */
-    int horizon, n;           /* rows of a chunk, values of an action */
+    int horizon, n; /* rows of a chunk, values of an action */
     float *rows;
     sums sum;
     int64_t frames;
@@ -86,24 +83,8 @@ static fw_status open_spread(judge *j, fw_err *err) {
 }
 
 static fw_status open_data(judge *j, fw_err *err) {
-    const fw_embodiment *e = j->info.embodiment;
-    FW_TRY(fw_dataset_open(j->opts->data, &j->ds, err));
-    if (j->ds->n_state != e->n_state || j->ds->n_action != e->n_action) {
-        return fw_fail(err, FW_SHAPE, "%s: state has %d values and action %d, the policy's robot %s wants %d and %d",
-                       j->ds->dir, j->ds->n_state, j->ds->n_action, e->name, e->n_state, e->n_action);
-    }
-    for (int c = 0; c < e->n_camera; c++) {
-        j->camera[c] = fw_dataset_camera(j->ds, e->camera[c].name);
-        if (j->camera[c] < 0) {
-            return fw_fail(err, FW_INVALID, "%s: has no camera '%s', which the policy wants", j->ds->dir,
-                           e->camera[c].name);
-        }
-        const fw_ds_camera *cam = &j->ds->cameras[j->camera[c]];
-        j->rgb[c] = malloc((size_t)DECODE * (size_t)cam->h * (size_t)cam->w * 3);
-        if (j->rgb[c] == NULL) {
-            return fw_fail(err, FW_NOMEM, "images: out of memory");
-        }
-    }
+    FW_TRY(fw_recorded_open(j->opts->data, j->info.embodiment, DECODE, &j->recorded, err));
+    j->ds = fw_recorded_data(j->recorded);
     return FW_OK;
 }
 
@@ -120,17 +101,6 @@ static fw_status choose(const judge *j, int64_t *from, int64_t *to, fw_err *err)
                        (long long)*to, (long long)n);
     }
     return FW_OK;
-}
-
-/* A policy is not judged by what was deleted either (data/deleted.h): homes here, rows as they are read. */
-static fw_status refuse_homes(judge *j, int64_t from, int64_t to, fw_err *err) {
-    fw_status s = FW_OK;
-    FW_TRY(fw_deleted_new(&j->deleted, err));
-    FW_TRY(fw_deleted_load(j->deleted, j->ds->dir, err));
-    for (int64_t e = from; e < to && s == FW_OK; e++) {
-        s = fw_deleted_refuse_homes(j->deleted, j->ds, &e, 1, err);
-    }
-    return s;
 }
 
 /* One prediction [n] of kind for row h at frame t. */
@@ -156,20 +126,10 @@ static void score(judge *j, const fw_episode *ep, int64_t t) {
     }
 }
 
-static fw_status predict(judge *j, const fw_episode *ep, int64_t t, int64_t slot, fw_err *err) {
-    const fw_embodiment *e = j->info.embodiment;
-    fw_obs obs = {.n_image = e->n_camera,
-                  .state = ep->state + t * e->n_state,
-                  .n_state = e->n_state,
-                  .prev_state = t > 0 ? ep->state + (t - 1) * e->n_state : NULL,
-                  .prev_action = t > 0 ? ep->action + (t - 1) * j->n : NULL,
-                  .instruction = ep->sentence,
-                  .t_ns = (int64_t)(ep->timestamp_s[t] * 1e9)};
-    for (int c = 0; c < e->n_camera; c++) {
-        const fw_ds_camera *cam = &j->ds->cameras[j->camera[c]];
-        obs.image[c] = (fw_image){j->rgb[c] + (size_t)slot * (size_t)cam->h * (size_t)cam->w * 3, cam->h, cam->w};
-    }
+static fw_status predict(judge *j, int64_t t, fw_err *err) {
+    fw_obs obs;
     fw_chunk chunk = {.actions = j->rows, .cap_horizon = j->horizon};
+    FW_TRY(fw_recorded_obs(j->recorded, t, &obs, err));
     return fw_policy_infer(j->policy, &obs, &chunk, err);
 }
 
@@ -180,16 +140,10 @@ static void remember(judge *j, const fw_episode *ep, int64_t t) {
     }
 }
 
-static fw_status run_episode(judge *j, int64_t e, const fw_episode *ep, fw_progress *pr, fw_err *err) {
+static fw_status run_episode(judge *j, const fw_episode *ep, fw_progress *pr, fw_err *err) {
     fw_policy_reset(j->policy);
     for (int64_t t = 0; t < ep->length; t++) {
-        if (t % DECODE == 0) {
-            int64_t n = ep->length - t < DECODE ? ep->length - t : DECODE;
-            for (int c = 0; c < j->info.embodiment->n_camera; c++) {
-                FW_TRY(fw_dataset_read_images(j->ds, e, j->camera[c], t, n, 0, 0, j->rgb[c], err));
-            }
-        }
-        FW_TRY(predict(j, ep, t, t % DECODE, err));
+        FW_TRY(predict(j, t, err));
         score(j, ep, t);
         if (j->frames == 0) { /* the first episode */
             remember(j, ep, t);
@@ -211,13 +165,9 @@ static fw_status run_episodes(judge *j, int64_t from, int64_t to, fw_err *err) {
     j->truth = calloc((size_t)(j->shown * j->n), sizeof(double));
     j->guess = calloc((size_t)(j->shown * j->n), sizeof(double));
     for (int64_t e = from; e < to; e++) {
-        fw_episode ep;
-        FW_TRY(fw_dataset_read_episode(j->ds, e, &ep, err));
-        fw_status s = fw_deleted_refuse_rows(j->deleted, j->ds->dir, j->ds->episodes[e].index, ep.state, ep.action,
-                                             ep.length, ep.n_state, ep.n_action, err);
-        s = s == FW_OK ? run_episode(j, e, &ep, &pr, err) : s;
-        fw_episode_clear(&ep);
-        FW_TRY(s);
+        const fw_episode *ep;
+        FW_TRY(fw_recorded_episode(j->recorded, e, &ep, err));
+        FW_TRY(run_episode(j, ep, &pr, err));
     }
     fw_progress_end(&pr);
     return FW_OK;
@@ -273,7 +223,7 @@ static fw_status judge_all(judge *j, fw_open_result *out, fw_err *err) {
     FW_TRY(open_data(j, err));
     FW_TRY(open_spread(j, err));
     FW_TRY(choose(j, &from, &to, err));
-    FW_TRY(refuse_homes(j, from, to, err));
+    FW_TRY(fw_recorded_allowed(j->recorded, from, to, err)); /* before the first is run */
     FW_TRY(run_episodes(j, from, to, err));
     conclude(j, to - from, out);
     return j->opts->plot != NULL && j->truth != NULL && j->guess != NULL ? draw(j, out, err) : FW_OK;
@@ -286,16 +236,12 @@ fw_status fw_open_run(const fw_open_opts *opts, fw_open_result *out, fw_err *err
     }
     j->opts = opts;
     fw_status s = judge_all(j, out, err);
-    for (int c = 0; c < FW_CAM_MAX; c++) {
-        free(j->rgb[c]);
-    }
     free(j->truth);
     free(j->guess);
     free(j->rows);
+    fw_recorded_close(j->recorded);
     fw_policy_close(j->policy);
     fw_norm_clear(&j->norm);
-    fw_deleted_free(j->deleted);
-    fw_dataset_close(j->ds);
     fw_pool_free(j->pool);
     free(j);
     return s;

@@ -370,7 +370,7 @@ static void a_tower_in_the_graph_equals_the_tower_before_it(void) {
     fill(&a, 0, 3, 1);
     fill(&b, 0, 3, 1);
     uint8_t rgb[2][64 * 64 * 3];
-    fw_vision_opts vo = {NULL, 64, 2, {4, 10}, 1, FW_PRECISION_DEFAULT};
+    fw_vision_opts vo = {.image_size = 64, .n_tap = 2, .tap = {4, 10}, .batch = 1};
     fw_vision_tower *t = NULL;
     CHECK_OK(fw_vision_tower_new(params, "tower.", &vo, &t, &err), err);
     for (int v = 0; v < 2; v++) {

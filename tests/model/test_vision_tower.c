@@ -28,7 +28,7 @@ static void blocks_equal_the_reference(void) {
     paint(rgb, 128, 128, 0);
     const int taps[2][2] = {{4, 10}, {4, 15}};
     for (int i = 0; i < 2; i++) {
-        fw_vision_opts o = {NULL, 128, 2, {taps[i][0], taps[i][1]}, 1, FW_PRECISION_DEFAULT};
+        fw_vision_opts o = {.image_size = 128, .n_tap = 2, .tap = {taps[i][0], taps[i][1]}, .batch = 1};
         fw_vision_tower *t = NULL;
         CHECK_OK(fw_vision_tower_open(NULL, &o, &t, &err), err);
         CHECK_INT(strlen(fw_vision_tower_sha256(t)), 64);
@@ -86,11 +86,11 @@ static void impossible_taps_and_sizes_are_refused(void) {
     fw_vision_tower *t = NULL;
     fw_params *p = NULL;
     CHECK_OK(fw_params_new(1, &p, &err), err);
-    fw_vision_opts o = {NULL, 128, 1, {16, 0}, 1, FW_PRECISION_DEFAULT};
+    fw_vision_opts o = {.image_size = 128, .n_tap = 1, .tap = {16, 0}, .batch = 1};
     CHECK_FAILS(fw_vision_tower_new(p, "t.", &o, &t, &err), err, FW_INVALID, "blocks 0 to 15");
-    o = (fw_vision_opts){NULL, 100, 1, {10, 0}, 1, FW_PRECISION_DEFAULT};
+    o = (fw_vision_opts){.image_size = 100, .n_tap = 1, .tap = {10, 0}, .batch = 1};
     CHECK_FAILS(fw_vision_tower_new(p, "t.", &o, &t, &err), err, FW_INVALID, "multiple of 32");
-    o = (fw_vision_opts){NULL, 128, 2, {10, 4}, 1, FW_PRECISION_DEFAULT};
+    o = (fw_vision_opts){.image_size = 128, .n_tap = 2, .tap = {10, 4}, .batch = 1};
     CHECK_FAILS(fw_vision_tower_new(p, "t.", &o, &t, &err), err, FW_INVALID, "ascend");
     CHECK_FAILS(fw_vision_tower_open("/nowhere.safetensors", &o, &t, &err), err, FW_INVALID, "ascend");
     o = FW_VISION_OPTS_DEFAULT;

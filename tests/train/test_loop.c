@@ -8,7 +8,9 @@
 
 #include "data/deleted.h"
 #include "model/checkpoint.h"
+#include "model/pretrained.h"
 #include "tensor/safetensors.h"
+#include "train/calibrate_run.h"
 #include "train/openloop.h"
 #include "train_test.h"
 
@@ -228,6 +230,46 @@ static void open_loop_baselines_are_what_they_should_be(void) {
     CHECK(fabs(sum - r.error) < 1e-9);
     o = (fw_open_opts){.policy = policy, .data = dir, .from = 3, .to = 9};
     CHECK(fw_open_run(&o, &r, &err) == FW_INVALID && strstr(err.msg, "3 to 9") != NULL);
+}
+
+static void a_policy_is_calibrated_on_recorded_frames(void) {
+    fw_err err = {0};
+    fw_calibrate_result r, again;
+    fw_policy *p;
+    char policy[512], dir[512], other[512];
+    snprintf(policy, sizeof policy, "%s", in_tmp("run"));
+    snprintf(dir, sizeof dir, "%s", data());
+    snprintf(other, sizeof other, "%s", in_tmp("other.safetensors"));
+    fw_calibrate_opts o = {.policy = policy,
+                           .data = dir,
+                           .frames = 6,
+                           .held_out = 4,
+                           .seed = 2,
+                           .threads = 1,
+                           .alpha = -1.0,
+                           .exact_above = 0.05,
+                           .budget = 0.1};
+    CHECK_OK(fw_calibrate_run(&o, &r, &err), err);
+    CHECK(r.frames == 6 && r.held_frames == 4 && r.held_episodes == 1 && r.n_action == 5);
+    CHECK(strstr(r.path, "run/int8.safetensors") != NULL && fw_path_exists(r.path));
+    for (int i = 0; i < 2; i++) {
+        const fw_calibrate_row *row = &r.row[i];
+        CHECK(row->ran && row->cosine > 0.98 && row->cosine <= 1.0 && row->worst <= row->cosine &&
+              row->largest[0] > 0.0);
+    }
+    CHECK_OK(fw_policy_open(policy, &(fw_policy_opts){.precision = FW_PRECISION_INT8}, &p, &err), err);
+    fw_policy_close(p);
+    o.threads = 2;
+    o.out = other;
+    CHECK_OK(fw_calibrate_run(&o, &again, &err), err); /* the same, on any number of threads */
+    same_file("run/int8.safetensors", "other.safetensors");
+    CHECK(again.row[1].cosine == r.row[1].cosine);
+    fw_calibrate_clear(&again);
+    fw_calibrate_clear(&r);
+    o.data = policy;
+    o.out = in_tmp("none.safetensors");
+    CHECK(fw_calibrate_run(&o, &r, &err) != FW_OK && !fw_path_exists(o.out));
+    CHECK_OK(fw_remove_tree(in_tmp("run/int8.safetensors"), &err), err);
     end_tmp();
 }
 
@@ -266,4 +308,5 @@ static void open_loop_refuses_what_was_deleted(void) {
 
 FW_TEST_MAIN(T(loss_falls_and_the_policy_answers), T(a_killed_run_ends_in_the_same_bytes),
              T(checkpointing_changes_no_bit), T(a_run_can_begin_with_another_policy), T(mistakes_leave_nothing_behind),
-             T(open_loop_baselines_are_what_they_should_be), T(open_loop_refuses_what_was_deleted))
+             T(open_loop_baselines_are_what_they_should_be), T(a_policy_is_calibrated_on_recorded_frames),
+             T(open_loop_refuses_what_was_deleted))
