@@ -6,10 +6,12 @@
  *   2. want      which operands get a gradient: those that lead to a trainable parameter (a frozen tower costs nothing)
  *   3. again     with gradient checkpointing: which nodes are run a second time, before the backward of their segment
  *   4. steps     forward in order of creation, then backward in reverse
- *   5. buffers   activations, saved values, gradients, scratch: bytes and the steps from first write to last read
+ *   5. buffers   activations, saved values, gradients, packed weights that are trained, scratch: bytes and the steps from first
+ *                write to last read
  *   6. layout    largest first, each at the lowest offset where no buffer living at the same time lies
- *   7. resolve   every pointer of every step; pack weights
- * Running walks the steps. A gradient's first writer writes, later ones add; an operation that cannot do what is needed
+ *   7. resolve   every pointer of every step; pack weights that stay
+ * Running walks the steps. A weight that is trained is packed by each step that multiplies with it, into scratch: what changes with
+ * every run is not kept twice. A gradient's first writer writes, later ones add; an operation that cannot do what is needed
  * gets a cleared buffer or a temporary (see fw_grad_mode).
  *
  * A node that is made again has two buffers for its value and two for what it saves: of the forward pass, dead when its last
@@ -57,14 +59,13 @@ typedef struct step {
     float *add_to[FW_MAX_IN];
     int late; /* backward, or forward again: the segment whose values are the second ones; 0: none */
     /* buffers by index, -1: none */
-    int save, shared, worker, tmp[FW_MAX_IN];
+    int save, shared, worker, pack, tmp[FW_MAX_IN];
     size_t worker_bytes;
 } step;
 
 typedef struct pack_slot {
     int node, which;
     const fw_parameter *param;
-    bool every_run;
     size_t offset;
     int share;       /* an earlier slot with the same contents, or -1 */
     fw_pack *frozen; /* of the store, referenced; or NULL: in this plan's memory */
@@ -279,9 +280,20 @@ static void need_value(fw_plan *p, const step *t, fw_val v, int at) {
     touch(p, *slot, p->output[r] && slot == &p->value_buf[r] ? p->n_step : at);
 }
 
+/* The weight that a step multiplies with, packed; NULL: none. */
+static const fw_parameter *packed_param(const fw_plan *p, const fw_step *c) {
+    const fw_op *op = c->node->op;
+    const bool packs = op->pack != NULL && (!c->backward || (c->want & op->pack_want));
+    return packs ? p->g->val[root(p, c->node->in[op->pack_in])].param : NULL;
+}
+
 static void add_scratch(fw_plan *p, step *t, int at) {
     const fw_step *c = &t->call;
+    const fw_parameter *w = packed_param(p, c);
+    const bool every_run = w != NULL && p->train && w->trainable && w->half == NULL;
     fw_scratch need = {0};
+    t->pack =
+        every_run ? add_buf(p, c->node->op->pack_bytes(p->g, c->node, kern_of(p, c->node), c->backward), at, at) : -1;
     if (c->node->op->scratch != NULL) {
         need = c->node->op->scratch(p->g, c->node, kern_of(p, c->node), c->want, c->backward);
     }
@@ -471,7 +483,7 @@ static fw_status lay_out(fw_plan *p, fw_err *err) {
 
 /* ---- 7: weights and pointers ---- */
 
-/* Weights that change live in the plan, frozen ones in the store, where another plan may have packed them. */
+/* Weights that may change live in the plan, frozen ones in the store, where another plan may have packed them. */
 static fw_status plan_packs(fw_plan *p, fw_err *err) {
     const fw_graph *g = p->g;
     size_t own = 0;
@@ -482,15 +494,15 @@ static fw_status plan_packs(fw_plan *p, fw_err *err) {
     for (int i = 0; i < p->n_step; i++) {
         fw_step *c = &p->step[i].call;
         const fw_op *op = c->node->op;
+        const fw_parameter *w = packed_param(p, c);
         int which = c->backward;
-        if (op->pack == NULL || (c->backward && !(c->want & op->pack_want))) {
+        if (w == NULL || p->step[i].pack >= 0) {
             continue;
         }
-        const fw_parameter *w = g->val[root(p, c->node->in[op->pack_in])].param;
         const fw_kern *kern = kern_of(p, c->node);
         size_t bytes = op->pack_bytes(g, c->node, kern, which), wide = fw_gemm_pack_half_scratch(kern, w);
         pack_slot *s = &p->pack[p->n_pack++];
-        *s = (pack_slot){i, which, w, p->train && w->trainable, own, -1, NULL, false};
+        *s = (pack_slot){i, which, w, own, -1, NULL, false};
         for (int k = 0; k < p->n_pack - 1; k++) {
             const fw_node *other = p->step[p->pack[k].node].call.node;
             if (p->pack[k].param == w && other->op == op && p->pack[k].which == which && p->pack[k].share < 0 &&
@@ -539,6 +551,7 @@ static void resolve(fw_plan *p) {
         c->scratch = buf_at(p, t->shared);
         c->worker = buf_at(p, t->worker);
         c->worker_stride = t->worker_bytes;
+        c->pack[c->backward] = buf_at(p, t->pack);
         for (int k = 0; k < c->node->n_in; k++) {
             c->x[k] = c->node->in[k] == FW_NONE ? NULL : value_at(p, t, c->node->in[k]);
             if (c->backward && (c->want >> k & 1)) {
@@ -561,14 +574,6 @@ static void pack_one(fw_plan *p, const pack_slot *s) {
         c.worker_stride = p->half_stride;
     }
     c.node->op->pack(&c, s->which);
-}
-
-static void pack_every_run(fw_plan *p) {
-    for (int i = 0; i < p->n_pack; i++) {
-        if (p->pack[i].share < 0 && p->pack[i].every_run) {
-            pack_one(p, &p->pack[i]);
-        }
-    }
 }
 
 /* When the plan is made: what nobody has packed yet. */
@@ -818,10 +823,19 @@ static size_t dx_bytes(const fw_plan *p, const fw_step *c, int k) {
     return value_bytes(p, root(p, c->node->in[k]));
 }
 
+static void pack_now(fw_plan *p, const step *t) {
+    const double t0 = p->profiling ? fw_now_s() : 0;
+    t->call.node->op->pack(&t->call, t->call.backward);
+    p->pack_s += p->profiling ? fw_now_s() - t0 : 0;
+}
+
 static fw_status run_step(fw_plan *p, step *t, fw_err *err) {
     fw_step *c = &t->call;
     if (p->watch != NULL && !c->backward && c->node->op->watch != NULL && !c->node->exact) {
         c->node->op->watch(c, p->watch);
+    }
+    if (t->pack >= 0) {
+        pack_now(p, t);
     }
     if (!c->backward) {
         return c->node->op->forward(c, err);
@@ -862,15 +876,7 @@ void fw_plan_seek(fw_plan *p, uint64_t run) {
 fw_status fw_plan_run(fw_plan *p, fw_err *err) {
     fw_rng r = {p->seed ^ (p->run++ * 0x9E3779B97F4A7C15ull)};
     uint64_t seed = fw_rng_u64(&r);
-    double t0 = p->profiling ? fw_now_s() : 0;
-    if (p->train) {
-        pack_every_run(p);
-    }
-    if (p->profiling) {
-        double t1 = fw_now_s();
-        p->pack_s += t1 - t0;
-        t0 = t1;
-    }
+    double t0 = p->profiling ? fw_now_s() : 0, packing = p->pack_s;
     fw_status st = FW_OK;
     for (int i = 0; i < p->n_step && st == FW_OK; i++) {
         guard(p, i);
@@ -878,8 +884,9 @@ fw_status fw_plan_run(fw_plan *p, fw_err *err) {
         st = run_step(p, &p->step[i], err);
         if (p->profiling) {
             double t1 = fw_now_s();
-            profile_add(p, &p->step[i], t1 - t0);
+            profile_add(p, &p->step[i], t1 - t0 - (p->pack_s - packing));
             t0 = t1;
+            packing = p->pack_s;
         }
     }
     guard(p, p->n_step);

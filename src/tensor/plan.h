@@ -47,9 +47,9 @@ typedef struct fw_plan_opts {
 } fw_plan_opts;
 
 typedef struct fw_plan_info {
-    size_t arena_bytes;                   /* activations, gradients and scratch, after sharing by liveness */
-    size_t naive_bytes;                   /* the same without sharing */
-    size_t packed_bytes;                  /* packed weights, those shared with other plans included */
+    size_t arena_bytes;  /* activations, gradients, weights packed in passing and scratch, after sharing by liveness */
+    size_t naive_bytes;  /* the same without sharing */
+    size_t packed_bytes; /* packed weights that stay, those shared with other plans included */
     double flops_forward, flops_backward; /* multiply-adds count as 2 */
     double flops_again;                   /* of what gradient checkpointing makes again */
     int n_step;
@@ -71,7 +71,7 @@ FW_NODISCARD fw_status fw_plan_run(fw_plan *p, fw_err *err);
 void fw_plan_seek(fw_plan *p, uint64_t run);
 /* d loss / d parameter of the last run, [shape]; NULL if the parameter is frozen or unused. Overwritten at each run. */
 float *fw_plan_grad(fw_plan *p, const fw_parameter *param);
-/* Parameters changed (optimiser step, load): pack them again. A training plan packs by itself at each run. Weights of frozen
+/* Parameters changed (optimiser step, load): pack them again. A training plan packs what it trains by itself, at each use. Weights of frozen
  * parameters are shared: all plans see them change. */
 void fw_plan_repack(fw_plan *p);
 /* Seconds spent per kind of operation since the last call, for benchmarks: prints a table to stderr. Off unless asked. */

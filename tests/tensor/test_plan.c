@@ -191,6 +191,7 @@ static void buffers_share_memory_by_liveness(void) {
     CHECK(t.arena_bytes * 10 < t.naive_bytes * 7);
     CHECK(i.arena_bytes * 10 < i.naive_bytes * 7);
     CHECK(i.arena_bytes * 4 < t.arena_bytes * 3);
+    CHECK(t.packed_bytes == 0 && i.packed_bytes > 0); /* what is trained is packed in passing */
     CHECK(i.flops_backward == 0 && t.flops_backward > t.flops_forward);
     fw_plan_free(train_plan);
     fw_plan_free(infer);
