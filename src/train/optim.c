@@ -28,7 +28,7 @@ struct fw_optim {
     double *square;     /* [n_span] sum of squares of the gradient */
     const float **grad; /* [n] of the step under way */
     int64_t values;
-    float *m, *v, *ema; /* one block, owned at m, [values] each */
+    float *m, *v, *ema; /* one block, owned at m, [values] each; ema NULL: no average is kept */
     int64_t steps;
     struct {
         float lr, wd, b1, b2, eps, clip, ema_keep, c1, c2; /* of the step under way */
@@ -75,7 +75,9 @@ static void list_trainable(fw_params *params, fw_optim *o) {
         for (int64_t from = 0; from < n; from += SPAN) {
             o->spans[s++] = (span){k, from, n - from < SPAN ? n - from : SPAN};
         }
-        memcpy(o->ema + at, p->data, (size_t)n * sizeof(float));
+        if (o->ema != NULL) {
+            memcpy(o->ema + at, p->data, (size_t)n * sizeof(float));
+        }
         at += n;
         k++;
     }
@@ -100,14 +102,15 @@ fw_status fw_optim_new(fw_params *params, const fw_optim_opts *opts, fw_pool *po
     o->grad = calloc((size_t)o->n, sizeof(*o->grad));
     o->spans = calloc((size_t)o->n_span, sizeof *o->spans);
     o->square = calloc((size_t)o->n_span, sizeof *o->square);
-    o->m = calloc((size_t)o->values, 3 * sizeof(float));
+    const int arrays = opts->ema_decay > 0 ? 3 : 2;
+    o->m = calloc((size_t)o->values, (size_t)arrays * sizeof(float));
     if (!o->param || !o->at || !o->lr_scale || !o->grad || !o->spans || !o->square || !o->m) {
         int64_t values = o->values;
         fw_optim_free(o);
-        return fw_fail(err, FW_NOMEM, "optimiser: out of memory for 3 x %lld values", (long long)values);
+        return fw_fail(err, FW_NOMEM, "optimiser: out of memory for %d x %lld values", arrays, (long long)values);
     }
     o->v = o->m + o->values;
-    o->ema = o->v + o->values;
+    o->ema = arrays == 3 ? o->v + o->values : NULL;
     list_trainable(params, o);
     *out = o;
     return FW_OK;
@@ -155,11 +158,11 @@ int fw_optim_lr_scale(fw_optim *o, const char *prefix, double scale) {
 
 float *fw_optim_state(fw_optim *o, fw_optim_slot slot, int i) {
     float *base = slot == FW_OPTIM_M ? o->m : slot == FW_OPTIM_V ? o->v : o->ema;
-    return base + o->at[i];
+    return base != NULL ? base + o->at[i] : NULL;
 }
 
 void fw_optim_swap_ema(fw_optim *o) {
-    for (int i = 0; i < o->n; i++) {
+    for (int i = 0; i < o->n && o->ema != NULL; i++) {
         float *w = o->param[i]->data, *e = o->ema + o->at[i];
         int64_t n = fw_shape_count(&o->param[i]->shape);
         for (int64_t j = 0; j < n; j++) {
@@ -198,6 +201,12 @@ static void square_span(void *ctx, int i, int worker) {
     o->square[i] = sum;
 }
 
+static void average_span(float *restrict e, const float *restrict w, int64_t n, float keep) {
+    for (int64_t j = 0; j < n; j++) {
+        e[j] = keep * e[j] + (1.0F - keep) * w[j];
+    }
+}
+
 static void update_span(void *ctx, int i, int worker) {
     (void)worker;
     fw_optim *o = ctx;
@@ -206,8 +215,6 @@ static void update_span(void *ctx, int i, int worker) {
     float *restrict w = p->data + s->from;
     float *restrict m = o->m + o->at[s->param] + s->from;
     float *restrict v = o->v + o->at[s->param] + s->from;
-    float *restrict e = o->ema + o->at[s->param] + s->from;
-    const float keep = o->k.ema_keep;
     if (o->grad[s->param] == NULL) {
         return; /* unused: weight and average stay */
     }
@@ -220,7 +227,9 @@ static void update_span(void *ctx, int i, int worker) {
         m[j] = b1 * m[j] + (1.0F - b1) * gj;
         v[j] = b2 * v[j] + (1.0F - b2) * gj * gj;
         w[j] = w[j] * decay - step * m[j] / (sqrtf(v[j]) * c2 + eps);
-        e[j] = keep * e[j] + (1.0F - keep) * w[j];
+    }
+    if (o->ema != NULL) {
+        average_span(o->ema + o->at[s->param] + s->from, w, s->n, o->k.ema_keep);
     }
 }
 

@@ -6,7 +6,8 @@
  *   FW_TRY(fw_plan_run(plan, err));
  *   FW_TRY(fw_optim_step(o, plan, fw_lr_at(&sched, progress, step), &norm, err));
  *
- * DESIGN. All state (first and second moments, averaged weights) is one block in the order of the trainable parameters.
+ * DESIGN. All state (first and second moments, and averaged weights where they are asked for) is one block in the order of the trainable
+ * parameters.
  * A step walks that block twice over spans of a fixed size through the pool: once to sum the squared gradient (a double
  * a span, added up in span order, so that the sum does not depend on which thread did what), once to update. Same bits
  * for any number of threads. AdamW: arXiv 1711.05101, as in PyTorch's torch.optim.AdamW. Matrices decay, vectors
@@ -23,7 +24,8 @@ typedef struct fw_optim_opts {
     double weight_decay; /* decoupled, of parameters with two or more dimensions */
     bool decay_vectors;  /* of the others, too */
     double clip_norm;    /* largest norm of the whole gradient; 0 = no clipping */
-    double ema_decay;    /* of the averaged weights, in [0, 1); early steps use min(ema_decay, (1 + t) / (10 + t)) */
+    double
+        ema_decay; /* of the averaged weights, in [0, 1); early steps use min(ema_decay, (1 + t) / (10 + t)); 0: none are kept */
 } fw_optim_opts;
 #define FW_OPTIM_OPTS_DEFAULT                                                                                          \
     { .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01, .clip_norm = 1.0, .ema_decay = 0.999 }
@@ -50,7 +52,7 @@ FW_NODISCARD fw_status fw_optim_step_grads(fw_optim *o, const float *const *grad
 /* The same with the gradients of a plan's last run. */
 FW_NODISCARD fw_status fw_optim_step(fw_optim *o, fw_plan *plan, double lr, double *norm, fw_err *err);
 
-/* State of parameter i, [shape] each: borrowed, writable (checkpoints). */
+/* State of parameter i, [shape] each: borrowed, writable (checkpoints). NULL: the average where ema_decay is 0, which is the weights. */
 typedef enum fw_optim_slot { FW_OPTIM_M, FW_OPTIM_V, FW_OPTIM_EMA } fw_optim_slot;
 float *fw_optim_state(fw_optim *o, fw_optim_slot slot, int i);
 /* Exchange weights and average: call before and after validating or exporting with the averaged weights. */

@@ -10,12 +10,17 @@
 enum { KINDS = 4, NAME = 176 };
 static const char *const prefix[KINDS] = {"w.", "m.", "v.", "ema."};
 
+/* Files of runs without averaged weights have none; of those written when they were kept all the same, they are not read. */
+static int n_kind(fw_optim *o) {
+    return fw_optim_state(o, FW_OPTIM_EMA, 0) != NULL ? KINDS : KINDS - 1;
+}
+
 static float *state_of(fw_optim *o, int kind, int i) {
     return kind == 0 ? fw_optim_param(o, i)->data : fw_optim_state(o, (fw_optim_slot)(kind - 1), i);
 }
 
 fw_status fw_trainstate_save(const char *path, fw_optim *o, const fw_trainstate *s, fw_err *err) {
-    int n = fw_optim_count(o);
+    const int n = fw_optim_count(o), kinds = n_kind(o);
     fw_st_out *out = calloc((size_t)n * KINDS, sizeof *out);
     char(*names)[NAME] = calloc((size_t)n * KINDS, sizeof *names);
     char step[32], elapsed[48], loss[48], micro[32];
@@ -24,7 +29,7 @@ fw_status fw_trainstate_save(const char *path, fw_optim *o, const fw_trainstate 
         free(names);
         return fw_fail(err, FW_NOMEM, "%s: out of memory", path);
     }
-    for (int k = 0; k < KINDS; k++) {
+    for (int k = 0; k < kinds; k++) {
         for (int i = 0; i < n; i++) {
             const fw_parameter *p = fw_optim_param(o, i);
             char *name = names[k * n + i];
@@ -38,7 +43,7 @@ fw_status fw_trainstate_save(const char *path, fw_optim *o, const fw_trainstate 
     snprintf(micro, sizeof micro, "%lld", (long long)s->micro);
     const char *const meta[] = {"step", step,     "elapsed_s", elapsed, "loss",  loss, "micro",
                                 micro,  "config", s->config,   "data",  s->data, NULL};
-    fw_status st = fw_st_write(path, out, n * KINDS, meta, err);
+    fw_status st = fw_st_write(path, out, n * kinds, meta, err);
     free(out);
     free(names);
     return st;
@@ -75,7 +80,7 @@ static fw_status check_meta(const fw_st *f, const char *path, fw_trainstate *s, 
 static fw_status load_tensors(const fw_st *f, const char *path, fw_optim *o, bool read, fw_err *err) {
     for (int i = 0; i < fw_optim_count(o); i++) {
         const fw_parameter *p = fw_optim_param(o, i);
-        for (int k = 0; k < KINDS; k++) {
+        for (int k = 0; k < n_kind(o); k++) {
             char name[NAME];
             snprintf(name, sizeof name, "%s%s", prefix[k], p->name);
             const fw_st_tensor *t = fw_st_find(f, name);

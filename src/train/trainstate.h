@@ -1,10 +1,10 @@
 /*
  * trainstate.h - a run that can be killed: everything it needs to go on as if it had not been, in one file.
  *
- * One safetensors file, replaced atomically: "w.<name>", "m.<name>", "v.<name>", "ema.<name>" in f32 for every
- * trainable parameter, and as metadata the step, the time spent, the rows of a run, and fingerprints of the config and the data, which
- * must agree when it is read again. Batches, noise and dropout depend on (seed, step) alone, so nothing else is state:
- * a resumed run gives the same bits on the same kind of machine, shared by however many threads and ranks.
+ * One safetensors file, replaced atomically: "w.<name>", "m.<name>", "v.<name>", and "ema.<name>" if averaged weights are kept, in f32
+ * for every trainable parameter, and as metadata the step, the time spent, the rows of a run, and fingerprints of the config and the
+ * data, which must agree when it is read again. Batches, noise and dropout depend on (seed, step) alone, so nothing else is state: a
+ * resumed run gives the same bits on the same kind of machine, shared by however many threads and ranks.
  */
 #ifndef FW_TRAIN_TRAINSTATE_H
 #define FW_TRAIN_TRAINSTATE_H

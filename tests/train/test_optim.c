@@ -44,6 +44,28 @@ static void six_steps_agree_with_torch_adamw(void) {
     fw_params_free(p);
 }
 
+/* ema_decay 0: nothing is kept, and what is validated and exported are the weights. */
+static void no_average_is_kept_unless_asked(void) {
+    float *w, *b, *v, *c;
+    fw_err err = {0};
+    fw_optim *o, *with;
+    fw_optim_opts opts = golden_opts;
+    fw_params *p = two_params(&w, &b), *q = two_params(&v, &c);
+    opts.ema_decay = 0;
+    CHECK(fw_optim_new(p, &opts, NULL, &o, &err) == FW_OK);
+    CHECK(fw_optim_new(q, &golden_opts, NULL, &with, &err) == FW_OK);
+    CHECK(fw_optim_state(o, FW_OPTIM_EMA, 0) == NULL && fw_optim_state(with, FW_OPTIM_EMA, 1) != NULL);
+    for (int t = 0; t < 6; t++) {
+        const float *g[2] = {golden_gw + t * 12, golden_gb + t * 5};
+        CHECK(fw_optim_step_grads(o, g, 1e-2, NULL, &err) == FW_OK);
+        CHECK(fw_optim_step_grads(with, g, 1e-2, NULL, &err) == FW_OK);
+    }
+    fw_optim_swap_ema(o);
+    CHECK(memcmp(w, v, sizeof golden_w0) == 0 && memcmp(b, c, sizeof golden_b0) == 0);
+    fw_optim_free(o), fw_optim_free(with);
+    fw_params_free(p), fw_params_free(q);
+}
+
 /* A store of awkward sizes; its weights after five steps, hashed by summing bits. */
 static uint64_t bits_after_five_steps(int threads) {
     fw_err err = {0};
@@ -151,6 +173,7 @@ static void a_joined_warm_up_is_lerobots(void) {
     }
 }
 
-FW_TEST_MAIN(T(six_steps_agree_with_torch_adamw), T(same_bits_for_any_number_of_threads),
-             T(a_gradient_that_is_not_finite_changes_nothing), T(frozen_and_unused_parameters_stay),
-             T(learning_rate_warms_up_then_follows_a_cosine), T(a_joined_warm_up_is_lerobots))
+FW_TEST_MAIN(T(six_steps_agree_with_torch_adamw), T(no_average_is_kept_unless_asked),
+             T(same_bits_for_any_number_of_threads), T(a_gradient_that_is_not_finite_changes_nothing),
+             T(frozen_and_unused_parameters_stay), T(learning_rate_warms_up_then_follows_a_cosine),
+             T(a_joined_warm_up_is_lerobots))
