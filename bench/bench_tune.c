@@ -80,7 +80,7 @@ static fw_status measure(bench *b, fw_err *err) {
         n_words[i] = (int32_t)b->words;
         fw_vla_put_time(b->plan, &b->c, &b->io, i, 0.5F);
     }
-    fw_vla_fill(b->plan, &b->c, &b->io, n_words);
+    fw_vla_fill(b->plan, &b->c, &b->io, n_words, NULL);
     fw_plan_get_info(b->plan, &info);
     const double flops = (info.flops_forward + info.flops_backward) / (double)b->batch;
     double spent = cpu_s(), wall = fw_now_s();

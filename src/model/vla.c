@@ -13,7 +13,7 @@ fw_vla_io fw_vla_io_of(int64_t batch, int n_camera, int n_token) {
     io.batch = batch;
     io.n_camera = n_camera;
     io.n_token = n_token;
-    io.seen = io.state_apart = false;
+    io.ragged = io.seen = io.state_apart = false;
     return io;
 }
 
@@ -176,6 +176,10 @@ static void read_prefix(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io, 
     fw_graph_segment(g, false);
 }
 
+static fw_val lengths_of(fw_graph *g, const fw_vla_io *io) {
+    return fw_input(g, "lengths", FW_I32, io->ragged ? FW_SHAPE_OF(io->batch, 2) : FW_SHAPE_OF(io->batch));
+}
+
 void fw_vla_prefix(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io) {
     const fw_decoder_size *size = &c->vla.text;
     const int64_t read = vla_read_length(c, io), n = fw_vla_prefix_length(c, io);
@@ -193,7 +197,7 @@ void fw_vla_prefix(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io) {
         part[n_part++] = state;
     }
     io->prefix = fw_concat(g, part, n_part, 1);
-    io->lengths = fw_input(g, "lengths", FW_I32, FW_SHAPE_OF(io->batch));
+    io->lengths = lengths_of(g, io);
     io->prefix_pos = fw_input(g, "prefix_pos", FW_I32, FW_SHAPE_OF(io->batch, n));
     fw_val table = fw_rope_table(g, io->prefix_pos, size->head_dim, 10000.0);
     stream s[2] = {{.x = io->prefix, .table = table}, {.x = state}};
@@ -208,7 +212,7 @@ void fw_vla_prefix(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io) {
 
 void fw_vla_cache_inputs(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io) {
     const int64_t n = fw_vla_prefix_length(c, io), width = (int64_t)c->vla.text.kv_heads * c->vla.text.head_dim;
-    io->lengths = fw_input(g, "lengths", FW_I32, FW_SHAPE_OF(io->batch));
+    io->lengths = lengths_of(g, io);
     for (int i = 0; i < c->vla.text.layers; i++) {
         char name[32];
         if (vla_expert_layer(c, i) < 0) {
@@ -230,27 +234,40 @@ void fw_vla_loss(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io, int n_a
 
 /* ---- what is not learnt ---- */
 
-void fw_vla_fill(fw_plan *p, const fw_lerobot_config *c, const fw_vla_io *io, const int32_t *n_words) {
-    const int64_t seen = io->n_camera * fw_vla_image_tokens(c), read = vla_read_length(c, io),
-                  n = fw_vla_prefix_length(c, io), ns = fw_vla_suffix_length(c);
-    int32_t *lengths = fw_plan_data(p, io->lengths), *pos = fw_plan_data(p, io->prefix_pos),
-            *after = fw_plan_data(p, io->suffix_pos), *cross = fw_plan_data(p, io->cross_pos);
+/* Positions of entry b's prefix, whose real places are [from, to), and of its suffix. */
+static void put_positions(fw_plan *p, const fw_lerobot_config *c, const fw_vla_io *io, int64_t b, int32_t from,
+                          int32_t to) {
+    const int64_t read = vla_read_length(c, io), n = fw_vla_prefix_length(c, io), ns = fw_vla_suffix_length(c);
+    int32_t *pos = fw_plan_data(p, io->prefix_pos), *after = fw_plan_data(p, io->suffix_pos),
+            *cross = fw_plan_data(p, io->cross_pos);
+    for (int32_t i = 0; pos != NULL && i < n; i++) {
+        const int32_t at = i >= read ? to : i < from ? from : i < to ? i : to - 1;
+        pos[b * n + i] = at - from;
+    }
+    for (int32_t i = 0; i < ns; i++) {
+        if (after != NULL) {
+            after[b * ns + i] = to - from + vla_is_smolvla(c) + i;
+        }
+        if (cross != NULL) {
+            cross[b * ns + i] = i;
+        }
+    }
+}
+
+void fw_vla_fill(fw_plan *p, const fw_lerobot_config *c, const fw_vla_io *io, const int32_t *n_words,
+                 const int32_t *n_pictures) {
+    const int64_t each = fw_vla_image_tokens(c);
+    int32_t *lengths = fw_plan_data(p, io->lengths);
     for (int64_t b = 0; b < io->batch; b++) {
-        const int32_t real = (int32_t)seen + n_words[b], all = real + vla_is_smolvla(c);
-        if (lengths != NULL) {
-            lengths[b] = real;
+        const int32_t from = n_pictures != NULL ? (int32_t)((io->n_camera - n_pictures[b]) * each) : 0;
+        const int32_t to = (int32_t)(io->n_camera * each) + n_words[b];
+        if (lengths != NULL && io->ragged) {
+            lengths[2 * b] = from;
+            lengths[2 * b + 1] = to;
+        } else if (lengths != NULL) {
+            lengths[b] = to;
         }
-        for (int32_t i = 0; pos != NULL && i < n; i++) {
-            pos[b * n + i] = i >= read ? real : i < real ? i : real - 1;
-        }
-        for (int32_t i = 0; i < ns; i++) {
-            if (after != NULL) {
-                after[b * ns + i] = all + i;
-            }
-            if (cross != NULL) {
-                cross[b * ns + i] = i;
-            }
-        }
+        put_positions(p, c, io, b, from, to);
     }
 }
 

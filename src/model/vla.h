@@ -8,7 +8,9 @@
  *   fw_vla_prefix(g3, &cfg, &io3); fw_vla_suffix(g3, ...); fw_vla_loss(g3, ...);   // training: both in one graph
  *
  * DESIGN. The prefix is pictures, words and, in SmolVLA, the state; pictures that are missing are left out, words are padded to
- * n_token and the padding is never seen (positions skip it), which gives what the reference implementations compute by masking.
+ * n_token and the padding is never seen (positions skip it), which gives what the reference implementations compute by masking. Where
+ * entries of a batch have different pictures (ragged), each has its own in the last places, before the words, and the places before
+ * them are never seen.
  * Positions and the real length of a prefix are inputs, filled by fw_vla_fill. The parts differ in who sees whom:
  *   SmolVLA  the state sees everything, nobody but the expert sees the state; expert layers take turns: even ones attend to the
  *            prefix and causally to the actions, odd ones to the prefix only, through keys and values projected once more
@@ -29,6 +31,7 @@ typedef struct fw_vla_io {
     /* set by the caller */
     int64_t batch;
     int n_camera, n_token; /* pictures that are there; words a prompt is padded to */
+    bool ragged;           /* entries may have fewer pictures than n_camera */
     bool seen;             /* training: pictures come as io->connector, what fw_vla_pictures made of them */
     /* Training SmolVLA on a frozen language model: the state, which the others do not see, goes its way alone, so that its gradient
      * passes one place a layer instead of all. Same values. */
@@ -36,7 +39,7 @@ typedef struct fw_vla_io {
     /* inputs of the prefix; f32 unless said */
     fw_val image[FW_CAM_MAX]; /* [B,S,S,3] in [-1,1]; seen: none */
     fw_val tokens;            /* [B,n_token] i32; anything where padded */
-    fw_val lengths;           /* [B] i32: real pictures' and words' places */
+    fw_val lengths;           /* [B] i32: real pictures' and words' places; ragged: [B,2], where they begin and end */
     fw_val prefix_pos;        /* [B,prefix] i32 */
     fw_val state;             /* [B,max_state]; SmolVLA in the prefix, pi0 in the suffix, pi0.5 FW_NONE */
     /* between prefix and suffix, a layer of the expert; what is projected is so already. [B,prefix,kv_heads*head_dim] */
@@ -72,8 +75,10 @@ void fw_vla_cache_inputs(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io)
 void fw_vla_suffix(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io);
 void fw_vla_loss(fw_graph *g, const fw_lerobot_config *c, fw_vla_io *io, int n_action);
 
-/* lengths and positions of the graphs that plan p has, from the number of words of each entry [B]. */
-void fw_vla_fill(fw_plan *p, const fw_lerobot_config *c, const fw_vla_io *io, const int32_t *n_words);
+/* lengths and positions of the graphs that plan p has, from the numbers of words and of pictures (NULL: all have n_camera) of each
+ * entry [B]. */
+void fw_vla_fill(fw_plan *p, const fw_lerobot_config *c, const fw_vla_io *io, const int32_t *n_words,
+                 const int32_t *n_pictures);
 /* io->time of entry b: time in [0,1], 1 is noise. */
 void fw_vla_put_time(fw_plan *p, const fw_lerobot_config *c, const fw_vla_io *io, int64_t b, float time);
 /* A picture [h,w,3] -> dst [size,size,3] in [-1,1]: scaled without distortion (bilinear, no smoothing), the rest -1; SmolVLA pads

@@ -12,7 +12,9 @@ enum { SHAPES = 4, WORDS = 16 }; /* plans kept; prompts are padded to multiples 
 typedef struct shape {
     int64_t batch;
     int n_camera, n_token;
-    uint64_t used; /* when last; 0: empty */
+    bool ragged;
+    int32_t *n_pictures; /* [batch] of the call at hand */
+    uint64_t used;       /* when last; 0: empty */
     fw_graph *prefix, *suffix;
     fw_vla_io before, step;
     fw_plan *read, *denoise;
@@ -39,6 +41,7 @@ static void shape_free(shape *s) {
     fw_plan_free(s->denoise);
     fw_graph_free(s->prefix);
     fw_graph_free(s->suffix);
+    free(s->n_pictures);
     *s = (shape){0};
 }
 
@@ -46,6 +49,11 @@ static fw_status build(fw_vla *m, shape *s, fw_err *err) {
     FW_TRY(fw_graph_new(m->params, &s->prefix, err));
     FW_TRY(fw_graph_new(m->params, &s->suffix, err));
     s->before = s->step = fw_vla_io_of(s->batch, s->n_camera, s->n_token);
+    s->before.ragged = s->step.ragged = s->ragged;
+    s->n_pictures = calloc((size_t)s->batch, sizeof(*s->n_pictures));
+    if (s->n_pictures == NULL) {
+        return fw_fail(err, FW_NOMEM, "no memory for a batch of %lld", (long long)s->batch);
+    }
     fw_vla_prefix(s->prefix, &m->c, &s->before);
     FW_TRY(fw_graph_check(s->prefix, err));
     fw_vla_cache_inputs(s->suffix, &m->c, &s->step);
@@ -78,11 +86,12 @@ static fw_status calibrate(fw_vla *m, const shape *s, fw_err *err) {
 }
 
 /* The plans for a shape: kept ones, or new ones in the place of the longest unused. */
-static fw_status shape_for(fw_vla *m, int64_t batch, int n_camera, int n_token, shape **out, fw_err *err) {
+static fw_status shape_for(fw_vla *m, int64_t batch, int n_camera, bool ragged, int n_token, shape **out, fw_err *err) {
     shape *oldest = &m->shape[0];
     for (int i = 0; i < SHAPES; i++) {
         shape *s = &m->shape[i];
-        if (s->used > 0 && s->batch == batch && s->n_camera == n_camera && s->n_token == n_token) {
+        if (s->used > 0 && s->batch == batch && s->n_camera == n_camera && s->ragged == ragged &&
+            s->n_token == n_token) {
             s->used = ++m->calls;
             *out = s;
             return FW_OK;
@@ -90,7 +99,7 @@ static fw_status shape_for(fw_vla *m, int64_t batch, int n_camera, int n_token, 
         oldest = s->used < oldest->used ? s : oldest;
     }
     shape_free(oldest);
-    *oldest = (shape){.batch = batch, .n_camera = n_camera, .n_token = n_token};
+    *oldest = (shape){.batch = batch, .n_camera = n_camera, .ragged = ragged, .n_token = n_token};
     fw_status st = build(m, oldest, err);
     if (st == FW_OK) {
         fw_params_set_trainable(m->params, "", false);
@@ -169,7 +178,7 @@ static fw_status open_weights(fw_vla *m, const char *dir, fw_err *err) {
     FW_TRY(m->opts.precision == FW_PRECISION_INT8 ? fw_int8_open(dir, m->opts.int8, &m->int8, err) : FW_OK);
     fw_feed_start(&m->feed, m->params);
     shape *s;
-    fw_status st = shape_for(m, 1, 1, WORDS, &s, err); /* any shape asks for all parameters */
+    fw_status st = shape_for(m, 1, 1, false, WORDS, &s, err); /* any shape asks for all parameters */
     fw_status done = fw_feed_done(&m->feed, st == FW_OK ? err : NULL);
     return st != FW_OK ? st : done;
 }
@@ -182,7 +191,7 @@ static fw_status open_all(fw_vla *m, const char *dir, fw_err *err) {
     }
     m->source = (fw_param_source){m, random_half, random_values};
     fw_params_set_source(m->params, &m->source);
-    return shape_for(m, 1, 1, WORDS, &s, err);
+    return shape_for(m, 1, 1, false, WORDS, &s, err);
 }
 
 fw_status fw_vla_open(const char *dir, const fw_lerobot_config *c, const fw_vla_opts *o, fw_vla **out, fw_err *err) {
@@ -219,11 +228,22 @@ void fw_vla_close(fw_vla *m) {
 
 /* ---- a call ---- */
 
+static int32_t pictures_of(const fw_vla_batch *b, int64_t entry) {
+    int32_t n = 0;
+    for (int i = 0; i < b->n_camera; i++) {
+        n += b->image[i * b->size + entry].rgb != NULL;
+    }
+    return n;
+}
+
 static fw_status check(const fw_vla *m, const fw_vla_batch *b, fw_err *err) {
     if (b->size < 1 || b->n_camera < 1 || b->n_camera > FW_CAM_MAX) {
         return fw_fail(err, FW_INVALID, "a batch of %lld with %d pictures", (long long)b->size, b->n_camera);
     }
     for (int64_t i = 0; i < b->size; i++) {
+        if (pictures_of(b, i) < 1) {
+            return fw_fail(err, FW_INVALID, "entry %lld has no picture", (long long)i);
+        }
         if (b->n_words[i] < 1 || b->n_words[i] > m->c.vla.max_tokens || b->n_words[i] > b->ld_tokens) {
             return fw_fail(err, FW_INVALID, "entry %lld: a prompt of %d words, 1 to %d wanted", (long long)i,
                            b->n_words[i], m->c.vla.max_tokens);
@@ -232,23 +252,36 @@ static fw_status check(const fw_vla *m, const fw_vla_batch *b, fw_err *err) {
     return FW_OK;
 }
 
+/* Entry k's pictures into the last places; nobody sees what is in those before. */
+static void put_pictures(const fw_vla *m, shape *s, const fw_vla_batch *b, int64_t k) {
+    const int64_t pixels = (int64_t)m->c.vla.vision.image * m->c.vla.vision.image * 3;
+    const int missing = s->n_camera - pictures_of(b, k);
+    int at = missing;
+    s->n_pictures[k] = s->n_camera - missing;
+    for (int i = 0; i < missing; i++) {
+        memset((float *)fw_plan_data(s->read, s->before.image[i]) + k * pixels, 0, (size_t)pixels * sizeof(float));
+    }
+    for (int i = 0; i < b->n_camera; i++) {
+        const fw_image *im = &b->image[i * b->size + k];
+        if (im->rgb != NULL) {
+            float *x = fw_plan_data(s->read, s->before.image[at++]);
+            fw_vla_fit_image(&m->c, im->rgb, im->h, im->w, x + k * pixels);
+        }
+    }
+}
+
 static void put_inputs(fw_vla *m, shape *s, const fw_vla_batch *b) {
     const fw_lerobot_config *c = &m->c;
-    const int64_t pixels = (int64_t)c->vla.vision.image * c->vla.vision.image * 3;
-    for (int i = 0; i < b->n_camera; i++) {
-        float *x = fw_plan_data(s->read, s->before.image[i]);
-        for (int64_t k = 0; k < b->size; k++) {
-            const fw_image *im = &b->image[i * b->size + k];
-            fw_vla_fit_image(c, im->rgb, im->h, im->w, x + k * pixels);
-        }
+    for (int64_t k = 0; k < b->size; k++) {
+        put_pictures(m, s, b, k);
     }
     int32_t *tokens = fw_plan_data(s->read, s->before.tokens);
     for (int64_t k = 0; k < b->size * s->n_token; k++) {
         const int64_t e = k / s->n_token, i = k % s->n_token;
         tokens[k] = i < b->n_words[e] ? b->tokens[e * b->ld_tokens + i] : 0;
     }
-    fw_vla_fill(s->read, c, &s->before, b->n_words);
-    fw_vla_fill(s->denoise, c, &s->step, b->n_words);
+    fw_vla_fill(s->read, c, &s->before, b->n_words, s->n_pictures);
+    fw_vla_fill(s->denoise, c, &s->step, b->n_words, s->n_pictures);
     float *state = fw_plan_data(s->read, s->before.state);
     state = state != NULL ? state : fw_plan_data(s->denoise, s->step.state);
     if (state != NULL) {
@@ -285,13 +318,16 @@ static fw_status flow(fw_vla *m, shape *s, fw_err *err) {
 }
 
 fw_status fw_vla_infer(fw_vla *m, const fw_vla_batch *b, float *out, fw_err *err) {
-    int words = 1;
+    int words = 1, most = 0, least = FW_CAM_MAX;
     shape *s;
     FW_TRY(check(m, b, err));
     for (int64_t i = 0; i < b->size; i++) {
+        const int n = pictures_of(b, i);
         words = b->n_words[i] > words ? b->n_words[i] : words;
+        most = n > most ? n : most;
+        least = n < least ? n : least;
     }
-    FW_TRY(shape_for(m, b->size, b->n_camera, (words + WORDS - 1) / WORDS * WORDS, &s, err));
+    FW_TRY(shape_for(m, b->size, most, least < most, (words + WORDS - 1) / WORDS * WORDS, &s, err));
     m->last = s;
     put_inputs(m, s, b);
     FW_TRY(fw_plan_run(s->read, err));

@@ -6,7 +6,7 @@
  *   FW_TRY(fw_vla_infer(m, &batch, chunk, err));
  *
  * DESIGN. The prefix is read once a call, its keys and values serve all flow steps. A plan is made for each shape of batch (entries,
- * pictures, words rounded up) when it is first seen and kept, the last few of them; weights are packed once for all. After a shape
+ * pictures, whether all have as many, words rounded up) when it is first seen and kept, the last few of them; weights are packed once for all. After a shape
  * was seen, a call allocates nothing.
  */
 #ifndef FW_MODEL_VLA_RUN_H
@@ -32,11 +32,11 @@ FW_NODISCARD fw_status fw_vla_open(const char *dir, const fw_lerobot_config *c, 
                                    fw_err *err);
 void fw_vla_close(fw_vla *m); /* NULL is fine */
 
-/* B observations that have the same pictures. All borrowed during the call. */
+/* B observations. All borrowed during the call. An observation may lack pictures, all but one: each gives what it gives alone. */
 typedef struct fw_vla_batch {
     int64_t size;
-    int n_camera;           /* pictures that are there, in the config's order */
-    const fw_image *image;  /* [n_camera, size] */
+    int n_camera;           /* pictures, in the config's order */
+    const fw_image *image;  /* [n_camera, size]; rgb NULL: that entry lacks it */
     const int32_t *tokens;  /* [size, ld_tokens] */
     const int32_t *n_words; /* [size] of them, 1 to the config's max_tokens */
     int64_t ld_tokens;

@@ -76,7 +76,8 @@ fw_val fw_dwconv2d(fw_graph *g, fw_val x, const char *w_name, const char *b_name
 fw_val fw_attention(fw_graph *g, fw_val q, fw_val k, fw_val v, int n_head, fw_mask mask, fw_val lengths);
 
 /* The same with grouped heads and the masks of a prefix. k, v [B,Tk,n_kv*D]; n_head a multiple of n_kv. lengths [B] i32:
- * required by FW_MASK_LENGTH, optional (FW_NONE: no padding) with FW_MASK_PREFIX and FW_MASK_PREFIX_CAUSAL (act.h). */
+ * required by FW_MASK_LENGTH, optional (FW_NONE: no padding) with FW_MASK_PREFIX and FW_MASK_PREFIX_CAUSAL (act.h). lengths [B,2]: where an
+ * entry's keys begin and end, those before are not there for any query. */
 typedef struct fw_attn_opts {
     int n_head, n_kv;
     fw_mask mask;

@@ -4,6 +4,8 @@
  * Items (batch x key/value head) over the threads; where they are few (one head of keys for all queries), blocks of queries. The weights [Tq,Tk] are never kept: forward saves the log-sum-exp of each row and
  * backward makes them again (FlashAttention, arXiv 2205.14135).
  */
+#include <string.h>
+
 #include "tensor/op_int.h"
 
 enum { Q, K, V, LEN };
@@ -37,27 +39,74 @@ static fw_attn attn_of(const fw_graph *g, const fw_node *n) {
                      .o_head = d};
 }
 
-static fw_attn attn_at(const fw_step *s) {
-    fw_attn a = attn_of(s->g, s->node);
-    a.q = s->x[Q];
-    a.k = s->x[K];
-    a.v = s->x[V];
-    a.lengths = s->x[LEN];
-    a.o = s->y;
-    a.lse = s->save;
-    return a;
+typedef struct job {
+    fw_attn a;
+    const int32_t
+        *span; /* [batch,2]: entry b sees keys span[2b] to span[2b+1] of those that lengths speak of; NULL: from 0 */
+    int64_t n_block, rows; /* few items: blocks of queries an item is cut into; rows of one */
+} job;
+
+static job job_of(const fw_step *s) {
+    const bool spans = s->node->in[LEN] != FW_NONE && fw_shape_of(s->g, s->node->in[LEN])->n == 2;
+    job j = {.a = attn_of(s->g, s->node), .span = spans ? s->x[LEN] : NULL};
+    j.a.q = s->x[Q];
+    j.a.k = s->x[K];
+    j.a.v = s->x[V];
+    j.a.lengths = spans ? NULL : s->x[LEN];
+    j.a.o = s->y;
+    j.a.lse = s->save;
+    return j;
+}
+
+/* ---- entries whose keys begin later ---- */
+
+/* Entry b of a alone, without the keys before its span. length: where p->lengths points to. */
+static fw_attn entry_of(const fw_attn *a, const int32_t *span, int64_t b, int32_t *length) {
+    const int64_t from = span[2 * b], k = b * a->k_batch + from * a->k_row, v = b * a->v_batch + from * a->v_row;
+    const bool prefix = a->mask == FW_MASK_PREFIX || a->mask == FW_MASK_PREFIX_CAUSAL;
+    fw_attn p = *a;
+    *length = span[2 * b + 1] - span[2 * b];
+    p.batch = 1;
+    p.lengths = length;
+    p.tk -= from;
+    p.prefix -= prefix ? from : 0;
+    p.first_end -= a->first > 0 ? from : 0;
+    p.q += b * a->q_batch;
+    p.k += k;
+    p.v += v;
+    p.o += b * a->o_batch;
+    p.lse = a->lse != NULL ? a->lse + b * a->n_head * a->tq : NULL;
+    if (a->d_o != NULL) {
+        p.d_o += b * a->o_batch;
+        p.dq += b * a->q_batch;
+        p.dk += k;
+        p.dv += v;
+    }
+    return p;
+}
+
+static void fwd_item(const fw_step *s, const fw_attn *a, const int32_t *span, int64_t item, void *scratch) {
+    int32_t length;
+    if (span == NULL) {
+        s->kern->attention_fwd(a, item, item + 1, scratch);
+        return;
+    }
+    const fw_attn p = entry_of(a, span, item / a->n_kv, &length);
+    s->kern->attention_fwd(&p, item % a->n_kv, item % a->n_kv + 1, scratch);
 }
 
 static void fwd_block(const fw_step *s, const void *arg, fw_part part) {
-    s->kern->attention_fwd(arg, part.i0, part.i1, part.scratch);
+    const job *j = arg;
+    if (j->span == NULL) {
+        s->kern->attention_fwd(&j->a, part.i0, part.i1, part.scratch);
+        return;
+    }
+    for (int64_t i = part.i0; i < part.i1; i++) {
+        fwd_item(s, &j->a, j->span, i, part.scratch);
+    }
 }
 
 /* ---- few items: an item is cut into blocks of queries ---- */
-
-typedef struct by_rows {
-    fw_attn a;
-    int64_t n_block, rows; /* an item; a block */
-} by_rows;
 
 /* Rows [r0,r1) of the queries as an attention of its own. */
 static fw_attn rows_of(const fw_attn *a, int64_t r0, int64_t r1) {
@@ -73,28 +122,47 @@ static fw_attn rows_of(const fw_attn *a, int64_t r0, int64_t r1) {
 }
 
 static void fwd_rows(const fw_step *s, const void *arg, fw_part part) {
-    const by_rows *j = arg;
+    const job *j = arg;
     for (int64_t i = part.i0; i < part.i1; i++) {
         const int64_t item = i / j->n_block, r0 = i % j->n_block * j->rows;
         const fw_attn p = rows_of(&j->a, r0, r0 + j->rows < j->a.tq ? r0 + j->rows : j->a.tq);
-        s->kern->attention_fwd(&p, item, item + 1, part.scratch);
+        fwd_item(s, &p, j->span, item, part.scratch);
     }
 }
 
 /* At least 32 queries a block, about 8 blocks in all; one where it is not worth it, and in training, which keeps more. */
-static by_rows rows_plan(const fw_attn *a) {
+static void rows_plan(job *j) {
+    const fw_attn *a = &j->a;
     const int64_t items = a->batch * a->n_kv;
     const bool causal = a->mask == FW_MASK_CAUSAL || a->mask == FW_MASK_PREFIX_CAUSAL;
     int64_t n = items < 8 && a->lse == NULL && !(causal && a->tk < a->tq) ? 8 / items : 1;
     n = n < a->tq / 32 ? n : a->tq / 32;
     n = n > 1 ? n : 1;
-    by_rows j = {.a = *a, .rows = (a->tq + n - 1) / n};
-    j.n_block = (a->tq + j.rows - 1) / j.rows;
-    return j;
+    j->rows = (a->tq + n - 1) / n;
+    j->n_block = (a->tq + j->rows - 1) / j->rows;
+}
+
+/* Keys before its span get nothing. */
+static void zero_before(const fw_attn *a, int64_t b, int64_t kv, int64_t from) {
+    for (int64_t t = 0; t < from; t++) {
+        memset(a->dk + b * a->k_batch + t * a->k_row + kv * a->k_head, 0, (size_t)a->d * sizeof *a->dk);
+        memset(a->dv + b * a->v_batch + t * a->v_row + kv * a->v_head, 0, (size_t)a->d * sizeof *a->dv);
+    }
 }
 
 static void bwd_block(const fw_step *s, const void *arg, fw_part part) {
-    s->kern->attention_bwd(arg, part.i0, part.i1, part.scratch);
+    const job *j = arg;
+    if (j->span == NULL) {
+        s->kern->attention_bwd(&j->a, part.i0, part.i1, part.scratch);
+        return;
+    }
+    for (int64_t i = part.i0; i < part.i1; i++) {
+        const int64_t b = i / j->a.n_kv, kv = i % j->a.n_kv;
+        int32_t length;
+        const fw_attn p = entry_of(&j->a, j->span, b, &length);
+        zero_before(&j->a, b, kv, j->span[2 * b]);
+        s->kern->attention_bwd(&p, kv, kv + 1, part.scratch);
+    }
 }
 
 static int64_t item_block(const fw_attn *a) {
@@ -102,20 +170,33 @@ static int64_t item_block(const fw_attn *a) {
     return fw_block(items, a->tq * a->tk * a->d / 4);
 }
 
-static fw_status attention_forward(const fw_step *s, fw_err *err) {
-    fw_attn a = attn_at(s);
-    const int64_t most = a.mask == FW_MASK_LENGTH ? a.tk : a.prefix;
-    for (int64_t b = 0; a.lengths != NULL && b < a.batch; b++) {
-        if (a.lengths[b] < 0 || a.lengths[b] > most) {
-            return fw_fail(err, FW_INVALID, "attention: length %d of batch entry %lld, 0 to %lld wanted", a.lengths[b],
+static fw_status check_lengths(const job *j, fw_err *err) {
+    const fw_attn *a = &j->a;
+    const int64_t most = a->mask == FW_MASK_LENGTH ? a->tk : a->prefix;
+    for (int64_t b = 0; a->lengths != NULL && b < a->batch; b++) {
+        if (a->lengths[b] < 0 || a->lengths[b] > most) {
+            return fw_fail(err, FW_INVALID, "attention: length %d of batch entry %lld, 0 to %lld wanted", a->lengths[b],
                            (long long)b, (long long)most);
         }
     }
-    const by_rows j = rows_plan(&a);
+    for (int64_t b = 0; j->span != NULL && b < a->batch; b++) {
+        const int32_t from = j->span[2 * b], to = j->span[2 * b + 1];
+        if (from < 0 || from > to || to > most || (a->first > 0 && from > a->first_end)) {
+            return fw_fail(err, FW_INVALID, "attention: keys %d to %d of batch entry %lld, 0 to %lld wanted", from, to,
+                           (long long)b, (long long)most);
+        }
+    }
+    return FW_OK;
+}
+
+static fw_status attention_forward(const fw_step *s, fw_err *err) {
+    job j = job_of(s);
+    FW_TRY(check_lengths(&j, err));
+    rows_plan(&j);
     if (j.n_block > 1) {
-        fw_split(s, &j, a.batch * a.n_kv * j.n_block, 1, fwd_rows);
+        fw_split(s, &j, j.a.batch * j.a.n_kv * j.n_block, 1, fwd_rows);
     } else {
-        fw_split(s, &a, a.batch * a.n_kv, item_block(&a), fwd_block);
+        fw_split(s, &j, j.a.batch * j.a.n_kv, item_block(&j.a), fwd_block);
     }
     return FW_OK;
 }
@@ -130,13 +211,14 @@ static float *or_spare(float *dx, char **spare, int64_t n) {
 }
 
 static void attention_backward(const fw_step *s) {
-    fw_attn a = attn_at(s);
+    job j = job_of(s);
+    fw_attn *a = &j.a;
     char *spare = s->scratch;
-    a.d_o = s->dy;
-    a.dq = or_spare(s->dx[Q], &spare, a.batch * a.q_batch);
-    a.dk = or_spare(s->dx[K], &spare, a.batch * a.k_batch);
-    a.dv = or_spare(s->dx[V], &spare, a.batch * a.v_batch);
-    fw_split(s, &a, a.batch * a.n_kv, item_block(&a), bwd_block);
+    a->d_o = s->dy;
+    a->dq = or_spare(s->dx[Q], &spare, a->batch * a->q_batch);
+    a->dk = or_spare(s->dx[K], &spare, a->batch * a->k_batch);
+    a->dv = or_spare(s->dx[V], &spare, a->batch * a->v_batch);
+    fw_split(s, &j, a->batch * a->n_kv, item_block(a), bwd_block);
 }
 
 static unsigned attention_needs(const fw_graph *g, const fw_node *n, unsigned want) {
@@ -219,9 +301,9 @@ fw_val fw_grouped_attention(fw_graph *g, fw_val q, fw_val k, fw_val v, fw_val le
     if (!shapes_fit(g, q, k, v, o) || !mask_fits(g, o, sq->d[1], fw_shape_of(g, k)->d[1])) {
         return FW_NONE;
     }
-    if (sl != NULL && (sl->n != 1 || sl->d[0] != sq->d[0])) {
-        return fw_graph_fail(g, FW_SHAPE, "attention: lengths is %s, [%lld] wanted", fw_shape_str(sl, a, sizeof(a)),
-                             (long long)sq->d[0]);
+    if (sl != NULL && (sl->d[0] != sq->d[0] || (sl->n != 1 && (sl->n != 2 || sl->d[1] != 2)))) {
+        return fw_graph_fail(g, FW_SHAPE, "attention: lengths is %s, [%lld] or [%lld,2] wanted",
+                             fw_shape_str(sl, a, sizeof(a)), (long long)sq->d[0], (long long)sq->d[0]);
     }
     if (sl != NULL && (o->mask == FW_MASK_NONE || o->mask == FW_MASK_CAUSAL)) {
         return fw_graph_fail(g, FW_INVALID, "attention: this mask takes no lengths");

@@ -107,6 +107,7 @@ static fw_status build_vla(fw_pretrained_learner *p, fw_err *err) {
     fw_feed_start(&p->feed, l->params);
     FW_TRY(open_pictures(p, err));
     p->vla = fw_vla_io_of(l->cfg->micro, p->n_camera, p->longest);
+    p->vla.ragged = p->ragged;
     p->vla.seen = p->seen;
     p->vla.state_apart = p->seen; /* what is behind the tower is frozen, too */
     fw_vla_prefix(l->graph, &p->c, &p->vla);
@@ -185,10 +186,24 @@ static fw_rng noise_of(const filling *f, int b) {
                      : fw_rng_stream(f->at * (uint64_t)f->p->base.cfg->micro + (uint64_t)b, "held out");
 }
 
-static void put_pictures(const filling *f, int b, const fw_train_episode *ep, int64_t t) {
+/* In the places before a row's own pictures is nothing that anybody sees. */
+static void clear_picture(const filling *f, int b, int i) {
     const fw_pretrained_learner *p = f->p;
+    const fw_val v = p->seen ? p->vla.connector[i] : p->vla.image[i];
+    const size_t n = p->seen ? (size_t)(fw_vla_image_tokens(&p->c) * p->c.vla.text.width)
+                             : (size_t)p->c.vla.vision.image * (size_t)p->c.vla.vision.image * 3;
+    memset((float *)fw_plan_data(f->plan, v) + (size_t)b * n, 0, n * sizeof(float));
+}
+
+static void put_pictures(const filling *f, int b, const fw_train_episode *ep, int64_t t) {
+    fw_pretrained_learner *p = f->p;
     const fw_train_data *d = &p->base.data.data[ep->dataset];
-    for (int i = 0; i < p->n_camera; i++) {
+    const int missing = p->n_camera - d->n_camera;
+    p->row_pictures[b] = d->n_camera;
+    for (int i = 0; i < missing; i++) {
+        clear_picture(f, b, i);
+    }
+    for (int i = 0; i < d->n_camera; i++) {
         const fw_ds_camera *cam = &d->ds->cameras[d->camera[i]];
         const uint8_t *rgb = fw_blob_row(d->picture[i], ep->row + t);
         if (is_act(p)) {
@@ -200,11 +215,12 @@ static void put_pictures(const filling *f, int b, const fw_train_episode *ep, in
             continue;
         }
         if (p->seen) {
-            fw_pretrained_put_seen(p, f->plan, b, i, rgb);
+            fw_pretrained_put_seen(p, f->plan, b, missing + i, rgb);
             continue;
         }
         const size_t n = (size_t)p->c.vla.vision.image * (size_t)p->c.vla.vision.image * 3;
-        fw_vla_fit_image(&p->c, rgb, cam->h, cam->w, (float *)fw_plan_data(f->plan, p->vla.image[i]) + (size_t)b * n);
+        float *x = fw_plan_data(f->plan, p->vla.image[missing + i]);
+        fw_vla_fit_image(&p->c, rgb, cam->h, cam->w, x + (size_t)b * n);
     }
 }
 
@@ -316,7 +332,7 @@ static fw_status pretrained_fill(fw_learner *l, fw_plan *plan, const fw_batch_ro
         }
     }
     if (!is_act(p)) {
-        fw_vla_fill(plan, &p->c, &p->vla, p->row_words);
+        fw_vla_fill(plan, &p->c, &p->vla, p->row_words, p->row_pictures);
     }
     return FW_OK;
 }
@@ -367,6 +383,7 @@ static void pretrained_close(fw_learner *l) {
     free(p->words);
     free(p->n_words);
     free(p->row_words);
+    free(p->row_pictures);
     free(p->row_ids);
     free(p->row_actions);
     free(p->row_status);
@@ -378,20 +395,24 @@ static fw_status open_rows(fw_pretrained_learner *p, fw_err *err) {
     p->row_status = calloc(n, sizeof *p->row_status);
     p->row_actions = calloc(n * (size_t)p->c.chunk * (size_t)(p->proc.n_action + 1), sizeof *p->row_actions);
     p->row_words = calloc(n, sizeof *p->row_words);
+    p->row_pictures = calloc(n, sizeof *p->row_pictures);
     p->row_ids = is_act(p) ? NULL : calloc(n * (size_t)p->c.vla.max_tokens, sizeof *p->row_ids);
-    return p->row_status != NULL && p->row_actions != NULL && p->row_words != NULL && (is_act(p) || p->row_ids != NULL)
+    return p->row_status != NULL && p->row_actions != NULL && p->row_words != NULL && p->row_pictures != NULL &&
+                   (is_act(p) || p->row_ids != NULL)
                ? FW_OK
                : fw_fail(err, FW_NOMEM, "no memory for a batch of %zu", n);
 }
 
 /* Pictures go through a table (ACT), or into [-1, 1] as they are. */
 static fw_status open_pixels(fw_pretrained_learner *p, fw_err *err) {
-    for (int i = 0; i < p->n_camera; i++) {
-        const fw_map_stat *map = &p->proc.input[p->picture[i]];
-        if (!is_act(p) && map->kind != FW_LEROBOT_IDENTITY) {
+    for (int i = 0; i < p->c.n_input && !is_act(p); i++) {
+        if (p->c.input[i].kind == FW_FEATURE_VISUAL && p->proc.input[i].kind != FW_LEROBOT_IDENTITY) {
             return fw_fail(err, FW_UNSUPPORTED, "%s: pictures of %s are normalised by statistics", p->base.cfg->from,
                            fw_policy_kind_name(p->c.policy));
         }
+    }
+    for (int i = 0; i < p->n_camera && is_act(p); i++) {
+        const fw_map_stat *map = &p->proc.input[p->picture[i]];
         for (int k = 0; k < 256; k++) {
             float x[3] = {(float)k / 255.0F, (float)k / 255.0F, (float)k / 255.0F};
             fw_map_apply(map, x, x, 1);

@@ -4,8 +4,8 @@
  * DESIGN. Numbers: SmolVLA, pi0 and pi0.5 fill state and action up with zeros, so that another robot, up to the network's width, needs
  * other statistics only (new_stats); ACT has layers of the robot's sizes, which are made anew when that was asked for (new_heads).
  * Cameras: those chosen by hand, then by the names that the policy's processors know, then, when as many are left on either side, by
- * their order. What the data lack the flow policies do without; ACT, with new_stats, becomes a policy of the cameras that there are.
- * The first dataset says what the policy becomes, the others must be the same. p->c and p->proc are then of that robot, p->fitted says
+ * their order. What the data lack the flow policies do without, each dataset what it lacks; ACT, with new_stats, becomes a policy of the
+ * cameras that the first dataset has. The first dataset says what the policy becomes, the others must have its numbers. p->c and p->proc are then of that robot, p->fitted says
  * that they are no longer the checkpoint's.
  */
 #include <stdlib.h>
@@ -290,17 +290,13 @@ fw_status fw_pretrained_fit(const fw_train_cfg *cfg, void *ctx, fw_train_data *d
         if (m.camera[k] < 0 || n == FW_CAM_MAX) {
             continue; /* a picture that is missing is left out */
         }
-        if (!first && (n >= p->n_camera || p->picture[n] != m.input[k])) {
-            break;
-        }
         FW_TRY(is_act(p) ? fit_act_picture(p, d->ds, m.input[k], m.camera[k], err) : FW_OK);
         p->picture[n] = m.input[k];
         d->camera[n++] = m.camera[k];
     }
-    if (!first && n != p->n_camera) {
-        return fw_fail(err, FW_INVALID, "%s: has other cameras than the first dataset: train on the same", d->ds->dir);
-    }
-    p->n_camera = n;
+    d->n_camera = n;
+    p->ragged = p->ragged || (!first && n != p->n_camera);
+    p->n_camera = n > p->n_camera ? n : p->n_camera;
     return FW_OK;
 }
 

@@ -25,8 +25,9 @@ typedef struct fw_pretrained_learner {
     fw_vla_io vla;      /* one of both */
     fw_act_io act;
     bool seen;               /* the tower is frozen: pictures are read as what it made of them, once */
-    int n_camera;            /* pictures that the data have; -1: not known yet */
-    int picture[FW_CAM_MAX]; /* of the config's inputs, for each */
+    int n_camera;            /* pictures of the dataset that has most; -1: not known yet */
+    bool ragged;             /* not all datasets have as many */
+    int picture[FW_CAM_MAX]; /* ACT's, of which all have the same: of the config's inputs, for each */
     float pixel[FW_CAM_MAX][3][256];
     /* words: owned; with the state in the prompt only the longest is used */
     fw_tokenizer *tokenizer;
@@ -35,8 +36,8 @@ typedef struct fw_pretrained_learner {
     int longest;
     /* of the rows of a run: owned */
     fw_status *row_status;
-    int32_t *row_words, *row_ids; /* [micro], [micro, max_tokens] */
-    float *row_actions;           /* [micro] of [chunk, n_action] and weights [chunk] */
+    int32_t *row_words, *row_pictures, *row_ids; /* [micro] twice, [micro, max_tokens] */
+    float *row_actions;                          /* [micro] of [chunk, n_action] and weights [chunk] */
 } fw_pretrained_learner;
 
 /* A dataset's robot and cameras for p, an fw_trainset_fit; and, when all are open, whether each choice by hand meant one of them. */

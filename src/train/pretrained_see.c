@@ -55,7 +55,7 @@ fw_status fw_pretrained_see(fw_pretrained_learner *p, const fw_graph *g, const f
     fw_status s = FW_OK;
     for (int d = 0; d < p->base.data.n_data && s == FW_OK; d++) {
         fw_train_data *data = &p->base.data.data[d];
-        for (int i = 0; i < p->n_camera && s == FW_OK; i++) {
+        for (int i = 0; i < data->n_camera && s == FW_OK; i++) {
             s = fw_pictures_fill(data->ds, data->id, data->camera[i], &m, &data->picture[i], err);
         }
     }

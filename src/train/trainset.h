@@ -31,6 +31,7 @@ typedef struct fw_train_episode {
 typedef struct fw_train_data {
     fw_dataset *ds; /* owned */
     char id[65];
+    int n_camera;                             /* a published policy's: pictures that the dataset has */
     int camera[FW_CAM_MAX];                   /* of each policy camera */
     fw_blob *feature[FW_CAM_MAX][FW_TAP_MAX]; /* owned; NULL with train_tower */
     fw_frames *frames;                        /* owned; only with train_tower */

@@ -74,7 +74,7 @@ static const float *net_run(net *n) {
     for (int i = 0; i < 10; i++) {
         ((int32_t *)fw_plan_data(n->plan, n->io.tokens))[i] = 3 * i;
     }
-    fw_vla_fill(n->plan, &n->c, &n->io, n_words);
+    fw_vla_fill(n->plan, &n->c, &n->io, n_words, NULL);
     fw_vla_put_time(n->plan, &n->c, &n->io, 0, 0.3f);
     fw_vla_put_time(n->plan, &n->c, &n->io, 1, 0.8f);
     CHECK_OK(fw_plan_run(n->plan, &g_err), g_err);

@@ -208,16 +208,21 @@ static void put_state(gold *t, fw_plan *p, fw_val state) {
     }
 }
 
+/* In a ragged batch of more pictures than the golden has, something is in the places before them. */
 static void put_pictures(gold *t, fw_plan *p, const fw_vla_io *io) {
     const int64_t size = (int64_t)t->c.vla.vision.image * t->c.vla.vision.image * 3;
-    for (int i = 0; i < io->n_camera; i++) {
-        for (int64_t b = 0; b < io->batch; b++) {
-            fw_vla_fit_image(&t->c, t->rgb[i] + b * t->h[i] * t->wd[i] * 3, t->h[i], t->wd[i],
+    const int spare = io->n_camera - t->io.n_camera;
+    int32_t n_pictures[4] = {0};
+    for (int64_t b = 0; b < io->batch; b++) {
+        n_pictures[b] = t->io.n_camera;
+        for (int i = 0; i < io->n_camera; i++) {
+            const int from = i < spare ? 0 : i - spare;
+            fw_vla_fit_image(&t->c, t->rgb[from] + b * t->h[from] * t->wd[from] * 3, t->h[from], t->wd[from],
                              (float *)fw_plan_data(p, io->image[i]) + b * size);
         }
     }
     memcpy(fw_plan_data(p, io->tokens), t->tokens, (size_t)(io->batch * io->n_token) * sizeof(int32_t));
-    fw_vla_fill(p, &t->c, io, t->n_words);
+    fw_vla_fill(p, &t->c, io, t->n_words, n_pictures);
 }
 
 static void copy_cache(gold *t, graphs *s) {
@@ -303,7 +308,7 @@ static double infer_as_golden(const char *policy, const char *file, bool half, f
     put_state(&t, s.denoise, s.step.state);
     CHECK_OK(fw_plan_run(s.read, &g_err), g_err);
     check_prefix(&t, &s, most);
-    fw_vla_fill(s.denoise, &t.c, &s.step, t.n_words);
+    fw_vla_fill(s.denoise, &t.c, &s.step, t.n_words, NULL);
     copy_cache(&t, &s);
     check_flow(&t, &s, most);
     graphs_close(&s);
@@ -406,13 +411,15 @@ static void check_gradients(gold *t, fw_plan *p) {
     CHECK(norms > 60 && whole > 5);
 }
 
-/* Golden k's training step; apart: its state beside the rest. */
-static void train_as_golden(int k, bool apart) {
+/* Golden k's training step; apart: its state beside the rest; spare: in a ragged batch with room for more pictures. */
+static void train_as_golden(int k, bool apart, int spare) {
     gold t = gold_open(k_policy[k], "golden_train", false);
     fw_vla_io io = t.io;
     fw_graph *g;
     fw_plan *p;
     io.state_apart = apart;
+    io.ragged = spare > 0;
+    io.n_camera += spare;
     CHECK_OK(fw_graph_new(t.params, &g, &g_err), g_err);
     gold_start(&t);
     fw_vla_prefix(g, &t.c, &io);
@@ -427,7 +434,7 @@ static void train_as_golden(int k, bool apart) {
     CHECK_OK(fw_plan_run(p, &g_err), g_err);
     agrees_with(&t, p, io.loss, "train.loss", 1e-5);
     check_gradients(&t, p);
-    printf("# %s%s: %.1e\n", k_policy[k], apart ? ", state apart" : "", t.worst);
+    printf("# %s%s%s: %.1e\n", k_policy[k], apart ? ", state apart" : "", spare > 0 ? ", ragged" : "", t.worst);
     fw_plan_free(p);
     fw_graph_free(g);
     gold_close(&t);
@@ -435,9 +442,11 @@ static void train_as_golden(int k, bool apart) {
 
 static void a_training_step_is_that_of_lerobot(void) {
     for (int k = 0; k < 3; k++) {
-        train_as_golden(k, false);
+        train_as_golden(k, false, 0);
+        train_as_golden(k, false, 1);
     }
-    train_as_golden(0, true);
+    train_as_golden(0, true, 0);
+    train_as_golden(0, true, 2);
 }
 
 /* ---- files ---- */

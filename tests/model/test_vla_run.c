@@ -127,6 +127,54 @@ static void chunks_are_those_of_lerobot_in_batches_and_alone(void) {
     fw_pool_free(pool);
 }
 
+/* Three robots in one pass: one has both cameras, one has the first, one the second; words of two lengths. */
+static void rows_with_other_cameras_are_what_they_are_alone(void) {
+    enum { ROWS = 3, MOST = 64 * 32 };
+    static float all[ROWS * MOST], one[MOST];
+    for (int p = 0; p < 3; p++) {
+        sample s;
+        fw_vla *m;
+        sample_open(&s, k_policy[p]);
+        CHECK_OK(fw_vla_open(s.dir, &s.c, &(fw_vla_opts){0}, &m, &g_err), g_err);
+        const int64_t n = s.c.chunk * s.c.vla.max_action, ld = s.b.ld_tokens;
+        fw_image image[2 * ROWS];
+        int32_t tokens[ROWS * 256], n_words[ROWS];
+        float state[ROWS * 64], noise[ROWS * MOST];
+        CHECK(s.b.n_camera == 2 && s.b.size == 2 && n <= MOST && ld <= 256);
+        for (int k = 0; k < ROWS; k++) {
+            const int from = k % 2;
+            for (int c = 0; c < 2; c++) {
+                image[c * ROWS + k] = k == 0 || c == k - 1 ? s.image[c * 2 + from] : (fw_image){0};
+            }
+            n_words[k] = s.n_words[from];
+            memcpy(tokens + k * ld, s.b.tokens + from * ld, (size_t)ld * sizeof *tokens);
+            memcpy(state + k * s.c.vla.max_state, s.state + from * s.c.vla.max_state,
+                   (size_t)s.c.vla.max_state * sizeof *state);
+            memcpy(noise + k * n, s.b.noise + from * n, (size_t)n * sizeof *noise);
+        }
+        fw_vla_batch b = {ROWS, 2, image, tokens, n_words, ld, state, noise};
+        CHECK_OK(fw_vla_infer(m, &b, all, &g_err), g_err);
+        for (int k = 0; k < ROWS; k++) {
+            fw_image mine[2] = {image[k], image[ROWS + k]};
+            double d = 0, scale = 0;
+            b = (fw_vla_batch){
+                1, 2, mine, tokens + k * ld, n_words + k, ld, state + k * s.c.vla.max_state, noise + k * n};
+            CHECK_OK(fw_vla_infer(m, &b, one, &g_err), g_err);
+            for (int64_t i = 0; i < n; i++) {
+                d = fmax(d, fabs((double)one[i] - (double)all[k * n + i]));
+                scale = fmax(scale, fabs((double)one[i]));
+            }
+            printf("# %s, row %d: %.1e of %.2f\n", k_policy[p], k, d, scale);
+            CHECK(d <= 1e-6 * scale);
+        }
+        image[1] = image[ROWS + 1] = (fw_image){0};
+        b = (fw_vla_batch){ROWS, 2, image, tokens, n_words, ld, state, noise};
+        CHECK_FAILS(fw_vla_infer(m, &b, all, &g_err), g_err, FW_INVALID, "entry 1 has no picture");
+        fw_vla_close(m);
+        sample_close(&s);
+    }
+}
+
 /* More shapes than are kept, and the first again. */
 static void shapes_come_and_go(void) {
     sample s;
@@ -195,5 +243,5 @@ static void what_cannot_be_read_is_refused(void) {
     sample_close(&s);
 }
 
-FW_TEST_MAIN(T(chunks_are_those_of_lerobot_in_batches_and_alone), T(shapes_come_and_go), T(a_call_allocates_nothing),
-             T(what_cannot_be_read_is_refused))
+FW_TEST_MAIN(T(chunks_are_those_of_lerobot_in_batches_and_alone), T(rows_with_other_cameras_are_what_they_are_alone),
+             T(shapes_come_and_go), T(a_call_allocates_nothing), T(what_cannot_be_read_is_refused))

@@ -137,6 +137,22 @@ static fw_val c_attention_prefix_causal(fw_graph *g) {
     return fw_grouped_attention(g, var(g, "q", S(2, 3, 8)), var(g, "k", S(2, 7, 8)), var(g, "v", S(2, 7, 8)), l,
                                 &(fw_attn_opts){.n_head = 2, .n_kv = 2, .mask = FW_MASK_PREFIX_CAUSAL, .prefix = 4});
 }
+static fw_val
+c_attention_span(fw_graph *g) { /* keys 1 and 2 of a prefix of 4, and 3 alone; the first query sees up to key 5 */
+    static const int32_t span[] = {1, 3, 3, 4};
+    fw_val l = fw_input(g, "len", FW_I32, S(2, 2));
+    g_ints = span, g_int_val = l, g_n_ints = 4;
+    return fw_grouped_attention(
+        g, var(g, "q", S(2, 3, 8)), var(g, "k", S(2, 7, 4)), var(g, "v", S(2, 7, 4)), l,
+        &(fw_attn_opts){.n_head = 4, .n_kv = 2, .mask = FW_MASK_PREFIX, .prefix = 4, .first = 1, .first_end = 5});
+}
+static fw_val c_attention_span_causal(fw_graph *g) { /* entry 1 sees nothing of the prefix */
+    static const int32_t span[] = {2, 4, 3, 3};
+    fw_val l = fw_input(g, "len", FW_I32, S(2, 2));
+    g_ints = span, g_int_val = l, g_n_ints = 4;
+    return fw_grouped_attention(g, var(g, "q", S(2, 3, 8)), var(g, "k", S(2, 7, 4)), var(g, "v", S(2, 7, 4)), l,
+                                &(fw_attn_opts){.n_head = 2, .n_kv = 1, .mask = FW_MASK_PREFIX_CAUSAL, .prefix = 4});
+}
 static fw_val c_rope(fw_graph *g) {
     static const int32_t at[] = {0, 3, 7, 1, 1, 100};
     fw_val p = fw_input(g, "pos", FW_I32, S(2, 3)), x = var(g, "x", S(2, 3, 12));
@@ -306,6 +322,8 @@ static const gcase k_cases[] = {
     {"attention_grouped", c_attention_grouped, 0},
     {"attention_prefix", c_attention_prefix, 0},
     {"attention_prefix_causal", c_attention_prefix_causal, 0},
+    {"attention_span", c_attention_span, 0},
+    {"attention_span_causal", c_attention_span_causal, 0},
     {"rope", c_rope, 0},
     {"permute", c_permute, 0},
     {"max_pool", c_max_pool, 0},

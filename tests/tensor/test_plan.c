@@ -380,7 +380,9 @@ static void mistakes_are_named(void) {
 /* Few heads of keys: inference cuts the queries into blocks, training does not; every mask. */
 static void attention_in_blocks_of_queries_is_attention(void) {
     enum { B = 2, TQ = 150, TK = 200, D = 16 };
-    for (int mask = FW_MASK_NONE; mask <= FW_MASK_PREFIX_CAUSAL; mask++) {
+    for (int i = FW_MASK_NONE; i <= FW_MASK_PREFIX_CAUSAL + 2; i++) { /* the last two: spans instead of lengths */
+        const bool spans = i > FW_MASK_PREFIX_CAUSAL;
+        const int mask = spans ? i - 2 : i;
         fw_params *params;
         fw_graph *g;
         fw_plan *infer, *train;
@@ -390,13 +392,14 @@ static void attention_in_blocks_of_queries_is_attention(void) {
         fw_val q = fw_param(g, "q", S(B, TQ, 4 * D), r), k = fw_param(g, "k", S(B, TK, D), r),
                v = fw_param(g, "v", S(B, TK, D), r);
         const bool lengths = mask == FW_MASK_LENGTH || mask == FW_MASK_PREFIX || mask == FW_MASK_PREFIX_CAUSAL;
-        fw_val len = lengths ? fw_input(g, "len", FW_I32, S(B)) : FW_NONE;
+        fw_val len = lengths ? fw_input(g, "len", FW_I32, spans ? S(B, 2) : S(B)) : FW_NONE;
         fw_val y = fw_grouped_attention(g, q, k, v, len, &(fw_attn_opts){4, 1, (fw_mask)mask, 60, 40, 70});
         fw_val loss = fw_mean(g, fw_mul(g, y, y)), outs[2] = {loss, y};
         must(fw_plan_new(g, NULL, &y, 1, &infer, &g_err));
         must(fw_plan_new(g, &(fw_plan_opts){.train = true}, outs, 2, &train, &g_err));
-        for (int b = 0; lengths && b < B; b++) {
-            ((int32_t *)fw_plan_data(infer, len))[b] = ((int32_t *)fw_plan_data(train, len))[b] = 20 + 30 * b;
+        for (int b = 0; lengths && b < (spans ? 2 * B : B); b++) {
+            ((int32_t *)fw_plan_data(infer, len))[b] = ((int32_t *)fw_plan_data(train, len))[b] =
+                spans ? 10 + 13 * b : 20 + 30 * b;
         }
         must(fw_plan_run(infer, &g_err));
         must(fw_plan_run(train, &g_err));

@@ -369,6 +369,41 @@ static void the_files_say_of_which_robot_it_is(void) {
     json_decref(c);
 }
 
+/* Two datasets, of which one has the first camera alone: a batch has rows of both, its parts have the same gradient as the whole. */
+static void datasets_of_other_cameras_are_learnt_together(void) {
+    static const robot half = {"half", 5, 4, 1, {{"wrist", 40, 56}}};
+    static const char *const policy[] = {"smolvla", "pi0", "pi05"};
+    char from[512], a[512], b[512], out[512];
+    fw_err err = {0};
+    if (getenv("FW_GOLDEN_MAKE") != NULL) {
+        return;
+    }
+    snprintf(a, sizeof a, "%s", data_of(&same));
+    snprintf(b, sizeof b, "%s", data_of(&half));
+    const char *both[] = {a, b}, *turned[] = {b, a};
+    for (int k = 0; k < 3; k++) {
+        fw_train_result whole, parts, other;
+        snprintf(from, sizeof from, "%s/tests/golden/policies/%s", FW_SOURCE_DIR, policy[k]);
+        fw_train_opts o = {
+            .from = from, .dirs = both, .n_dirs = 2, .out = out, .seed = -1, .threads = 1, .steps = 1, .batch = 8};
+        snprintf(out, sizeof out, "%s_%d", in_tmp("whole"), k);
+        CHECK_OK(fw_train(&o, &whole, &err), err);
+        snprintf(out, sizeof out, "%s_%d", in_tmp("parts"), k);
+        o.micro = 1;
+        CHECK_OK(fw_train(&o, &parts, &err), err);
+        snprintf(out, sizeof out, "%s_%d", in_tmp("turned"), k);
+        o.dirs = turned;
+        CHECK_OK(fw_train(&o, &other, &err), err);
+        printf("# %s: loss %.6f, in parts %.6f, the other one first %.6f\n", policy[k], whole.loss, parts.loss,
+               other.loss);
+        CHECK(fabs(whole.loss - parts.loss) < 1e-5 * whole.loss && isfinite(other.loss) && isfinite(whole.held_out));
+    }
+    snprintf(from, sizeof from, "%s/tests/golden/policies/act", FW_SOURCE_DIR);
+    snprintf(out, sizeof out, "%s", in_tmp("no"));
+    const fw_train_opts o = {.from = from, .dirs = both, .n_dirs = 2, .out = out, .seed = -1, .threads = 1, .steps = 1};
+    CHECK(fw_train(&o, NULL, &err) == FW_INVALID && strstr(err.msg, "no camera 'top'") != NULL);
+}
+
 static void what_does_not_fit_is_refused_by_name(void) {
     const robot huge = {"huge", 9, 7, 1, {{"top", 40, 56}}},
                 odd = {"odd", 5, 4, 3, {{"top", 40, 56}, {"x", 40, 56}, {"y", 40, 56}}};
@@ -393,4 +428,5 @@ static void what_does_not_fit_is_refused_by_name(void) {
 }
 
 FW_TEST_MAIN(T(chunks_for_another_robot_are_those_of_lerobot), T(what_lerobot_made_for_another_robot_opens),
-             T(the_files_say_of_which_robot_it_is), T(what_does_not_fit_is_refused_by_name))
+             T(the_files_say_of_which_robot_it_is), T(datasets_of_other_cameras_are_learnt_together),
+             T(what_does_not_fit_is_refused_by_name))
