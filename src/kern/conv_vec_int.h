@@ -31,16 +31,21 @@ FW_INLINE size_t round64(size_t bytes) {
     return (bytes + 63) / 64 * 64;
 }
 
+/* Of RB rows of k taps, and the overhang of a vector. */
+FW_INLINE size_t col_bytes(int64_t k) {
+    return round64((size_t)(RB * k + VW) * sizeof(float));
+}
+
 #if defined(FW_INT8) /* enough for the other slots, which are those of fp32, too */
 static size_t conv_scratch(const fw_conv *d) {
     int64_t taps = d->kh * d->kw, most = max64(taps * d->c, taps * d->o);
     size_t rest = gemm_scratch(MC, most, false), exact = (size_t)(MC * KC + 2 * VW) * sizeof(float);
-    return round64((size_t)RB * (size_t)most * sizeof(float)) + (rest > exact ? rest : exact) + 64;
+    return col_bytes(most) + (rest > exact ? rest : exact) + 64;
 }
 #elif !defined(FW_BF16) /* half the depth at most: the scratch of fp32 is enough for both */
 static size_t conv_scratch(const fw_conv *d) {
     int64_t taps = d->kh * d->kw, kf = taps * d->c, kb = taps * d->o;
-    size_t unrolled = round64((size_t)RB * (size_t)max64(kf, kb) * sizeof(float));
+    size_t unrolled = col_bytes(max64(kf, kb));
     size_t fwd = unrolled + gemm_scratch(d->oh * d->ow * 1024, kf, false); /* whole-gemm case: any number of rows */
     size_t bwd = unrolled + gemm_scratch(d->h * d->w * 1024, kb, false);
     return (fwd > bwd ? fwd : bwd) + 64;
@@ -51,20 +56,47 @@ static void zero(float *p, int64_t n) {
     memset(p, 0, (size_t)n * sizeof(float));
 }
 
-/* The taps that output pixel r reads: col [kh,kw,c]. */
-static void unroll_pixel(const fw_conv *d, const float *x, int64_t r, float *col) {
-    int64_t b = r / (d->oh * d->ow), i = r / d->ow % d->oh, j = r % d->ow;
-    int64_t iw = j * d->stride - d->pad_left, q0 = max64(0, -iw), q1 = max64(q0, min64(d->kw, d->w - iw));
-    for (int64_t p = 0; p < d->kh; p++, col += d->kw * d->c) {
-        int64_t ih = i * d->stride - d->pad_top + p;
+/* In ascending order only: whole vectors, whose overhang the next copy covers (col_bytes). */
+FW_INLINE void copy_up(float *to, const float *from, int64_t n) {
+    int64_t j = 0;
+    for (; j + VW <= n; j += VW) {
+        v_store(to + j, v_load(from + j));
+    }
+    if (j < n) {
+        v_store(to + j, v_load_m(from + j, v_tail(n - j)));
+    }
+}
+
+/* The taps that output pixel (i, j) of an image reads: col [kh,kw,c]. */
+FW_INLINE void unroll_pixel(const fw_conv *d, const float *image, int64_t i, int64_t j, float *col) {
+    const int64_t iw = j * d->stride - d->pad_left, run = d->kw * d->c;
+    const int64_t q0 = max64(0, -iw), q1 = max64(q0, min64(d->kw, d->w - iw));
+    const float *from = image + ((i * d->stride - d->pad_top) * d->w + iw) * d->c;
+    for (int64_t p = 0; p < d->kh; p++, col += run, from += d->w * d->c) {
+        const int64_t ih = i * d->stride - d->pad_top + p;
         if (ih < 0 || ih >= d->h || q0 >= d->kw) {
-            zero(col, d->kw * d->c);
-            continue;
+            zero(col, run);
+        } else if (q1 - q0 == d->kw) {
+            copy_up(col, from, run);
+        } else {
+            zero(col, q0 * d->c);
+            copy_up(col + q0 * d->c, from + q0 * d->c, (q1 - q0) * d->c);
+            zero(col + q1 * d->c, (d->kw - q1) * d->c);
         }
-        zero(col, q0 * d->c);
-        memcpy(col + q0 * d->c, x + ((b * d->h + ih) * d->w + iw + q0) * d->c,
-               (size_t)((q1 - q0) * d->c) * sizeof(float));
-        zero(col + q1 * d->c, (d->kw - q1) * d->c);
+    }
+}
+
+/* Those of output pixels [r,r+m), a row each. */
+static void unroll_rows(const fw_conv *d, const float *x, int64_t r, int64_t m, float *col) {
+    const int64_t k = d->kh * d->kw * d->c;
+    int64_t b = r / (d->oh * d->ow), i = r / d->ow % d->oh, j = r % d->ow;
+    for (int64_t t = 0; t < m; t++, col += k) {
+        unroll_pixel(d, x + b * d->h * d->w * d->c, i, j, col);
+        if (++j == d->ow) {
+            j = 0;
+            b += i + 1 == d->oh;
+            i = i + 1 == d->oh ? 0 : i + 1;
+        }
     }
 }
 
@@ -102,14 +134,14 @@ static void conv_fwd(const fw_conv *d, const float *x, const void *w, float *y, 
                      int64_t r1, void *scratch) {
     int64_t k = d->kh * d->kw * d->c, step = is_gemm(d) ? r1 - r0 : RB;
     float *col = scratch;
-    void *rest = (char *)scratch + round64((size_t)RB * (size_t)k * sizeof(float));
+    void *rest = (char *)scratch + col_bytes(k);
     for (int64_t r = r0; r < r1; r += step) {
         int64_t m = min64(step, r1 - r);
         fw_gemm g = {
             .m = m, .n = d->o, .k = k, .lda = k, .b = w, .c = y + r * d->o, .ldc = d->o, .epi = epi_at(epi, r)};
         g.a = is_gemm(d) ? x + r * d->c : col;
-        for (int64_t i = 0; i < m && !is_gemm(d); i++) {
-            unroll_pixel(d, x, r + i, col + i * k);
+        if (!is_gemm(d)) {
+            unroll_rows(d, x, r, m, col);
         }
         gemm_f32(&g, rest);
     }
@@ -120,7 +152,7 @@ static void conv_bwd_data(const fw_conv *d, const float *dy, const void *w, floa
                           int64_t r1, void *scratch) {
     int64_t k = d->kh * d->kw * d->o, step = is_gemm(d) ? r1 - r0 : RB;
     float *col = scratch;
-    void *rest = (char *)scratch + round64((size_t)RB * (size_t)k * sizeof(float));
+    void *rest = (char *)scratch + col_bytes(k);
     for (int64_t r = r0; r < r1; r += step) {
         int64_t m = min64(step, r1 - r);
         fw_gemm g = {.m = m,
@@ -149,9 +181,7 @@ static void conv_bwd_weight(const fw_conv *d, const float *x, const float *dy, f
     }
     for (int64_t r = r0; r < r1; r += RB) {
         int64_t m = min64(RB, r1 - r);
-        for (int64_t i = 0; i < m; i++) {
-            unroll_pixel(d, x, r + i, col + i * k);
-        }
+        unroll_rows(d, x, r, m, col);
         gemm_loose(o1 - o0, k, m, dy + r * d->o + o0, d->o, col, k, dw + o0 * k, k);
     }
 }

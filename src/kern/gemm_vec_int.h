@@ -26,7 +26,7 @@ enum { NR = 2 * VW, KC = 384 };
 #if defined(__AVX512F__)
 enum { MR = 14, MC = 24 * MR, PACK_K = 24 }; /* A is not worth packing below */
 #else
-enum { MR = 6, MC = 56 * MR, PACK_K = 96 };
+enum { MR = 6, MC = 56 * MR, PACK_K = 128 };
 #endif
 
 #if defined(FW_BF16) || defined(FW_INT8)
@@ -416,6 +416,14 @@ static void fetch_rows(const float *a, int64_t lda, int64_t m, int64_t k) {
     }
 }
 
+/* Ask for part i of n of a panel of B that comes next: where few rows pass by, it would come too late from afar. */
+FW_INLINE void fetch_panel(const char *b, int64_t bytes, int64_t i, int64_t n) {
+    const char *end = b + deal(bytes, n, i + 1);
+    for (b += deal(bytes, n, i); b < end; b += 64) {
+        __builtin_prefetch(b, 0, 2);
+    }
+}
+
 static void panel(const block *s, int64_t j, int64_t width) {
     const fw_gemm *g = s->g;
     const fw_epi *e = &g->epi;
@@ -445,6 +453,11 @@ static void panel(const block *s, int64_t j, int64_t width) {
             fetch_rows(g->a + (row + mr) * g->lda + s->k0, g->lda, i + 1 < s->n_tile ? mr : 0, s->kn);
         }
         t.res = t.finish && e->residual != NULL ? e->residual + row * e->ld_residual + j : NULL;
+#if !defined(FW_INT8)
+        if (mode != LOOSE && width == NR) {
+            fetch_panel((const char *)((const float *)t.b + units(s->k_packed) * NR), s->kn * NR * 4, i, s->n_tile);
+        }
+#endif
         micro_table[mr - 1][mode][width > VW](&t);
         if (s->last && heavy) {
             epi_tile(e, t.c, g->ldc, row, j, mr, width);
