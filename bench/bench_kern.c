@@ -129,7 +129,8 @@ static void bench_policy(void) {
     static const int64_t shapes[][3] = {{1024, 768, 3072}, {1024, 3072, 768},  {177, 960, 2560},
                                         {50, 720, 2048},   {50, 2048, 720},    {256, 1152, 4304},
                                         {51, 1024, 4096},  {560, 2048, 16384}, {560, 16384, 2048}};
-    static const char *const tables[] = {"avx2", "avx512", "avx512bf16", "avx2int8", "avx512int8"};
+    static const char *const tables[] = {"avx2", "avx512",   "avx512bf16", "avx2int8",   "avx512int8",
+                                         "neon", "neonbf16", "neonint8",   "neondotint8"};
     double peak[sizeof tables / sizeof *tables];
     for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) {
         peak[t] = fw_kern_find(tables[t]) != NULL ? peak_of(tables[t]) : 0.0;
@@ -437,7 +438,7 @@ static void bench_rows(const fw_kern *kt) {
 static void bench_attention(void) {
     static const int shapes[][5] = {{1024, 1024, 64, 12, 12}, {256, 256, 72, 16, 16}, {560, 560, 256, 8, 1},
                                     {50, 611, 256, 8, 1},     {177, 177, 64, 15, 5},  {50, 241, 64, 12, 12}};
-    static const char *const tables[] = {"avx2", "avx512", "avx512bf16"};
+    static const char *const tables[] = {"avx2", "avx512", "avx512bf16", "neon", "neonbf16"};
     printf("attention forward: tq tk d heads kv heads; ms, GFLOP/s, %% of the table's peak\n");
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         int64_t tq = shapes[i][0], tk = shapes[i][1], d = shapes[i][2], h = shapes[i][3], kv = shapes[i][4];

@@ -89,10 +89,8 @@ static void look_at_machine(bench *b) {
     proc_value("/proc/cpuinfo", "model\t", model, sizeof model);
     snprintf(b->cpu, sizeof b->cpu, "%s (family %s, model %s)", name, family, model);
     b->kernels[0] = fw_kern_get()->isa;
-    b->kernels[1] = fw_kern_find("avx512bf16") != NULL ? "avx512bf16" : b->kernels[0];
-    b->kernels[2] = fw_kern_find("avx512int8") != NULL ? "avx512int8"
-                    : fw_kern_find("avx2int8") != NULL ? "avx2int8"
-                                                       : "int8";
+    b->kernels[1] = fw_kern_bf16() != NULL ? fw_kern_bf16()->isa : b->kernels[0];
+    b->kernels[2] = fw_kern_int8()->isa;
     for (int i = 0; i < 3; i++) {
         b->peak[i] = bench_peak(b->kernels[i], (int)b->threads);
     }
@@ -136,10 +134,10 @@ static bool possible(const bench *b, row *r) {
     const double have = available_gb();
     if (r->precision == FW_PRECISION_BF16 && !has_bf16(b)) {
         if (r->work->f32) {
-            snprintf(r->note, sizeof r->note, "this CPU has no bf16 products (AVX512-BF16): runs as f32");
+            snprintf(r->note, sizeof r->note, "this CPU has no bf16 products (AVX512-BF16, ARMv8.6): runs as f32");
             return false;
         }
-        snprintf(r->note, sizeof r->note, "products in f32: this CPU has no bf16 ones (AVX512-BF16)");
+        snprintf(r->note, sizeof r->note, "products in f32: this CPU has no bf16 ones (AVX512-BF16, ARMv8.6)");
     }
     if (need > have) {
         snprintf(r->note, sizeof r->note, "not run: it needs %.0f GB of memory, %.0f GB are free", need, have);

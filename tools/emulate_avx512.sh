@@ -14,6 +14,7 @@ flags="-std=gnu11 -O1 -w -D_GNU_SOURCE -Iinclude -Isrc -Itests"
 for f in src/kern/*.c src/base/*.c; do
     extra=""
     case $f in
+    *_neon*.c) continue ;;
     *_avx512*.c) extra="-DFW_EMULATED -Itests/kern/emulate -mavx2 -mfma -mf16c" ;;
     *_avx2*.c) extra="-mavx2 -mfma -mf16c" ;;
     *_scalar.c) extra="-ffp-contract=off" ;;

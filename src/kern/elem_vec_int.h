@@ -244,6 +244,35 @@ FW_INLINE void bf16_from(const float *x, uint16_t *y) {
     r = _mm512_mask_or_epi32(r, nan, top, _mm512_set1_epi32(0x40));
     _mm256_storeu_si256((__m256i *)y, _mm512_cvtepi32_epi16(r));
 }
+FW_INLINE vf bytes_to(const uint8_t *x) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)x)));
+}
+#elif defined(__aarch64__)
+FW_INLINE void half_from(const float *x, uint16_t *y) {
+    const vf v = v_load(x);
+    vst1q_u16(y, vreinterpretq_u16_f16(vcvt_high_f16_f32(vcvt_f16_f32(v.lo), v.hi)));
+}
+FW_INLINE void half_to(const uint16_t *x, float *y) {
+    const float16x8_t h = vreinterpretq_f16_u16(vld1q_u16(x));
+    v_store(y, (vf){vcvt_f32_f16(vget_low_f16(h)), vcvt_high_f32_f16(h)});
+}
+FW_INLINE void bf16_to(const uint16_t *x, float *y) {
+    const uint16x8_t h = vld1q_u16(x);
+    v_store(y, (vf){vreinterpretq_f32_u32(vshll_n_u16(vget_low_u16(h), 16)),
+                    vreinterpretq_f32_u32(vshll_high_n_u16(h, 16))});
+}
+FW_INLINE uint32x4_t quad_bf16(float32x4_t x) { /* in the upper halves */
+    const uint32x4_t u = vreinterpretq_u32_f32(x), odd = vandq_u32(vshrq_n_u32(u, 16), vdupq_n_u32(1));
+    const uint32x4_t r = vaddq_u32(vaddq_u32(u, vdupq_n_u32(0x7FFF)), odd);
+    return vbslq_u32(vceqq_f32(x, x), r, vorrq_u32(u, vdupq_n_u32(0x400000)));
+}
+FW_INLINE void bf16_from(const float *x, uint16_t *y) {
+    vst1q_u16(y, vshrn_high_n_u32(vshrn_n_u32(quad_bf16(vld1q_f32(x)), 16), quad_bf16(vld1q_f32(x + 4)), 16));
+}
+FW_INLINE vf bytes_to(const uint8_t *x) {
+    const uint16x8_t h = vmovl_u8(vld1_u8(x));
+    return (vf){vcvtq_f32_u32(vmovl_u16(vget_low_u16(h))), vcvtq_f32_u32(vmovl_high_u16(h))};
+}
 #else
 FW_INLINE void half_from(const float *x, uint16_t *y) {
     _mm_storeu_si128((__m128i *)y, _mm256_cvtps_ph(_mm256_loadu_ps(x), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
@@ -264,6 +293,9 @@ FW_INLINE void bf16_from(const float *x, uint16_t *y) {
     r = _mm256_blendv_epi8(r, _mm256_or_si256(top, _mm256_set1_epi32(0x40)), nan);
     __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(r, r), 0x08);
     _mm_storeu_si128((__m128i *)y, _mm256_castsi256_si128(packed));
+}
+FW_INLINE vf bytes_to(const uint8_t *x) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)x)));
 }
 #endif
 
@@ -310,12 +342,7 @@ static void u8_to_f32(const uint8_t *x, float *y, const float *sc, const float *
     int64_t n = n_pixel * c, i = 0;
     for (; i + c * VW <= n; i += c * VW) {
         for (int64_t j = 0; j < c * VW; j += VW) {
-#if defined(__AVX512F__)
-            vf v = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(x + i + j))));
-#else
-            vf v = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(x + i + j))));
-#endif
-            v_store(y + i + j, v_fma(v, v_load(s + j), v_load(h + j)));
+            v_store(y + i + j, v_fma(bytes_to(x + i + j), v_load(s + j), v_load(h + j)));
         }
     }
     for (; i < n; i++) {

@@ -6,10 +6,11 @@
  *
  *   avx512 + VNNI  4 values; A as bytes + 128 (the instruction multiplies unsigned by signed), so 128 * the column's sum of B
  *                  over the block of k comes off at the end: `comp`, counted at packing
+ *   neon           4 values, signed bytes on both sides: sdot where there is one, else products of 16 bits added by pairs
  *   avx2           2 values, A as 16-bit integers, B widened from bytes on its way into registers: products of pairs then add up
  *                  without the saturation of the byte instruction
  *
- * Sums are exact within a block of k (1536 or 768 values); blocks add up in float. A packed B is
+ * Sums are exact within a block of k (768 to 1536 values); blocks add up in float. A packed B is
  *
  *   [64 bytes: is there smoothing?] [1/smooth: k floats] [scales: n floats] [comp: k_blocks * n] [panels: NR columns * U bytes a unit]
  */
@@ -79,6 +80,94 @@ FW_INLINE vf as_float(vi x) {
 FW_INLINE vi i_load(const void *p) {
     return _mm512_loadu_si512(p);
 }
+#elif defined(__aarch64__)
+typedef struct vi {
+    int32x4_t lo, hi;
+} vi;
+enum { OFFSET = 0 };
+FW_INLINE vi i_zero(void) {
+    return (vi){vdupq_n_s32(0), vdupq_n_s32(0)};
+}
+FW_INLINE vi i_load(const void *p) {
+    return (vi){vld1q_s32(p), vld1q_s32((const int32_t *)p + 4)};
+}
+FW_INLINE void i_store(void *p, vi x) {
+    vst1q_s32(p, x.lo);
+    vst1q_s32((int32_t *)p + 4, x.hi);
+}
+FW_INLINE vi as_int(vf x) {
+    return (vi){vreinterpretq_s32_f32(x.lo), vreinterpretq_s32_f32(x.hi)};
+}
+FW_INLINE vf as_float(vi x) {
+    return (vf){vreinterpretq_f32_s32(x.lo), vreinterpretq_f32_s32(x.hi)};
+}
+FW_INLINE vi load_bytes(const int8_t *p) {
+    return (vi){vreinterpretq_s32_s8(vld1q_s8(p)), vreinterpretq_s32_s8(vld1q_s8(p + 16))};
+}
+FW_INLINE vf i_float(vi x) {
+    return (vf){vcvtq_f32_s32(x.lo), vcvtq_f32_s32(x.hi)};
+}
+FW_INLINE vi i_sub(vi a, vi b) {
+    return (vi){vsubq_s32(a.lo, b.lo), vsubq_s32(a.hi, b.hi)};
+}
+FW_INLINE vi v_round_int(vf x) {
+    return (vi){vcvtnq_s32_f32(x.lo), vcvtnq_s32_f32(x.hi)};
+}
+FW_INLINE int32x4_t quad_abs_max(int32x4_t best, float32x4_t x) {
+    return vreinterpretq_s32_u32(vmaxq_u32(vreinterpretq_u32_s32(best), vreinterpretq_u32_f32(vabsq_f32(x))));
+}
+FW_INLINE vi abs_max(vi best, vf x) {
+    return (vi){quad_abs_max(best.lo, x.lo), quad_abs_max(best.hi, x.hi)};
+}
+FW_INLINE int32x4_t quad_narrow(vi a, vi b) { /* 16 values */
+    const int16x8_t low = vqmovn_high_s32(vqmovn_s32(a.lo), a.hi), high = vqmovn_high_s32(vqmovn_s32(b.lo), b.hi);
+    return vreinterpretq_s32_s8(vqmovn_high_s16(vqmovn_s16(low), high));
+}
+FW_INLINE vi narrow(const vi q[U]) {
+    return (vi){quad_narrow(q[0], q[1]), quad_narrow(q[2], q[3])};
+}
+FW_INLINE int lane_of(int u) {
+    return u;
+}
+FW_INLINE vi join(const vi q[U]) { /* each shift keeps the bytes under it */
+    const int32x4_t lo = vsliq_n_s32(vsliq_n_s32(q[0].lo, q[1].lo, 8), q[2].lo, 16);
+    const int32x4_t hi = vsliq_n_s32(vsliq_n_s32(q[0].hi, q[1].hi, 8), q[2].hi, 16);
+    return (vi){vsliq_n_s32(lo, q[3].lo, 24), vsliq_n_s32(hi, q[3].hi, 24)};
+}
+FW_INLINE void store_a(void *p, vi u) {
+    i_store(p, u);
+}
+FW_INLINE void store_b(void *p, vi u) {
+    i_store(p, u);
+}
+/* c += the products of b's bytes by those of lane `lane` of a, four to a sum */
+#if defined(__ARM_FEATURE_DOTPROD)
+FW_INLINE int32x4_t quad_step(int32x4_t c, int32x4_t b, int8x16_t a, int lane) {
+    const int8x16_t bytes = vreinterpretq_s8_s32(b);
+    switch (lane) {
+    case 0:
+        return vdotq_laneq_s32(c, bytes, a, 0);
+    case 1:
+        return vdotq_laneq_s32(c, bytes, a, 1);
+    case 2:
+        return vdotq_laneq_s32(c, bytes, a, 2);
+    default:
+        return vdotq_laneq_s32(c, bytes, a, 3);
+    }
+}
+#else
+FW_INLINE int32x4_t quad_step(int32x4_t c, int32x4_t b, int8x16_t a, int lane) {
+    const int8x16_t bytes = vreinterpretq_s8_s32(b),
+                    x = vreinterpretq_s8_s32(vdupq_n_s32(vreinterpretq_s32_s8(a)[lane]));
+    const int16x8_t low = vmull_s8(vget_low_s8(bytes), vget_low_s8(x)), high = vmull_high_s8(bytes, x);
+    return vpadalq_s16(c, vpaddq_s16(low, high)); /* two products of 127 x 127 fit 16 bits */
+}
+#endif
+FW_INLINE vf v_step(va a, vf b, vf c) {
+    const int8x16_t bytes = vreinterpretq_s8_f32(a.q);
+    const vi from = as_int(b), to = as_int(c);
+    return as_float((vi){quad_step(to.lo, from.lo, bytes, a.lane), quad_step(to.hi, from.hi, bytes, a.lane)});
+}
 #else
 typedef __m256i vi;
 enum { OFFSET = 0 };
@@ -140,15 +229,17 @@ FW_INLINE vi i_load(const void *p) {
 
 typedef int8_t b_value;
 enum { B_STEP = U }; /* of them in a unit */
+#if !defined(__aarch64__)
 FW_INLINE vf v_step(vf a, vf b, vf c) {
     return as_float(i_step(as_int(a), as_int(b), as_int(c)));
 }
+#endif
 FW_INLINE vf load_b(const b_value *p) {
     return as_float(load_bytes(p));
 }
 
 /* The compiler would keep a sum twice, as the integers that leave the loop and as the floats that stay, and spill. */
-#if defined(FW_EMULATED) /* tools/emulate_avx512.sh: no such registers */
+#if defined(FW_EMULATED) || defined(__aarch64__) /* no such registers (tools/emulate_avx512.sh); not the case */
 #define KEEP_IN_LOOP(x, y)
 #define KEEP_AT_EXIT(x, y)
 #elif defined(__AVX512F__)
@@ -339,6 +430,7 @@ static void pack_columns(int8_t *dst, const float *b, int64_t ldb, fw_layout lay
     }
 }
 
+#if !defined(__aarch64__)
 /* What the offset of A adds in block ik of k. */
 static void count_offset(int32_t *comp, const int8_t *panel, int64_t k, int64_t ik) {
     int64_t depth = units(k), n = k_blocks(depth);
@@ -351,6 +443,7 @@ static void count_offset(int32_t *comp, const int8_t *panel, int64_t k, int64_t 
     i_store(comp, sum[0]);
     i_store(comp + VW, sum[1]);
 }
+#endif
 
 static void gemm_pack_smooth(void *dst, const float *b, int64_t ldb, fw_layout layout, int64_t n, int64_t k, int64_t n0,
                              int64_t n1, const float *smooth) {
@@ -369,9 +462,11 @@ static void gemm_pack_smooth(void *dst, const float *b, int64_t ldb, fw_layout l
             const float *from = w > 0 ? b + (layout == FW_NK ? col * ldb : col) : b;
             pack_columns(panel + h * VW * U, from, ldb, layout, w, k, smooth, (float *)(p + l.scale) + col);
         }
+#if !defined(__aarch64__)
         for (int64_t ik = 0; OFFSET && ik < k_blocks(units(k)); ik++) {
             count_offset((int32_t *)(p + l.comp) + ik * l.columns + j, panel, k, ik);
         }
+#endif
     }
 }
 

@@ -2,7 +2,7 @@
  * gemm_vec_int.h - C = epilogue(A @ B) with our own micro-kernels; included once by each vector set.
  *
  * B lies packed in panels of NR = 2 vectors of columns. A tile of MR x NR of C lives in registers while k runs: each step
- * loads 2 vectors of B and broadcasts MR values of A. Around it:
+ * loads 2 vectors of B and broadcasts MR values of A (NEON: multiplies by lanes of them). Around it:
  *
  *   for each MC rows of A       (A block packed into scratch, <= half of the second cache)
  *     for each KC of k          (so that A's block and B's panel stay in cache)
@@ -10,7 +10,7 @@
  *         for each MR rows      micro-kernel; after the last KC the epilogue, while the tile is still in the first cache
  *
  * Packing A costs one pass over it and pays when several panels share it; with few panels A is read where it lies.
- * With FW_BF16 (avx512bf16): the same loops, but packing rounds both operands to bfloat16 and joins two steps of k into one
+ * With FW_BF16 (avx512bf16, neonbf16): the same loops, but packing rounds both operands to bfloat16 and joins two steps of k into one
  * 32-bit unit, which one instruction multiplies and adds in float. Everything below counts k in such units (U values). With
  * FW_INT8 the units are small integers: gemm_int8_vec_int.h.
  *
@@ -22,11 +22,29 @@
 #include "kern/kern_int.h"
 #include "kern/vec_int.h"
 
-enum { NR = 2 * VW, KC = 384 };
 #if defined(__AVX512F__)
-enum { MR = 14, MC = 24 * MR, PACK_K = 24 }; /* A is not worth packing below */
+enum { NR = 2 * VW, MR = 14, KC = 384, MC = 24 * MR, PACK_K = 24 }; /* A is not worth packing below */
+#elif defined(__aarch64__)                                          /* caches of 32 and 256 KiB and more */
+enum { NR = 2 * VW, MR = 6, KC = 256, MC = 20 * MR, PACK_K = 96 };
 #else
-enum { MR = 6, MC = 56 * MR, PACK_K = 128 };
+enum { NR = 2 * VW, MR = 6, KC = 384, MC = 56 * MR, PACK_K = 128 };
+#endif
+
+/* A value of A for every lane. NEON multiplies by a lane of a register: one load serves four rows that lie side by side. */
+#if defined(__aarch64__)
+typedef struct va {
+    float32x4_t q;
+    int lane;
+} va;
+FW_INLINE va value_of(const float *a, int64_t rs, int i, const int near) {
+    return i < near ? (va){vld1q_f32(a + i / 4 * 4), i % 4} : (va){vdupq_n_f32(a[i * rs]), 0};
+}
+#else
+typedef vf va;
+FW_INLINE va value_of(const float *a, int64_t rs, int i, const int near) {
+    (void)near;
+    return v_set1(a[i * rs]);
+}
 #endif
 
 #if defined(FW_BF16) || defined(FW_INT8)
@@ -34,18 +52,51 @@ enum { MR = 6, MC = 56 * MR, PACK_K = 128 };
 #endif
 
 #if defined(FW_INT8)
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) || defined(__aarch64__)
 enum { U = 4 };
 #else
 enum { U = 2 };
 #endif
 #elif defined(FW_BF16)
 enum { U = 2 }; /* values of k in a 32-bit unit */
-FW_INLINE vf v_step(vf a, vf b, vf c) {
-    return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b);
-}
 FW_INLINE vm tail_of(int64_t n) {
     return v_tail(n < 0 ? 0 : n);
+}
+#if defined(__aarch64__)
+FW_INLINE float32x4_t quad_step(float32x4_t c, float32x4_t b, bfloat16x8_t a, int lane) {
+    const bfloat16x8_t pairs = vreinterpretq_bf16_f32(b);
+    switch (lane) {
+    case 0:
+        return vbfdotq_laneq_f32(c, pairs, a, 0);
+    case 1:
+        return vbfdotq_laneq_f32(c, pairs, a, 1);
+    case 2:
+        return vbfdotq_laneq_f32(c, pairs, a, 2);
+    default:
+        return vbfdotq_laneq_f32(c, pairs, a, 3);
+    }
+}
+FW_INLINE vf v_step(va a, vf b, vf c) {
+    const bfloat16x8_t pairs = vreinterpretq_bf16_f32(a.q);
+    return (vf){quad_step(c.lo, b.lo, pairs, a.lane), quad_step(c.hi, b.hi, pairs, a.lane)};
+}
+FW_INLINE uint16x8_t to_bf16(vf x) {
+    return vreinterpretq_u16_bf16(vcvtq_high_bf16_f32(vcvtq_low_bf16_f32(x.lo), x.hi));
+}
+/* n floats in a row (at most 2 VW are taken) -> VW units */
+FW_INLINE vf load_units(const float *p, int64_t n) {
+    const uint16x8_t low = to_bf16(v_load_m(p, tail_of(n)));
+    const uint16x8_t high = to_bf16(n > VW ? v_load_m(p + VW, tail_of(n - VW)) : v_zero());
+    return (vf){vreinterpretq_f32_u16(low), vreinterpretq_f32_u16(high)};
+}
+/* Two rows -> their units */
+FW_INLINE vf join_rows(vf even, vf odd) {
+    const uint16x8_t e = to_bf16(even), o = to_bf16(odd);
+    return (vf){vreinterpretq_f32_u16(vzip1q_u16(e, o)), vreinterpretq_f32_u16(vzip2q_u16(e, o))};
+}
+#else
+FW_INLINE vf v_step(vf a, vf b, vf c) {
+    return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b);
 }
 /* n floats in a row (at most 2 VW are taken) -> VW units */
 FW_INLINE vf load_units(const float *p, int64_t n) {
@@ -57,11 +108,19 @@ FW_INLINE vf join_rows(vf even, vf odd) {
     __m512i hi = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(odd));
     return _mm512_castsi512_ps(_mm512_or_si512(lo, _mm512_slli_epi32(hi, 16)));
 }
+#endif
 #else
 enum { U = 1 };
+#if defined(__aarch64__)
+FW_INLINE vf v_step(va a, vf b, vf c) { /* the compiler finds the instruction that takes the lane */
+    const float32x4_t x = vdupq_n_f32(a.q[a.lane]);
+    return (vf){vfmaq_f32(c.lo, b.lo, x), vfmaq_f32(c.hi, b.hi, x)};
+}
+#else
 FW_INLINE vf v_step(vf a, vf b, vf c) {
     return v_fma(a, b, c);
 }
+#endif
 FW_INLINE vf load_units(const float *p, int64_t n) {
     return v_load_m(p, v_tail(n));
 }
@@ -160,7 +219,9 @@ FW_UNFOLD void put_tile(const int mr, const int nv, const tile *t, vf acc[MR][2]
     }
 }
 
-FW_UNFOLD void micro(const int mr, const int nv, const tile *t, int64_t rs, int64_t cs, const bool loose) {
+/* near: how many rows of A lie side by side and may be read by fours (packed ones have slack behind them). */
+FW_UNFOLD void micro(const int mr, const int nv, const tile *t, int64_t rs, int64_t cs, const int near,
+                     const bool loose) {
     const vm m = v_tail(t->width - (nv - 1) * VW);
     vf acc[MR][2];
     const float *a = t->a;
@@ -179,7 +240,7 @@ FW_UNFOLD void micro(const int mr, const int nv, const tile *t, int64_t rs, int6
         vf b1 = nv == 1 ? v_zero() : loose ? v_load_m((const float *)b + VW, m) : load_b(b + VW * B_STEP);
         FW_UNROLL(16)
         for (int i = 0; i < mr; i++) {
-            vf ai = v_set1(a[i * rs]);
+            va ai = value_of(a, rs, i, near);
             acc[i][0] = v_step(ai, b0, acc[i][0]);
             if (nv == 2) {
                 acc[i][1] = v_step(ai, b1, acc[i][1]);
@@ -199,10 +260,10 @@ FW_UNFOLD void micro(const int mr, const int nv, const tile *t, int64_t rs, int6
 /* packed: A and B packed. direct: A where it lies. loose: B where it lies, too. */
 #define PACKED_TILE(mr)                                                                                                \
     static void packed_##mr##_1(const tile *t) {                                                                       \
-        micro(mr, 1, t, 1, mr, false);                                                                                 \
+        micro(mr, 1, t, 1, mr, mr, false);                                                                             \
     }                                                                                                                  \
     static void packed_##mr##_2(const tile *t) {                                                                       \
-        micro(mr, 2, t, 1, mr, false);                                                                                 \
+        micro(mr, 2, t, 1, mr, mr, false);                                                                             \
     }
 #if defined(FW_FORWARD)
 #define MICRO(mr) PACKED_TILE(mr)
@@ -216,16 +277,16 @@ FW_UNFOLD void micro(const int mr, const int nv, const tile *t, int64_t rs, int6
 #define MICRO(mr)                                                                                                      \
     PACKED_TILE(mr)                                                                                                    \
     static void direct_##mr##_1(const tile *t) {                                                                       \
-        micro(mr, 1, t, t->rs, t->cs, false);                                                                          \
+        micro(mr, 1, t, t->rs, t->cs, 0, false);                                                                       \
     }                                                                                                                  \
     static void direct_##mr##_2(const tile *t) {                                                                       \
-        micro(mr, 2, t, t->rs, t->cs, false);                                                                          \
+        micro(mr, 2, t, t->rs, t->cs, 0, false);                                                                       \
     }                                                                                                                  \
     static void loose_##mr##_1(const tile *t) {                                                                        \
-        micro(mr, 1, t, 1, t->cs, true);                                                                               \
+        micro(mr, 1, t, 1, t->cs, mr / 4 * 4, true);                                                                   \
     }                                                                                                                  \
     static void loose_##mr##_2(const tile *t) {                                                                        \
-        micro(mr, 2, t, 1, t->cs, true);                                                                               \
+        micro(mr, 2, t, 1, t->cs, mr / 4 * 4, true);                                                                   \
     }
 #define MICRO_ROW(mr)                                                                                                  \
     {                                                                                                                  \

@@ -10,9 +10,9 @@ typedef struct way {
     double ops; /* a round */
 } way;
 
+enum { ACCUMULATORS = 12 }; /* no less than latency times units */
 #if defined(__x86_64__)
-/* Twelve accumulators: no less than latency times units. OP is fed registers 14 and 15, and has 13 to itself. */
-enum { ACCUMULATORS = 12 };
+/* OP is fed registers 14 and 15, and has 13 to itself. */
 #define LOOP(run, isa, OP)                                                                                             \
     __attribute__((target(isa))) static void run(int64_t n) {                                                          \
         __asm__ volatile("vzeroall\n1:\n" OP("0") OP("1") OP("2") OP("3") OP("4") OP("5") OP("6") OP("7") OP("8")      \
@@ -37,6 +37,37 @@ static const way ways[] = {{"avx2", "vfmadd231ps ymm", f32_avx2, 16 * ACCUMULATO
                            {"avx512bf16", "vdpbf16ps zmm", bf16_avx512, 64 * ACCUMULATORS},
                            {"avx512int8", "vpdpbusd zmm", int8_avx512, 128 * ACCUMULATORS},
                            {"avx2int8", "vpmaddwd + vpaddd ymm", int8_avx2, 32 * ACCUMULATORS}};
+enum { WAYS = sizeof ways / sizeof *ways };
+#elif defined(__aarch64__)
+/* The same; 12 and 13 to itself. */
+#if defined(__clang__)
+#define HAS(feature) __attribute__((target(feature)))
+#else
+#define HAS(feature) __attribute__((target("arch=armv8.2-a+" feature)))
+#endif
+#define ALL(OP) OP("0") OP("1") OP("2") OP("3") OP("4") OP("5") OP("6") OP("7") OP("8") OP("9") OP("10") OP("11")
+#define LOOP(run, has, OP)                                                                                             \
+    has static void run(int64_t n) {                                                                                   \
+        __asm__ volatile(ALL(ZERO) ZERO("14") ZERO("15") "1:\n" ALL(OP) "subs %0,%0,#1\n b.ne 1b\n"                    \
+                         : "+r"(n)                                                                                     \
+                         :                                                                                             \
+                         : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13",     \
+                           "v14", "v15", "cc");                                                                        \
+    }
+#define ZERO(r)  "movi v" r ".4s,#0\n"
+#define FMLA(r)  "fmla v" r ".4s,v14.4s,v15.4s\n"
+#define BFDOT(r) "bfdot v" r ".4s,v14.8h,v15.8h\n"
+#define SDOT(r)  "sdot v" r ".4s,v14.16b,v15.16b\n"
+#define PRODUCTS "smull v12.8h,v14.8b,v15.8b\n smull2 v13.8h,v14.16b,v15.16b\n addp v12.8h,v12.8h,v13.8h\n"
+#define SMULL(r) PRODUCTS "sadalp v" r ".4s,v12.8h\n"
+LOOP(f32_neon, , FMLA)
+LOOP(bf16_neon, HAS("bf16"), BFDOT)
+LOOP(int8_neondot, HAS("dotprod"), SDOT)
+LOOP(int8_neon, , SMULL)
+static const way ways[] = {{"neon", "fmla 4s", f32_neon, 8 * ACCUMULATORS},
+                           {"neonbf16", "bfdot 4s", bf16_neon, 16 * ACCUMULATORS},
+                           {"neondotint8", "sdot 4s", int8_neondot, 32 * ACCUMULATORS},
+                           {"neonint8", "smull + addp + sadalp 4s", int8_neon, 32 * ACCUMULATORS}};
 enum { WAYS = sizeof ways / sizeof *ways };
 #else
 static const way ways[1];

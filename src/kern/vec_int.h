@@ -1,5 +1,5 @@
 /*
- * vec_int.h - one vocabulary for AVX2 and AVX-512, so that a kernel is written once and compiled twice.
+ * vec_int.h - one vocabulary for AVX2, AVX-512 and NEON (vec_neon_int.h), so that a kernel is written once and compiled thrice.
  *
  * vf is a vector of VW floats, vm says which of its first lanes are alive in a tail. The functions have the meaning of
  * their names; v_exp, v_tanh, v_phi state their error. A file including this is compiled with the flags of its set.
@@ -7,35 +7,21 @@
 #ifndef FW_KERN_VEC_INT_H
 #define FW_KERN_VEC_INT_H
 
+#if !defined(__aarch64__)
 #include <immintrin.h>
+#endif
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "kern/act.h"
+#include "kern/unfold_int.h"
 
-#define FW_INLINE static inline __attribute__((always_inline, unused))
+#if defined(__aarch64__)
+#include "kern/vec_neon_int.h"
+#elif defined(__AVX512F__)
 
-/* FW_UNFOLD: a kernel that is compiled once for each value of its constant arguments, loops unrolled. Under a sanitizer
- * every load of it grows a check and the unfolded file takes minutes to compile: there it is one ordinary function. */
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define FW_SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(FW_SANITIZED)
-#define FW_UNFOLD    static __attribute__((noinline, unused))
-#define FW_UNROLL(n) _Pragma("GCC unroll 1")
-#else
-#define FW_UNFOLD    FW_INLINE
-#define FW_UNROLL(n) FW_PRAGMA(GCC unroll n)
-#endif
-#define FW_PRAGMA(x) _Pragma(#x)
-
-#if defined(__AVX512F__)
-
-#define FW_ISA(name) name##_avx512
 enum { VW = 16 };
 typedef __m512 vf;
 typedef __mmask16 vm; /* tail or comparison */
@@ -120,7 +106,6 @@ FW_INLINE double v_sum_d(vf x) {
 
 #elif defined(__AVX2__)
 
-#define FW_ISA(name) name##_avx2
 enum { VW = 8 };
 typedef __m256 vf;
 typedef __m256 vm; /* lanes all ones or zero */
@@ -219,7 +204,7 @@ FW_INLINE double v_sum_d(vf x) {
 }
 
 #else
-#error "vec_int.h: compile with -mavx2 -mfma -mf16c, or -mavx512f and friends"
+#error "vec_int.h: compile with -mavx2 -mfma -mf16c, or -mavx512f and friends, or for AArch64"
 #endif
 
 #if defined(__AVX512F__)
@@ -253,7 +238,7 @@ FW_UNFOLD void v_transpose(vf r[16]) {
         r[12 + i] = _mm512_shuffle_f32x4(t[4 + i], t[12 + i], 0xDD);
     }
 }
-#else
+#elif defined(__AVX2__)
 /* 8x8 transpose in registers. */
 FW_UNFOLD void v_transpose(vf r[8]) {
     vf t[8];

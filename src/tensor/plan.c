@@ -617,19 +617,11 @@ fw_status fw_precision_parse(const char *name, fw_precision *out, fw_err *err) {
 }
 
 const fw_kern *fw_precision_kern(fw_precision precision) {
-    static const char *const int8[] = {"avx512int8", "avx2int8", "int8"};
     const fw_kern *k = fw_kern_get();
     if (precision == FW_PRECISION_BF16) {
-        const fw_kern *bf16 = fw_kern_find("avx512bf16");
-        return bf16 != NULL ? bf16 : k;
+        return fw_kern_bf16() != NULL ? fw_kern_bf16() : k;
     }
-    if (precision == FW_PRECISION_INT8) {
-        k = NULL;
-        for (size_t i = 0; k == NULL && i < sizeof(int8) / sizeof(*int8); i++) {
-            k = fw_kern_find(int8[i]);
-        }
-    }
-    return k;
+    return precision == FW_PRECISION_INT8 ? fw_kern_int8() : k;
 }
 
 static fw_status check_args(const fw_graph *g, bool train, const fw_val *outputs, int n_output, fw_err *err) {

@@ -71,7 +71,7 @@ static inline int t_tables(const fw_kern **all) {
 
 /* Those of int8, the specification first. */
 static inline int t_tables_int8(const fw_kern **all) {
-    static const char *const isa[] = {"int8", "avx2int8", "avx512int8"};
+    static const char *const isa[] = {"int8", "avx2int8", "avx512int8", "neonint8", "neondotint8"};
     int n = 0;
     for (size_t i = 0; i < sizeof isa / sizeof *isa; i++) {
         all[n] = fw_kern_find(isa[i]);

@@ -95,7 +95,7 @@ static void it_is_the_convolution_in_every_table(void) {
 }
 
 static void rounded_operands_get_the_small_tile_or_none(void) {
-    const fw_kern *bf16 = fw_kern_find("avx512bf16"), *int8 = fw_kern_find("int8");
+    const fw_kern *bf16 = fw_kern_bf16(), *int8 = fw_kern_find("int8");
     CHECK(bf16 == NULL || bf16->wino_tile == 2);
     CHECK(int8 != NULL && int8->wino_tile == 0);
 }
