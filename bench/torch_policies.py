@@ -5,7 +5,8 @@
 
 A line of JSON a case: {"work": "smolvla", "precision": "f32", "how": "compiled", "ms": 4210.5, "cpu_ms": 8370.1}, or "note" in place of "ms" where there
 is nothing to measure. Written for lerobot 0.6.1, torch 2.10, transformers 5.5 (no network is used). Each case is warmed up; the best
-of several calls counts, a call of more than 10 s is made once after the warm-up. Every network runs eager and by torch.compile
+of several calls counts, a call of more than 10 s is made once after the warm-up. A way of training runs in a process of its own, and says how much
+memory that had at most ("rss_mb") and before the network was made, with torch imported ("base_mb"). Every network runs eager and by torch.compile
 (inductor, weights frozen for inference), as long as compiling takes less than a minute. --tiny: networks of two layers, to try this program.
 """
 import argparse
@@ -15,6 +16,7 @@ import importlib
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -172,7 +174,31 @@ def frozen(fn):
     return call
 
 
-def training(work, net, loss_of, precision):
+def memory_mb(what):
+    """VmHWM: the most this program had since it began; VmRSS: now."""
+    with open("/proc/self/status") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith(what)) / 1024
+
+
+def ways_of_training(work, make):
+    """Each way in a process of its own. make() -> a network, and its loss as a function of what runs it."""
+    if ARGS.way:
+        before = memory_mb("VmRSS")
+        training(work, *make(), *ARGS.way.split(), before)
+        return
+    for precision in precisions(work):
+        for how in ("eager", "compiled"):
+            more = [a for a in ("quick", "tiny") if getattr(ARGS, a)]
+            line = subprocess.run([sys.executable, "-u", __file__, work, "--way", f"{precision} {how}", "--threads", str(ARGS.threads),
+                                   *(f"--{a}" for a in more)], stdout=subprocess.PIPE, text=True, check=False).stdout
+            if line:
+                say.write(line)
+                say.flush()
+            else:
+                report(work, precision, how, note="died: out of memory?")
+
+
+def training(work, net, loss_of, precision, how, before):
     """Forward, backward, clipping, fused AdamW, moving average; as bench_train."""
     ema = [p.detach().clone() for p in net.parameters()]
     opt = torch.optim.AdamW(net.parameters(), lr=1e-4, fused=True)
@@ -186,20 +212,26 @@ def training(work, net, loss_of, precision):
         opt.step()
         torch._foreach_lerp_(ema, [p.detach() for p in net.parameters()], 0.001)
 
-    def compiled():
-        run = torch.compile(net)
-        return lambda: step(run)
-    eager_and_compiled(work, precision, lambda: step(net), compiled)
+    try:
+        with limit(COMPILE_S):
+            run = torch.compile(net) if how == "compiled" else net
+            step(run)
+        report(work, precision, how, **best(lambda: step(run)), base_mb=before, rss_mb=memory_mb("VmHWM"))
+    except TooLong:
+        report(work, precision, how, note=f"{how}: the first step takes more than {COMPILE_S} s")
+    except Exception as e:  # noqa: BLE001 - what compile does not take is a result
+        report(work, precision, how, note=f"{how}: {str(e).splitlines()[0][:120]}")
 
 
 def own_training(work):
     from torch_train import Net
-    for precision in precisions(work):
+
+    def make():
         net = Net(1).to(memory_format=torch.channels_last)
         feats = [torch.randn(128, 112, 8, 8).to(memory_format=torch.channels_last) for _ in range(2)]
         text, state, target, weight = torch.randn(128, 384), torch.randn(128, 6), torch.randn(128, 16, 5), torch.ones(128, 16)
-        training(work, net, lambda run: ((run(feats, text, state).float() - target).abs().sum(-1) * weight).sum() / weight.sum() / 5,
-                 precision)
+        return net, lambda run: ((run(feats, text, state).float() - target).abs().sum(-1) * weight).sum() / weight.sum() / 5
+    ways_of_training(work, make)
 
 
 class ViTLayer(nn.Module):
@@ -228,9 +260,10 @@ class ViT(nn.Module):
 
 
 def vit_training(work):
-    image, target = torch.randn(2, 3, 256, 256), torch.randn(2, 256, 768)
-    for precision in precisions(work):
-        training(work, ViT(2 if ARGS.tiny else 12), lambda run: F.mse_loss(run(image).float(), target), precision)
+    def make():
+        image, target = torch.randn(2, 3, 256, 256), torch.randn(2, 256, 768)
+        return ViT(2 if ARGS.tiny else 12), lambda run: F.mse_loss(run(image).float(), target)
+    ways_of_training(work, make)
 
 
 # ---- published policies
@@ -409,6 +442,7 @@ if __name__ == "__main__":
     a.add_argument("--threads", type=int, default=os.cpu_count())
     a.add_argument("--quick", action="store_true")
     a.add_argument("--tiny", action="store_true")
+    a.add_argument("--way", help="of training, in this process: 'f32 eager', 'bf16 compiled' ...")
     ARGS = a.parse_args()
     ARGS.rounds, ARGS.budget = (1, 0.3) if ARGS.quick else (3, 1.0)
     sys.stdout = sys.stderr

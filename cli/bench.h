@@ -33,10 +33,11 @@ extern const bench_work bench_works[];
 extern const int bench_n_work;
 
 typedef struct bench_result {
-    double ms;     /* best call; 0: not run, error says why */
-    double cpu_ms; /* mean CPU time of a call, all threads together: what compares while others use the machine */
-    double gflop;  /* of a call, multiply-adds counting as 2 */
-    double rss_mb; /* most memory the process had, filled by the caller */
+    double ms;      /* best call; 0: not run, error says why */
+    double cpu_ms;  /* mean CPU time of a call, all threads together: what compares while others use the machine */
+    double gflop;   /* of a call, multiply-adds counting as 2 */
+    double rss_mb;  /* most memory the process had, filled by the caller */
+    double base_mb; /* what it had before the network was made */
     char error[400];
 } bench_result;
 

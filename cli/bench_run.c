@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "bench.h"
@@ -313,10 +314,20 @@ static fw_status measure_chunk(const fw_plan_opts *o, bool quick, bench_result *
     return st;
 }
 
+static double resident_mb(void) {
+    long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    const bool read = f != NULL && fscanf(f, "%*s %ld", &pages) == 1;
+    if (f != NULL) {
+        fclose(f);
+    }
+    return read ? (double)pages * (double)sysconf(_SC_PAGESIZE) / (1024.0 * 1024.0) : 0.0;
+}
+
 void bench_run(const bench_work *w, fw_precision precision, int threads, bool quick, bench_result *out) {
     fw_plan_opts o = {.precision = precision, .seed = 1};
     fw_err err = {FW_OK, ""};
-    *out = (bench_result){0};
+    *out = (bench_result){.base_mb = resident_mb()};
     fw_status st = fw_pool_new(threads, &o.pool, &err);
     if (st == FW_OK) {
         st = w->kind == BENCH_POLICY  ? measure_policy(w, &o, quick, out, &err)

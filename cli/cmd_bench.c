@@ -33,12 +33,13 @@ typedef struct row {
     char note[400]; /* why it was not run, or what to know about it */
     char peer[200];
     double peer_ms, peer_cpu_ms;
+    double peer_mb, peer_base_mb; /* least of its ways; 0: not told */
 } row;
 
 typedef struct peer_time {
     char work[64], how[64]; /* "f32, compiled"; why not when ms is 0 */
     fw_precision precision;
-    double ms, cpu_ms;
+    double ms, cpu_ms, rss_mb, base_mb;
 } peer_time;
 
 typedef struct bench {
@@ -202,14 +203,16 @@ static fw_status run_rows(bench *b, fw_err *err) {
 
 /* ---- the peer ---- */
 
-/* A line of the peer: {"work": "smolvla", "precision": "f32", "how": "compiled", "ms": 1.5, "cpu_ms": 2.9}, or "note" instead of "ms". */
+/* A line of the peer: {"work": "smolvla", "precision": "f32", "how": "compiled", "ms": 1.5, "cpu_ms": 2.9}, of
+ * training also "rss_mb" and "base_mb", the memory of its process at most and before the network; or "note" instead of "ms". */
 static void hear(bench *b, const char *line) {
     const char *work = NULL, *precision = NULL, *how = "", *note = "";
-    double ms = 0.0, cpu_ms = 0.0;
+    double ms = 0.0, cpu_ms = 0.0, rss_mb = 0.0, base_mb = 0.0;
     peer_time *t = &b->seen[b->n_seen];
     json_t *o = json_loads(line, 0, NULL);
-    if (o == NULL || json_unpack(o, "{s:s, s:s, s?s, s?F, s?F, s?s}", "work", &work, "precision", &precision, "how",
-                                 &how, "ms", &ms, "cpu_ms", &cpu_ms, "note", &note) != 0) {
+    if (o == NULL ||
+        json_unpack(o, "{s:s, s:s, s?s, s?F, s?F, s?s, s?F, s?F}", "work", &work, "precision", &precision, "how", &how,
+                    "ms", &ms, "cpu_ms", &cpu_ms, "note", &note, "rss_mb", &rss_mb, "base_mb", &base_mb) != 0) {
         fw_warn("peer: %s", line);
     } else if (fw_precision_parse(precision, &t->precision, NULL) == FW_OK && b->n_seen < PEERS_MAX - 1) {
         snprintf(t->work, sizeof t->work, "%s", work);
@@ -217,6 +220,8 @@ static void hear(bench *b, const char *line) {
                  ms > 0.0 ? how : note);
         t->ms = ms;
         t->cpu_ms = cpu_ms;
+        t->rss_mb = rss_mb;
+        t->base_mb = base_mb;
         b->n_seen++;
         fw_info("peer: %s, %s: %.2f ms", t->work, t->how, ms);
     }
@@ -274,7 +279,7 @@ static fw_status run_peer(bench *b, fw_err *err) {
     return FW_OK;
 }
 
-/* A row meets the peer's best of all precisions that are no coarser: what its user would run. */
+/* A row meets the peer's best of all precisions that are no coarser: what its user would run. Its memory is the least of these ways. */
 static void match(bench *b) {
     for (int i = 0; i < b->n_row; i++) {
         row *r = &b->row[i];
@@ -282,6 +287,10 @@ static void match(bench *b) {
             const peer_time *t = &b->seen[k];
             if (strcmp(t->work, r->work->name) != 0 || t->precision > r->precision) {
                 continue;
+            }
+            if (t->rss_mb > 0.0 && (r->peer_mb <= 0.0 || t->rss_mb < r->peer_mb)) {
+                r->peer_mb = t->rss_mb;
+                r->peer_base_mb = t->base_mb;
             }
             const bool better = t->ms > 0.0 ? r->peer_ms <= 0.0 || t->ms < r->peer_ms : r->peer[0] == 0;
             if (better) {
@@ -317,12 +326,13 @@ static json_t *to_json(const bench *b) {
     for (int i = 0; i < b->n_row; i++) {
         const row *r = &b->row[i];
         const double rate = r->r.ms > 0.0 ? r->r.gflop / (1e-3 * r->r.ms) : 0.0;
-        json_array_append_new(rows, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "work",
-                                              r->name, "ours_ms", number(r->r.ms), "peer", text(r->peer), "peer_ms",
-                                              number(r->peer_ms), "ours_cpu_ms", number(r->r.cpu_ms), "peer_cpu_ms",
-                                              number(r->peer_cpu_ms), "ratio", number(ratio(r->r.ms, r->peer_ms)),
-                                              "gflops", number(rate), "of_peak", number(r->of_peak), "rss_mb",
-                                              number(r->r.rss_mb), "note", text(r->note)));
+        json_array_append_new(
+            rows, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "work", r->name,
+                            "ours_ms", number(r->r.ms), "peer", text(r->peer), "peer_ms", number(r->peer_ms),
+                            "ours_cpu_ms", number(r->r.cpu_ms), "peer_cpu_ms", number(r->peer_cpu_ms), "ratio",
+                            number(ratio(r->r.ms, r->peer_ms)), "gflops", number(rate), "of_peak", number(r->of_peak),
+                            "rss_mb", number(r->r.rss_mb), "base_mb", number(r->r.base_mb), "peer_rss_mb",
+                            number(r->peer_mb), "peer_base_mb", number(r->peer_base_mb), "note", text(r->note)));
     }
     return json_pack("{s:s, s:i, s:o, s:o, s:o}", "cpu", b->cpu, "threads", (int)b->threads, "kernels", kernels,
                      "peaks", peaks, "rows", rows);
@@ -366,6 +376,15 @@ static void print_table(const bench *b) {
     printf("%s\n", b->peer != NULL ? "    peer ms  ratio    CPU  peer" : "");
     for (int i = 0; i < b->n_row; i++) {
         print_row(b, &b->row[i]);
+    }
+    for (int i = 0; i < b->n_row; i++) {
+        const row *r = &b->row[i];
+        if (r->peer_mb > 0.0 && r->r.ms > 0.0) {
+            printf("%s: %.0f MB at most, %.0f before the network is made; PyTorch %.0f (the least of its ways), %.0f "
+                   "before, "
+                   "with torch imported\n",
+                   r->name, r->r.rss_mb, r->r.base_mb, r->peer_mb, r->peer_base_mb);
+        }
     }
 }
 

@@ -53,6 +53,7 @@ static void a_row_has_time_rate_part_of_the_peak_and_memory(void) {
     CHECK(ms > 0.0 && fabs(number(r, "gflops") - gflop / (1e-3 * ms)) < 0.01 * number(r, "gflops"));
     const double peak = number(json_object_get(j, "peaks"), "f32");
     CHECK(peak <= 0.0 || fabs(number(r, "of_peak") - number(r, "gflops") / peak) < 0.01);
+    CHECK(number(r, "base_mb") > 1.0 && number(r, "base_mb") < number(r, "rss_mb") && number(r, "peer_rss_mb") <= 0.0);
     CHECK(number(r, "rss_mb") > 1.0 && number(r, "peer_ms") <= 0.0 && text(r, "peer")[0] == 0);
     json_decref(j);
 }
@@ -83,8 +84,10 @@ static void write_peer(const char *lines, int code) {
 
 static void a_row_meets_the_peers_best_that_is_no_coarser(void) {
     json_t *j;
-    write_peer("{\"work\": \"linear 50x720x2048\", \"precision\": \"f32\", \"how\": \"eager\", \"ms\": 50}\n"
-               "{\"work\": \"linear 50x720x2048\", \"precision\": \"f32\", \"how\": \"compiled\", \"ms\": 40}\n"
+    write_peer("{\"work\": \"linear 50x720x2048\", \"precision\": \"f32\", \"how\": \"eager\", \"ms\": 50, "
+               "\"rss_mb\": 300.5, \"base_mb\": 200}\n"
+               "{\"work\": \"linear 50x720x2048\", \"precision\": \"f32\", \"how\": \"compiled\", \"ms\": 40, "
+               "\"rss_mb\": 400, \"base_mb\": 201}\n"
                "{\"work\": \"linear 50x720x2048\", \"precision\": \"bf16\", \"how\": \"eager\", \"ms\": 90}\n"
                "{\"work\": \"linear 50x720x2048\", \"precision\": \"int8\", \"how\": \"dynamic\", \"ms\": 30}\n"
                "{\"work\": \"linear 50x7\", \"precision\": \"f32\", \"ms\": 1}\nnot JSON",
@@ -93,6 +96,7 @@ static void a_row_meets_the_peers_best_that_is_no_coarser(void) {
     const json_t *f32 = row_of(j, "linear 50x720x2048 f32"), *bf16 = row_of(j, "linear 50x720x2048 bf16"),
                  *int8 = row_of(j, "linear 50x720x2048 int8");
     CHECK(strcmp(text(f32, "peer"), "PyTorch f32, compiled") == 0 && fabs(number(f32, "peer_ms") - 40.0) < 1e-9);
+    CHECK(fabs(number(f32, "peer_rss_mb") - 300.5) < 1e-9 && fabs(number(f32, "peer_base_mb") - 200.0) < 1e-9);
     CHECK(fabs(number(f32, "ratio") - 40.0 / number(f32, "ours_ms")) < 1e-9);
     CHECK(fabs(number(bf16, "peer_ms") - 40.0) < 1e-9);
     CHECK(strcmp(text(int8, "peer"), "PyTorch int8, dynamic") == 0);
