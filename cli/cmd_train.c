@@ -6,6 +6,19 @@
 #include "cli.h"
 #include "train/loop.h"
 
+static int tell(const fw_train_opts *o, const fw_train_result *r, bool json) {
+    if (json) {
+        return cli_json(json_pack("{s:I, s:I, s:i, s:f, s:f, s:f, s:o, s:s}", "steps", (json_int_t)r->steps, "batch",
+                                  (json_int_t)r->batch, "ranks", fw_ranks_size(o->ranks), "seconds", r->seconds,
+                                  "samples_per_s", r->samples_per_s, "loss", r->loss, "held_out",
+                                  isfinite(r->held_out) ? json_real(r->held_out) : json_null(), "out", o->out));
+    }
+    printf("%s: %lld steps of %lld in %.1f minutes (%.0f samples/s), loss %.4f", o->out, (long long)r->steps,
+           (long long)r->batch, r->seconds / 60, r->samples_per_s, r->loss);
+    printf(isfinite(r->held_out) ? ", held out %.4f\n" : "\n", r->held_out);
+    return 0;
+}
+
 int cmd_train(int argc, char **argv) {
     fw_train_opts o = {.seed = -1};
     fw_arg_list data = {0}, cameras = {0};
@@ -69,19 +82,10 @@ int cmd_train(int argc, char **argv) {
     fw_train_result r = {0};
     fw_status s = fw_ranks_open(&o.ranks, &err);
     s = s == FW_OK ? fw_train(&o, &r, &err) : s;
-    const bool speaks = fw_ranks_rank(o.ranks) == 0;
-    fw_ranks_close(o.ranks, s, &err);
-    if (s != FW_OK || !speaks) {
-        return s == FW_OK ? 0 : speaks ? cli_fail(&err) : 1;
+    code = s == FW_OK ? 0 : 1;
+    if (fw_ranks_tells(o.ranks, s, &err)) {
+        code = s == FW_OK ? tell(&o, &r, json) : cli_fail(&err);
     }
-    if (json) {
-        return cli_json(json_pack("{s:I, s:I, s:f, s:f, s:f, s:o, s:s}", "steps", (json_int_t)r.steps, "batch",
-                                  (json_int_t)r.batch, "seconds", r.seconds, "samples_per_s", r.samples_per_s, "loss",
-                                  r.loss, "held_out", isfinite(r.held_out) ? json_real(r.held_out) : json_null(), "out",
-                                  o.out));
-    }
-    printf("%s: %lld steps of %lld in %.1f minutes (%.0f samples/s), loss %.4f", o.out, (long long)r.steps,
-           (long long)r.batch, r.seconds / 60, r.samples_per_s, r.loss);
-    printf(isfinite(r.held_out) ? ", held out %.4f\n" : "\n", r.held_out);
-    return 0;
+    fw_ranks_close(o.ranks, s);
+    return code;
 }

@@ -183,10 +183,7 @@ static fw_status open_run(run *r, fw_err *err) {
     FW_TRY(fingerprints(r, err));
     FW_TRY(fw_batch_sampler(&r->l->data, &r->sampler, err));
     FW_TRY(buffers(r, err));
-    FW_TRY(load_state(r, err));
-    char dir[1024];
-    FW_TRY(fw_path_join(dir, sizeof dir, r->opts->out, "train", err));
-    return is_first(r) ? fw_journal_open(dir, r->at.step, &r->journal, err) : FW_OK;
+    return load_state(r, err);
 }
 
 /* What must be the same in all ranks, as numbers: where the run begins and ends, and what it is. */
@@ -228,6 +225,12 @@ static fw_status open_in_turn(run *r, fw_err *err) {
         FW_TRY(fw_ranks_meet(r->ranks, s, NULL, 0, NULL, err));
     }
     return check_same(r, err);
+}
+
+static fw_status open_journal(run *r, fw_err *err) {
+    char dir[1024];
+    FW_TRY(fw_path_join(dir, sizeof dir, r->opts->out, "train", err));
+    return is_first(r) ? fw_journal_open(dir, r->at.step, &r->journal, err) : FW_OK;
 }
 
 static void close_run(run *r) {
@@ -423,15 +426,16 @@ static fw_status decide(run *r, fw_status s, bool *more, fw_err *err) {
     return FW_OK;
 }
 
-static fw_status train_loop(run *r, fw_err *err) {
+/* s: how this rank fares. */
+static fw_status train_loop(run *r, fw_status s, fw_err *err) {
     fw_progress pr;
     const bool by_time = r->cfg.steps <= 0;
     bool more = true;
     fw_progress_start(&pr, by_time ? "seconds" : "steps",
                       by_time ? (uint64_t)(60 * r->cfg.minutes) : (uint64_t)r->cfg.steps);
-    FW_TRY(decide(r, FW_OK, &more, err));
+    FW_TRY(decide(r, s, &more, err));
     while (more) {
-        fw_status s = one_round(r, err);
+        s = one_round(r, err);
         show(r, &pr, by_time);
         FW_TRY(decide(r, s, &more, err));
     }
@@ -439,15 +443,20 @@ static fw_status train_loop(run *r, fw_err *err) {
     return FW_OK;
 }
 
-/* Signals are caught only here: before it, what was computed is in the cache and dying is fine. */
-static fw_status train_until_stopped(run *r, fw_err *err) {
-    struct sigaction old_int, old_term, act = {.sa_handler = on_signal};
+/* Signals are caught only here: before it, what was computed is in the cache and dying is fine. SIGUSR1 is what mpirun passes on
+ * to its ranks without ending them itself. */
+static fw_status train_until_stopped(run *r, fw_status s, fw_err *err) {
+    static const int stops[] = {SIGINT, SIGTERM, SIGUSR1};
+    const int n = r->ranks != NULL ? 3 : 2;
+    struct sigaction old[3], act = {.sa_handler = on_signal};
     stop_asked = 0;
-    sigaction(SIGINT, &act, &old_int);
-    sigaction(SIGTERM, &act, &old_term);
-    fw_status s = train_loop(r, err);
-    sigaction(SIGINT, &old_int, NULL);
-    sigaction(SIGTERM, &old_term, NULL);
+    for (int i = 0; i < n; i++) {
+        sigaction(stops[i], &act, &old[i]);
+    }
+    s = train_loop(r, s, err);
+    for (int i = 0; i < n; i++) {
+        sigaction(stops[i], &old[i], NULL);
+    }
     return s;
 }
 
@@ -513,8 +522,9 @@ static fw_status finish(run *r, fw_err *err) {
 static fw_status run_all(run *r, fw_err *err) {
     FW_TRY(open_in_turn(r, err));
     announce(r);
-    FW_TRY(train_until_stopped(r, err));
-    fw_status s = finish(r, err);
+    fw_status s = open_journal(r, err);
+    FW_TRY(train_until_stopped(r, s, err));
+    s = finish(r, err);
     return fw_ranks_meet(r->ranks, s, NULL, 0, NULL, err);
 }
 

@@ -4,7 +4,6 @@
 #include <dlfcn.h>
 #include <mpi.h>
 #include <sched.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,12 +166,19 @@ fw_status fw_ranks_open(fw_ranks **out, fw_err *err) {
     return look_around(r, err);
 }
 
-void fw_ranks_close(fw_ranks *r, fw_status s, const fw_err *err) {
+bool fw_ranks_tells(const fw_ranks *r, fw_status s, fw_err *err) {
+    if (r == NULL || s == FW_OK || r->over) {
+        return r == NULL || r->rank == 0;
+    }
+    (void)fw_fail_in(err, s, "rank %d of %d", r->rank, r->size);
+    return true;
+}
+
+void fw_ranks_close(fw_ranks *r, fw_status s) {
     if (r == NULL) {
         return;
     }
     if (s != FW_OK && !r->over) {
-        fw_error("rank %d of %d: %s", r->rank, r->size, err->msg);
         r->MPI_Abort(r->world, 1);
     }
     r->MPI_Finalize();

@@ -4,7 +4,7 @@
  *   fw_ranks *ranks;                                       // NULL: not under mpirun, one process
  *   FW_TRY(fw_ranks_open(&ranks, err));
  *   s = fw_ranks_meet(ranks, s, mine, n, all, err);        // everybody's numbers, or the error of who failed
- *   code = fw_ranks_close(ranks, s, &err);
+ *   fw_ranks_close(ranks, s);
  *
  * DESIGN. A collective is called by all ranks in the same order, so what decides over it must be the same on all: numbers that were
  * exchanged, never a rank's own clock or luck. What goes wrong in one rank alone is carried to the next fw_ranks_meet, which fails on all
@@ -16,6 +16,7 @@
 #ifndef FW_TRAIN_RANKS_H
 #define FW_TRAIN_RANKS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "fw/status.h"
@@ -24,8 +25,11 @@ typedef struct fw_ranks fw_ranks;
 
 /* MPI_Init when mpirun started more than this process, else *out NULL. Ranks other than 0 log errors only. Once a process. */
 FW_NODISCARD fw_status fw_ranks_open(fw_ranks **out, fw_err *err);
-/* The end of this process's part, as s says. Where the ranks do not agree on the failure s yet, it is logged and all are ended. */
-void fw_ranks_close(fw_ranks *r, fw_status s, const fw_err *err);
+/* Whether this process tells people how it ended, s: rank 0, or one whose failure the others do not know of, whose name then stands in
+ * *err. */
+bool fw_ranks_tells(const fw_ranks *r, fw_status s, fw_err *err);
+/* The end of this process's part, after it told people. A failure that the others do not know of ends them, too. */
+void fw_ranks_close(fw_ranks *r, fw_status s);
 
 int fw_ranks_rank(const fw_ranks *r); /* 0 ... size - 1 */
 int fw_ranks_size(const fw_ranks *r); /* 1 when alone */
