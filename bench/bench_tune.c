@@ -26,7 +26,7 @@ static double cpu_s(void) {
 typedef struct bench {
     const char *policy, *mode;
     int64_t batch, cameras, words, rank, rounds, threads;
-    bool checkpointing;
+    bool checkpointing, profile;
     fw_pool *pool;
     fw_lerobot_config c;
     fw_adapter adapter;
@@ -83,6 +83,7 @@ static fw_status measure(bench *b, fw_err *err) {
     fw_vla_fill(b->plan, &b->c, &b->io, n_words, NULL);
     fw_plan_get_info(b->plan, &info);
     const double flops = (info.flops_forward + info.flops_backward) / (double)b->batch;
+    fw_plan_profile(b->plan, b->profile);
     double spent = cpu_s(), wall = fw_now_s();
     for (int64_t i = 0; i < b->rounds; i++) {
         FW_TRY(fw_plan_run(b->plan, err));
@@ -100,6 +101,7 @@ static fw_status measure(bench *b, fw_err *err) {
         printf(", %.3f samples/s, %.3f a CPU-second", n / wall, n / spent);
     }
     printf("\n");
+    fw_plan_profile(b->plan, false);
     return FW_OK;
 }
 
@@ -121,6 +123,7 @@ int main(int argc, char **argv) {
         FW_ARG_INT("rank", &b.rank, 1, 1024, "N", "of the adapters"),
         FW_ARG_INT("threads", &b.threads, 1, 256, "N", "threads"),
         FW_ARG_BOOL("checkpointing", &b.checkpointing, "gradient checkpointing"),
+        FW_ARG_BOOL("profile", &b.profile, "where the time goes, an operation a line"),
         FW_ARG_INT("rounds", &b.rounds, 0, 1000, "N", "steps; 0: count only"),
     };
     const fw_usage usage = {

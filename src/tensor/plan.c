@@ -86,7 +86,7 @@ struct fw_plan {
     bool int8;
     const fw_watch *watch; /* or NULL */
     fw_pool *pool;
-    bool train, checkpoint;
+    bool train, checkpoint, pack_at_use;
     uint64_t seed, run;
     fw_val loss; /* root of the loss, or FW_NONE */
     float one;   /* d loss / d loss */
@@ -290,7 +290,7 @@ static const fw_parameter *packed_param(const fw_plan *p, const fw_step *c) {
 static void add_scratch(fw_plan *p, step *t, int at) {
     const fw_step *c = &t->call;
     const fw_parameter *w = packed_param(p, c);
-    const bool every_run = w != NULL && p->train && w->trainable && w->half == NULL;
+    const bool every_run = w != NULL && p->pack_at_use && w->trainable && w->half == NULL;
     fw_scratch need = {0};
     t->pack =
         every_run ? add_buf(p, c->node->op->pack_bytes(p->g, c->node, kern_of(p, c->node), c->backward), at, at) : -1;
@@ -721,6 +721,7 @@ fw_status fw_plan_new(const fw_graph *g, const fw_plan_opts *opts, const fw_val 
                    .pool = o->pool,
                    .train = o->train,
                    .checkpoint = o->checkpoint,
+                   .pack_at_use = o->train || o->pack_at_use,
                    .seed = o->seed,
                    .loss = FW_NONE,
                    .one = 1.0f};

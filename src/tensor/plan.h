@@ -41,8 +41,8 @@ typedef struct fw_plan_opts {
     bool train;
     uint64_t seed; /* dropout */
     fw_precision precision;
-    bool
-        checkpoint; /* training: gradient checkpointing. FW_INVALID where no segment with a gradient has anything to make again */
+    bool checkpoint;  /* training: by segments. FW_INVALID where none with a gradient has anything to make again */
+    bool pack_at_use; /* inference that runs seldom: weights that may change are packed at each use, as in training */
     const fw_watch *watch; /* borrowed until the plan is freed; NULL: nobody */
 } fw_plan_opts;
 

@@ -28,7 +28,8 @@ void fw_learner_close(fw_learner *l) {
 }
 
 fw_status fw_learner_plan(fw_learner *l, fw_err *err) {
-    const fw_plan_opts infer = {.pool = l->pool, .seed = l->cfg->seed, .precision = l->cfg->precision};
+    const fw_plan_opts infer = {
+        .pool = l->pool, .seed = l->cfg->seed, .precision = l->cfg->precision, .pack_at_use = true};
     fw_plan_opts train = infer;
     train.train = true;
     train.checkpoint = l->cfg->gradient_checkpointing;

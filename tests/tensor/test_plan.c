@@ -247,13 +247,23 @@ static void weights_are_packed_again_when_told(void) {
     net n = net_new(1);
     fw_plan *p = plan_of(&n, NULL, false);
     must(fw_plan_run(p, &g_err));
-    float before = *(float *)fw_plan_data(p, n.out);
+    float before = *(float *)fw_plan_data(p, n.out), was = fw_params_find(n.params, "out.w")->data[0];
     fw_params_find(n.params, "out.w")->data[0] += 1.0f;
     must(fw_plan_run(p, &g_err));
     CHECK(*(float *)fw_plan_data(p, n.out) == before);
     fw_plan_repack(p);
     must(fw_plan_run(p, &g_err));
     CHECK(*(float *)fw_plan_data(p, n.out) != before);
+    /* or at each use, which takes no telling */
+    fw_plan *q;
+    fw_plan_info info;
+    must(fw_plan_new(n.g, &(fw_plan_opts){.pack_at_use = true}, &n.out, 1, &q, &g_err));
+    fw_plan_get_info(q, &info);
+    fill(q, &n, 5);
+    fw_params_find(n.params, "out.w")->data[0] = was;
+    must(fw_plan_run(q, &g_err));
+    CHECK(*(float *)fw_plan_data(q, n.out) == before && info.packed_bytes == 0);
+    fw_plan_free(q);
     fw_plan_free(p);
     net_free(&n);
 }
