@@ -239,13 +239,31 @@ static fw_status copy_file(const char *dir, const char *name, const char *out, f
     return s;
 }
 
+/* openpi's statistics, where they lie under from's assets. */
+static fw_status copy_openpi_stats(const char *from, const char *out, fw_err *err) {
+    char path[4096], to[4096], folder[4096];
+    json_t *root = NULL;
+    FW_TRY(fw_openpi_stats(from, path, &root, err));
+    fw_status s = fw_path_join(to, sizeof to, out, path + strlen(from) + 1, err);
+    if (s == FW_OK) {
+        memcpy(folder, to, sizeof folder);
+        *strrchr(folder, '/') = 0;
+        s = fw_mkdirs(folder, err);
+    }
+    s = s == FW_OK ? fw_json_save(to, root, 2, err) : s;
+    json_decref(root);
+    return s;
+}
+
 fw_status fw_pretrained_copy(const char *from, const char *out, fw_err *err) {
     char **names = NULL;
     size_t n = 0;
     FW_TRY(fw_list_dir(from, &names, &n, err));
     fw_status s = FW_OK;
     for (size_t i = 0; i < n && s == FW_OK; i++) {
-        s = fw_pretrained_is_part(names[i]) ? copy_file(from, names[i], out, err) : FW_OK;
+        s = fw_pretrained_is_part(names[i])   ? copy_file(from, names[i], out, err)
+            : strcmp(names[i], "assets") == 0 ? copy_openpi_stats(from, out, err)
+                                              : FW_OK;
     }
     fw_names_free(names, n);
     return s;

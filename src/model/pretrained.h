@@ -63,7 +63,7 @@ FW_NODISCARD fw_status fw_pretrained_tokenizer(const char *dir, const char *give
 
 /* Is a file of this name part of a published policy, beside its weights: config, processors, tokenizer? */
 bool fw_pretrained_is_part(const char *name);
-/* All those of folder from, copied to the folder out. */
+/* All those of folder from, and openpi's statistics, copied to the folder out. */
 FW_NODISCARD fw_status fw_pretrained_copy(const char *from, const char *out, fw_err *err);
 
 /* One constructor a policy; dir's config is c. */

@@ -12,7 +12,6 @@
 #define PATH_BYTES     4096
 #define N(a)           (sizeof(a) / sizeof(*(a)))
 #define LEROBOT_EPS    1e-8f
-#define OPENPI_EPS     1e-6f
 #define OPENPI_DIM_MAX 256
 
 /* ---- maps ---- */
@@ -738,7 +737,7 @@ static fw_status read_openpi_map(const json_t *all, const char *part, const char
     }
     FW_TRY(fw_json_f64s(j, spread ? "mean" : "q01", where, v[0], (size_t)n, err));
     FW_TRY(fw_json_f64s(j, spread ? "std" : "q99", where, v[1], (size_t)n, err));
-    *m = (fw_map_stat){norm, n, spread ? 0.0f : OPENPI_EPS, calloc(2 * (size_t)n, sizeof *m->a), NULL};
+    *m = (fw_map_stat){norm, n, spread ? 0.0f : FW_OPENPI_SPREAD, calloc(2 * (size_t)n, sizeof *m->a), NULL};
     if (m->a == NULL) {
         return fw_fail(err, FW_NOMEM, "no memory for statistics of %d values", n);
     }
@@ -748,7 +747,7 @@ static fw_status read_openpi_map(const json_t *all, const char *part, const char
             return fw_fail(err, FW_FORMAT, "%s: value %d: %s", where, i, spread ? "std below 0" : "q99 below q01");
         }
         m->a[i] = (float)v[0][i];
-        m->b[i] = (float)(v[1][i] + (double)OPENPI_EPS);
+        m->b[i] = (float)(v[1][i] + (double)FW_OPENPI_SPREAD);
     }
     return FW_OK;
 }

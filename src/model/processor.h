@@ -23,6 +23,8 @@
 #include "model/lerobot_config.h"
 #include "tensor/safetensors.h"
 
+#define FW_OPENPI_SPREAD 1e-6f /* what openpi adds to every standard deviation and range: b of its maps has it */
+
 /* One feature's way to the network's units: MEAN_STD (x - a) / (b + eps), back y * b + a; the others 2 (x - a) / (b - a) - 1 and
  * back, a range of exactly 0 counting as eps. No clipping. */
 typedef struct fw_map_stat {

@@ -322,6 +322,68 @@ static void scale_into(const uint8_t *src, int h, int w, float *dst, int ld, int
     }
 }
 
+/* ---- openpi's way: 8 bits, and smoothed where it gets smaller, as PIL scales (Image.resize, BILINEAR) ---- */
+
+enum { TAPS = 256, TAP_BITS = 22 }; /* enough to scale 127 times down; fractions of a weight */
+
+/* Source pixels that make one, and their weights, which sum to 1 << TAP_BITS. */
+typedef struct taps {
+    int first, n;
+    int32_t w[TAPS];
+} taps;
+
+static double triangle(double x) {
+    return fabs(x) < 1.0 ? 1.0 - fabs(x) : 0.0;
+}
+
+/* Of pixel i of n made from m. */
+static void taps_of(int i, int n, int m, taps *t) {
+    const double scale = (double)m / n, wide = scale > 1.0 ? scale : 1.0, centre = (i + 0.5) * scale;
+    int end = (int)(centre + wide + 0.5);
+    double sum = 0.0;
+    t->first = (int)(centre - wide + 0.5) > 0 ? (int)(centre - wide + 0.5) : 0;
+    end = end < m ? end : m;
+    t->n = end - t->first < TAPS ? end - t->first : TAPS;
+    for (int k = 0; k < t->n; k++) {
+        sum += triangle((k + t->first - centre + 0.5) / wide);
+    }
+    for (int k = 0; k < t->n; k++) {
+        t->w[k] = (int32_t)(0.5 + triangle((k + t->first - centre + 0.5) / wide) / sum * (1 << TAP_BITS));
+    }
+}
+
+static int clip8(int32_t x) {
+    const int v = x >> TAP_BITS;
+    return v < 0 ? 0 : v > 255 ? 255 : v;
+}
+
+/* The pixel at rows r and columns c, channel ch: first along the row, rounded to 8 bits, then down. */
+static int pixel_of(const uint8_t *src, int w, const taps *r, const taps *c, int ch) {
+    int32_t down = 1 << (TAP_BITS - 1);
+    for (int y = 0; y < r->n; y++) {
+        const uint8_t *at = src + ((size_t)(r->first + y) * (size_t)w + (size_t)c->first) * 3 + ch;
+        int32_t along = 1 << (TAP_BITS - 1);
+        for (int x = 0; x < c->n; x++) {
+            along += at[3 * x] * c->w[x];
+        }
+        down += clip8(along) * r->w[y];
+    }
+    return clip8(down);
+}
+
+static void scale_smoothly(const uint8_t *src, int h, int w, float *dst, int ld, int oh, int ow) {
+    taps r, c;
+    for (int y = 0; y < oh; y++) {
+        taps_of(y, oh, h, &r);
+        for (int x = 0; x < ow; x++) {
+            taps_of(x, ow, w, &c);
+            for (int ch = 0; ch < 3; ch++) {
+                dst[((size_t)y * ld + x) * 3 + ch] = (float)pixel_of(src, w, &r, &c, ch) / 255.0f * 2.0f - 1.0f;
+            }
+        }
+    }
+}
+
 void fw_vla_fit_image(const fw_lerobot_config *c, const uint8_t *src, int h, int w, float *dst) {
     const int size = c->vla.vision.image;
     const double ratio = fmax((double)w / size, (double)h / size);
@@ -333,7 +395,7 @@ void fw_vla_fit_image(const fw_lerobot_config *c, const uint8_t *src, int h, int
     for (int64_t i = 0; i < (int64_t)size * size * 3; i++) {
         dst[i] = -1.0f;
     }
-    scale_into(src, h, w, dst + ((size_t)top * size + left) * 3, size, oh, ow);
+    (c->openpi ? scale_smoothly : scale_into)(src, h, w, dst + ((size_t)top * size + left) * 3, size, oh, ow);
 }
 
 void fw_vla_rules_of(const fw_lerobot_config *c, fw_vla_rules *r) {

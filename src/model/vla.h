@@ -81,8 +81,8 @@ void fw_vla_fill(fw_plan *p, const fw_lerobot_config *c, const fw_vla_io *io, co
                  const int32_t *n_pictures);
 /* io->time of entry b: time in [0,1], 1 is noise. */
 void fw_vla_put_time(fw_plan *p, const fw_lerobot_config *c, const fw_vla_io *io, int64_t b, float time);
-/* A picture [h,w,3] -> dst [size,size,3] in [-1,1]: scaled without distortion (bilinear, no smoothing), the rest -1; SmolVLA pads
- * left and above, pi0 and pi0.5 on both sides. */
+/* A picture [h,w,3] -> dst [size,size,3] in [-1,1]: scaled without distortion (bilinear, no smoothing; a folder of
+ * openpi's: as PIL does, in 8 bits and smoothed), the rest -1; SmolVLA pads left and above, pi0 and pi0.5 on both sides. */
 void fw_vla_fit_image(const fw_lerobot_config *c, const uint8_t *src, int h, int w, float *dst);
 
 /* What differs between a checkpoint's tensors and the parameters above. Must stay where it is while it is used. */

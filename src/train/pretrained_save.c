@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "model/pretrained.h"
 #include "train/pretrained_int.h"
 
@@ -33,7 +34,7 @@ static fw_status count(const fw_trainset *ts, bool action, int n, fw_column_stat
     return s;
 }
 
-static void put(const fw_column_stats *s, fw_map_stat *m) {
+static void put(const fw_column_stats *s, bool openpi, fw_map_stat *m) {
     const double *a = m->kind == FW_LEROBOT_MEAN_STD    ? s->mean
                       : m->kind == FW_LEROBOT_MIN_MAX   ? s->min
                       : m->kind == FW_LEROBOT_QUANTILES ? s->q01
@@ -44,7 +45,7 @@ static void put(const fw_column_stats *s, fw_map_stat *m) {
                                                         : s->q90;
     for (int i = 0; i < m->n && m->kind != FW_LEROBOT_IDENTITY; i++) {
         m->a[i] = (float)a[i];
-        m->b[i] = (float)b[i];
+        m->b[i] = (float)(b[i] + (openpi ? (double)FW_OPENPI_SPREAD : 0.0));
     }
 }
 
@@ -52,7 +53,7 @@ static void put(const fw_column_stats *s, fw_map_stat *m) {
 static fw_status has_place(const fw_pretrained_learner *p, fw_err *err) {
     char path[1200];
     FW_TRY(fw_path_join(path, sizeof path, p->base.cfg->from, "policy_preprocessor.json", err));
-    return fw_path_exists(path)
+    return p->c.openpi || fw_path_exists(path)
                ? FW_OK
                : fw_fail(err, FW_UNSUPPORTED,
                          "%s: has no policy_preprocessor.json that could take new statistics (LeRobot's "
@@ -67,11 +68,11 @@ fw_status fw_pretrained_new_stats(fw_pretrained_learner *p, fw_err *err) {
     }
     FW_TRY(has_place(p, err));
     FW_TRY(count(&p->base.data, true, p->proc.n_action, &p->new_action, err));
-    put(&p->new_action, &p->proc.action);
-    put(&p->new_action, &p->proc.output);
+    put(&p->new_action, p->c.openpi, &p->proc.action);
+    put(&p->new_action, p->c.openpi, &p->proc.output);
     if (p->proc.state_at >= 0) {
         FW_TRY(count(&p->base.data, false, p->proc.n_state, &p->new_state, err));
-        put(&p->new_state, &p->proc.input[p->proc.state_at]);
+        put(&p->new_state, p->c.openpi, &p->proc.input[p->proc.state_at]);
     }
     return FW_OK;
 }
@@ -254,6 +255,35 @@ static fw_status save_adapter(fw_pretrained_learner *p, const char *out, const c
     return fw_adapter_merge(base, p->c.openpi ? "model." : "", dir, 1, weights, err);
 }
 
+/* Over the copy: openpi's norm_stats.json. */
+static fw_status write_openpi_stats(const fw_pretrained_learner *p, const char *out, fw_err *err) {
+    const struct {
+        const char *part;
+        const fw_column_stats *s;
+    } parts[] = {{"state", &p->new_state}, {"actions", &p->new_action}};
+    char path[4096];
+    json_t *root = NULL;
+    FW_TRY(fw_openpi_stats(out, path, &root, err));
+    for (int i = 0; i < 2; i++) {
+        const fw_column_stats *s = parts[i].s;
+        const struct {
+            const char *name;
+            const double *v;
+        } of[] = {{"mean", s->mean}, {"std", s->std}, {"q01", s->q01}, {"q99", s->q99}};
+        json_t *into = json_object_get(json_object_get(root, "norm_stats"), parts[i].part);
+        for (size_t k = 0; k < sizeof of / sizeof *of; k++) {
+            json_t *values = json_array();
+            for (int64_t j = 0; j < s->n; j++) {
+                json_array_append_new(values, json_real(of[k].v[j]));
+            }
+            json_object_set_new(into, of[k].name, values);
+        }
+    }
+    fw_status st = fw_json_save(path, root, 2, err);
+    json_decref(root);
+    return st;
+}
+
 /* Over the copies: processors whose statistics are new. */
 static fw_status write_all_stats(const fw_pretrained_learner *p, const char *out, fw_err *err) {
     char **names = NULL, from[1200], to[1200];
@@ -275,8 +305,13 @@ fw_status fw_pretrained_save(fw_learner *l, const char *out, const char *card, f
     fw_pretrained_learner *p = (fw_pretrained_learner *)l;
     char path[1200];
     FW_TRY(fw_pretrained_copy(l->cfg->from, out, err));
-    FW_TRY(p->new_action.n > 0 ? write_all_stats(p, out, err) : FW_OK);
+    if (p->new_action.n > 0) {
+        FW_TRY(p->c.openpi ? write_openpi_stats(p, out, err) : write_all_stats(p, out, err));
+    }
     FW_TRY(p->fitted && !p->c.openpi ? write_robot(p, out, err) : FW_OK);
+    if (p->c.openpi && p->proc.n_renamed > 0) {
+        fw_warn("%s: openpi's folders keep no names of cameras: who runs it gives pictures the names of openpi's", out);
+    }
     FW_TRY(fw_path_join(path, sizeof path, out, "card.md", err));
     FW_TRY(fw_file_write_atomic(path, card, strlen(card), err));
     FW_TRY(fw_path_join(path, sizeof path, out, "model.safetensors", err));

@@ -82,6 +82,25 @@ static void chunks_in_the_robots_units_are_those_of_lerobot(void) {
     }
 }
 
+/* openpi's folders: its network, its resizing, its transforms (gen_openpi.py); all cameras, and one of three. */
+static void chunks_of_openpis_folders_are_those_of_openpi(void) {
+    static const char *const policy[] = {"openpi_pi0", "openpi_pi05"}, *const file[] = {"golden", "golden_missing"};
+    for (int k = 0; k < 4; k++) {
+        meeting m = meet(policy[k / 2], file[k % 2]);
+        float got[4 * 64], *all = golden_f32(&m.g, "in.noise", NULL);
+        CHECK(m.action * (size_t)m.n <= sizeof got / sizeof *got);
+        for (int b = 0; b < m.n; b++) {
+            const fw_obs o = seen(&m, b);
+            fw_chunk c = {.actions = got + (size_t)b * m.action, .cap_horizon = 64};
+            memcpy(m.noise, all + (size_t)b * m.chunk, m.chunk * sizeof *all);
+            CHECK_OK(fw_policy_infer(m.p, &o, &c, &g_err), g_err);
+        }
+        check_golden(&m.g, "out.chunk", got);
+        free(all);
+        part(&m);
+    }
+}
+
 static void noise_is_drawn_from_the_seed(void) {
     meeting m = meet("pi0", "golden");
     float a[256], b[256];
@@ -181,6 +200,6 @@ static void the_tokenizer_is_found_in_the_hubs_cache(void) {
     CHECK_INT(system(cmd), 0);
 }
 
-FW_TEST_MAIN(T(chunks_in_the_robots_units_are_those_of_lerobot), T(noise_is_drawn_from_the_seed),
-             T(a_call_allocates_nothing), T(what_does_not_fit_is_refused),
+FW_TEST_MAIN(T(chunks_in_the_robots_units_are_those_of_lerobot), T(chunks_of_openpis_folders_are_those_of_openpi),
+             T(noise_is_drawn_from_the_seed), T(a_call_allocates_nothing), T(what_does_not_fit_is_refused),
              T(a_word_beyond_the_networks_table_is_refused), T(the_tokenizer_is_found_in_the_hubs_cache))

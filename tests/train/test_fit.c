@@ -319,6 +319,47 @@ static json_t *json_at(const char *dir, const char *file) {
     return j;
 }
 
+/* openpi's folder comes out as one, with its statistics or new ones in the place of the old. */
+static void openpis_folder_is_saved_as_one(void) {
+    static const robot toy = {"toy", 5, 4, 2, {{"base_0_rgb", 60, 80}, {"right_wrist_0_rgb", 30, 50}}};
+    const fit as_it_was = {"openpi", "openpi_pi05", &toy, "", 0, true},
+              moved = {"openpi_arm",
+                       "openpi_pi0",
+                       &arm,
+                       ", \"cameras\": {\"front\": \"base_0_rgb\", \"side\": \"\"}",
+                       0,
+                       false},
+              lora = {"openpi_lora", "openpi_pi0", &toy, ", \"lora\": {\"rank\": 2}", 0, true};
+    fw_err err = {0};
+    char out[512], path[700];
+    fw_st *st;
+    if (getenv("FW_GOLDEN_MAKE") != NULL) {
+        return;
+    }
+    snprintf(out, sizeof out, "%s", in_tmp("openpi"));
+    CHECK_OK(run(&as_it_was, out, &err), err);
+    snprintf(path, sizeof path, "%s/tests/golden/policies/openpi_pi05/golden_missing.safetensors", FW_SOURCE_DIR);
+    CHECK_OK(fw_st_open(path, &st, &err), err);
+    snprintf(path, sizeof path, "%s/tests/golden/policies/openpi_pi05", FW_SOURCE_DIR);
+    opened a = open_fit(out), b = open_fit(path);
+    float *x = chunk_of(&a, st), *y = chunk_of(&b, st);
+    CHECK(memcmp(x, y, (size_t)(a.horizon * a.robot->n_action) * sizeof *x) == 0);
+    free(x), free(y), close_fit(&a), close_fit(&b), fw_st_close(st);
+    snprintf(out, sizeof out, "%s", in_tmp("openpi_arm"));
+    CHECK_OK(run(&moved, out, &err), err);
+    a = open_fit(out);
+    CHECK(a.robot->n_state == 7 && a.robot->n_action == 6);
+    close_fit(&a);
+    json_t *j = json_at("openpi_arm", "assets/toy/norm_stats.json");
+    const json_t *std = json_object_get(json_object_get(json_object_get(j, "norm_stats"), "actions"), "std");
+    CHECK(json_array_size(std) == 6 && fabs(json_real_value(json_array_get(std, 0)) - 0.15) < 1e-6); /* -0.3 and 0 */
+    json_decref(j);
+    snprintf(out, sizeof out, "%s", in_tmp("openpi_lora"));
+    CHECK_OK(run(&lora, out, &err), err);
+    a = open_fit(out);
+    close_fit(&a);
+}
+
 static void shape_is(const char *where, const json_t *features, const char *feature, const char *want) {
     char *text =
         json_dumps(json_object_get(json_object_get(features, feature), "shape"), JSON_COMPACT | JSON_ENCODE_ANY);
@@ -428,5 +469,5 @@ static void what_does_not_fit_is_refused_by_name(void) {
 }
 
 FW_TEST_MAIN(T(chunks_for_another_robot_are_those_of_lerobot), T(what_lerobot_made_for_another_robot_opens),
-             T(the_files_say_of_which_robot_it_is), T(datasets_of_other_cameras_are_learnt_together),
-             T(what_does_not_fit_is_refused_by_name))
+             T(openpis_folder_is_saved_as_one), T(the_files_say_of_which_robot_it_is),
+             T(datasets_of_other_cameras_are_learnt_together), T(what_does_not_fit_is_refused_by_name))
