@@ -184,7 +184,7 @@ int cmd_eval(int argc, char **argv) {
     fw_closed_opts c = {.max_videos = 20};
     fw_open_opts o = {.to = -1};
     const char *episodes = NULL, *homes = NULL;
-    int64_t seed = 1, workers = 0, max_videos = 20;
+    int64_t seed = 1, workers = 0, max_videos = 20, delay = 0;
     bool json = false, expert = false;
     const fw_arg args[] = {
         FW_ARG_STR("policy", &c.policy, "DIR", "the policy"),
@@ -202,6 +202,9 @@ int cmd_eval(int argc, char **argv) {
         FW_ARG_STR("embodiment", &c.embodiment, "NAME", "--suite: another robot than the suite's"),
         FW_ARG_STR("homes", &homes, "A:N", "--suite: N homes from number A on; 1000000 and up are in no training data"),
         FW_ARG_BOOL("held-out-phrasings", &c.held_out_phrasings, "--suite: sentences that are in no training data"),
+        FW_ARG_INT("delay", &delay, 0, 1000, "N",
+                   "--suite: chunks come N control steps late; what is executed until then is the policy's prefix"),
+        FW_ARG_BOOL("forget-prefix", &c.forget_prefix, "--suite: with --delay, the policy is not told of it"),
         FW_ARG_BOOL("swap", &c.swap, "--suite: say the sentence of another task; rate = the original goal was reached"),
         FW_ARG_STR("videos", &c.videos, "DIR", "--suite: films of failures"),
         FW_ARG_INT("max-videos", &max_videos, 0, 100000, "N", "--suite: at most so many"),
@@ -260,6 +263,7 @@ int cmd_eval(int argc, char **argv) {
     }
     c.home_first = eo.home_first, c.home_count = eo.home_count;
     c.seed = (uint64_t)seed;
+    c.delay = (int)delay;
     c.max_videos = (int)max_videos;
     c.workers = (int)workers;
     return eval_closed(&c, json);

@@ -33,8 +33,12 @@ typedef struct fw_obs {
     int n_state;
     const float *prev_state;  /* [n_state] one control step ago, borrowed; NULL at an episode's start or when unknown */
     const float *prev_action; /* [n_action] last command, borrowed; NULL at an episode's start or when unknown */
-    const char *instruction;  /* UTF-8 sentence */
-    int64_t t_ns;             /* when it was observed */
+    const float *
+        prefix; /* [n_prefix, n_action] commands from t_ns on that are settled already, because they will be executed before
+                                 this chunk is there: borrowed. The chunk goes on from them (real-time chunking, arXiv 2512.05964) */
+    int n_prefix;            /* at most fw_policy_info.max_delay; 0: the chunk begins at once */
+    const char *instruction; /* UTF-8 sentence */
+    int64_t t_ns;            /* when it was observed */
 } fw_obs;
 
 typedef struct fw_chunk {
@@ -52,6 +56,7 @@ typedef struct fw_policy_info {
     int horizon;                     /* rows of a chunk */
     int n_execute;                   /* rows to execute before asking again */
     bool wants_motion;               /* reads prev_state */
+    int max_delay;                   /* rows of fw_obs.prefix that it was trained to go on from; 0: none */
 } fw_policy_info;
 
 typedef struct fw_policy fw_policy;
@@ -70,7 +75,8 @@ struct fw_policy {
 static inline void fw_policy_describe(const fw_policy *p, fw_policy_info *out) {
     p->v->describe(p, out);
 }
-/* FW_SHAPE if obs does not fit the embodiment, FW_FORMAT for NaN; chunk->actions is untouched unless FW_OK.
+/* FW_SHAPE if obs does not fit the embodiment, FW_INVALID for a longer prefix than max_delay, FW_FORMAT for NaN; chunk->actions is
+ * untouched unless FW_OK. Its first n_prefix rows are the prefix.
  * Not thread-safe: one policy object, one thread. */
 FW_NODISCARD static inline fw_status fw_policy_infer(fw_policy *p, const fw_obs *obs, fw_chunk *chunk, fw_err *err) {
     return p->v->infer(p, obs, chunk, err);

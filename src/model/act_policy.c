@@ -82,7 +82,7 @@ static void step(act_policy *p) {
 static fw_status act_infer(fw_policy *self, const fw_obs *obs, fw_chunk *chunk, fw_err *err) {
     act_policy *p = (act_policy *)self;
     const int rows = p->cfg.act.ensemble ? 1 : p->cfg.chunk;
-    FW_TRY(fw_obs_check(&p->robot.e, obs, chunk, rows, err));
+    FW_TRY(fw_obs_check(&p->robot.e, obs, chunk, rows, 0, err));
     FW_TRY(see(p, obs, err));
     if (p->io.state != FW_NONE) {
         const fw_map_stat *map = &p->processor.input[p->processor.state_at];

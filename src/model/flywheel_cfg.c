@@ -32,6 +32,7 @@ static const int_key head_ints[] = {
     INT(horizon, "horizon", 1, FW_HORIZON_MAX),
     INT(n_execute, "execute", 1, FW_HORIZON_MAX),
     INT(flow_steps, "flow_steps", 1, 64),
+    INT(max_delay, "max_delay", 0, FW_HORIZON_MAX - 1),
 };
 #define N(a) (sizeof(a) / sizeof(*(a)))
 
@@ -208,7 +209,7 @@ fw_status fw_flywheel_cfg_parse(const json_t *obj, const char *where, fw_flywhee
     static const char *const text_keys[] = {"tower", "pool", "dim", NULL};
     static const char *const proprio_keys[] = {"previous_state", "previous_action", NULL};
     static const char *const trunk_keys[] = {"kind", "hidden", "layers", "heads", "dropout", NULL};
-    static const char *const head_keys[] = {"kind", "horizon", "execute", "flow_steps", NULL};
+    static const char *const head_keys[] = {"kind", "horizon", "execute", "flow_steps", "max_delay", NULL};
     fw_flywheel_cfg c;
     fw_flywheel_cfg_default(&c);
     const json_t *v = NULL, *t = NULL, *p = NULL, *k = NULL, *h = NULL;
@@ -247,6 +248,10 @@ fw_status fw_flywheel_cfg_parse(const json_t *obj, const char *where, fw_flywhee
     }
     if (c.n_execute > c.horizon) {
         return fw_fail(err, FW_FORMAT, "%s: 'execute' is %d, more than 'horizon' %d", where, c.n_execute, c.horizon);
+    }
+    if (c.max_delay + c.n_execute > c.horizon) {
+        return fw_fail(err, FW_FORMAT, "%s: 'max_delay' %d and 'execute' %d are more than 'horizon' %d", where,
+                       c.max_delay, c.n_execute, c.horizon);
     }
     *out = c;
     return FW_OK;

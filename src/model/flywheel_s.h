@@ -62,6 +62,7 @@ typedef struct fw_flywheel_cfg {
     fw_head_kind head;
     int horizon, n_execute; /* rows predicted; rows executed before asking again */
     int flow_steps;         /* Euler steps at inference */
+    int max_delay;          /* rows of a settled prefix that it learns to go on from (fw_obs.prefix); 0: none */
 } fw_flywheel_cfg;
 
 /* Block 10, 128 px, keypoint trunk, L1, 16 rows of which 8 are executed; no camera named. */

@@ -129,13 +129,15 @@ static fw_status see(flywheel_policy *p, const fw_obs *obs, fw_err *err) {
 static fw_status policy_infer(fw_policy *self, const fw_obs *obs, fw_chunk *chunk, fw_err *err) {
     flywheel_policy *p = (flywheel_policy *)self;
     const fw_text_features *words = NULL;
-    FW_TRY(fw_obs_check(&p->meta.embodiment, obs, chunk, p->meta.cfg.horizon, err));
+    FW_TRY(fw_obs_check(&p->meta.embodiment, obs, chunk, p->meta.cfg.horizon, p->meta.cfg.max_delay, err));
     FW_TRY(check_images(p, obs, err));
     p->calls++;
     FW_TRY(look_up(p, obs->instruction, &words, err));
     FW_TRY(see(p, obs, err));
     fw_flywheel_put_text(p->plan, &p->io, 0, words);
-    fw_proprio_row(&p->proprio, obs->state, obs->prev_state, obs->prev_action, fw_plan_data(p->plan, p->io.state));
+    float *body = fw_plan_data(p->plan, p->io.state);
+    fw_proprio_row(&p->proprio, obs->state, obs->prev_state, obs->prev_action, body);
+    fw_proprio_prefix(&p->proprio, obs->prefix, obs->n_prefix, body);
     fw_flywheel_fill(p->plan, &p->io, &p->rng);
     FW_TRY(fw_plan_run(p->plan, err));
     float *pred = fw_plan_data(p->plan, p->io.pred);
@@ -151,6 +153,7 @@ static void policy_describe(const fw_policy *self, fw_policy_info *out) {
     out->horizon = p->meta.cfg.horizon;
     out->n_execute = p->meta.cfg.n_execute;
     out->wants_motion = p->meta.cfg.prev_state;
+    out->max_delay = p->meta.cfg.max_delay;
 }
 
 static void policy_reset(fw_policy *self) {

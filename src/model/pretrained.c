@@ -127,7 +127,19 @@ static fw_status check_finite(const char *what, const float *x, const fw_dim *di
     return FW_OK;
 }
 
-fw_status fw_obs_check(const fw_embodiment *e, const fw_obs *obs, const fw_chunk *chunk, int rows, fw_err *err) {
+static fw_status check_prefix(const fw_embodiment *e, const fw_obs *obs, int max_delay, fw_err *err) {
+    if (obs->n_prefix < 0 || obs->n_prefix > max_delay || (obs->n_prefix > 0 && obs->prefix == NULL)) {
+        return fw_fail(err, FW_INVALID, "a prefix of %d commands: the policy was trained to go on from 0 to %d",
+                       obs->n_prefix, max_delay);
+    }
+    for (int i = 0; i < obs->n_prefix; i++) {
+        FW_TRY(check_finite("prefix", obs->prefix + i * e->n_action, e->action, e->n_action, err));
+    }
+    return FW_OK;
+}
+
+fw_status fw_obs_check(const fw_embodiment *e, const fw_obs *obs, const fw_chunk *chunk, int rows, int max_delay,
+                       fw_err *err) {
     if (obs->n_image != e->n_camera) {
         return fw_fail(err, FW_SHAPE, "the observation has %d images, embodiment %s wants %d", obs->n_image, e->name,
                        e->n_camera);
@@ -139,6 +151,7 @@ fw_status fw_obs_check(const fw_embodiment *e, const fw_obs *obs, const fw_chunk
     FW_TRY(check_finite("state", obs->state, e->state, e->n_state, err));
     FW_TRY(check_finite("previous state", obs->prev_state, e->state, e->n_state, err));
     FW_TRY(check_finite("previous action", obs->prev_action, e->action, e->n_action, err));
+    FW_TRY(check_prefix(e, obs, max_delay, err));
     if (obs->instruction == NULL) {
         return fw_fail(err, FW_INVALID, "the observation has no instruction");
     }
@@ -162,6 +175,9 @@ fw_status fw_chunk_put(const fw_embodiment *e, const fw_obs *obs, const float *v
         const fw_dim *d = &e->action[i % n];
         float lo = (float)d->min, hi = (float)d->max;
         chunk->actions[i] = values[i] < lo ? lo : values[i] > hi ? hi : values[i];
+    }
+    for (int i = 0; i < obs->n_prefix * n; i++) {
+        chunk->actions[i] = obs->prefix[i];
     }
     chunk->horizon = rows;
     chunk->n_action = n;

@@ -49,10 +49,11 @@ FW_NODISCARD fw_status fw_pretrained_robot_of(const fw_lerobot_config *c, const 
                                               const fw_policy_opts *o, bool some, fw_pretrained_robot *out,
                                               fw_err *err);
 
-/* Does the observation fit the robot, is every number finite, and has the chunk room for rows? Pictures are not looked at. */
+/* Does the observation fit the robot, is every number finite, its prefix no longer than max_delay, and has the chunk room for rows?
+ * Pictures are not looked at. */
 FW_NODISCARD fw_status fw_obs_check(const fw_embodiment *e, const fw_obs *obs, const fw_chunk *chunk, int rows,
-                                    fw_err *err);
-/* values [rows, n_action] in the robot's units, held to its limits; FW_FORMAT, and chunk untouched, when one is not finite. */
+                                    int max_delay, fw_err *err);
+/* The observation's prefix, then values [rows, n_action] from there on in the robot's units, held to its limits; FW_FORMAT, and chunk untouched, when one is not finite. */
 FW_NODISCARD fw_status fw_chunk_put(const fw_embodiment *e, const fw_obs *obs, const float *values, int rows,
                                     fw_chunk *chunk, fw_err *err);
 

@@ -2,8 +2,17 @@
 
 #include <string.h>
 
+static int body_width(int n_state, int n_action, bool prev_state, bool prev_action) {
+    return n_state * (prev_state ? 2 : 1) + (prev_action ? n_action : 0);
+}
+
 int fw_proprio_width(const fw_flywheel_cfg *cfg, const fw_embodiment *emb) {
-    return emb->n_state * (cfg->prev_state ? 2 : 1) + (cfg->prev_action ? emb->n_action : 0);
+    return body_width(emb->n_state, emb->n_action, cfg->prev_state, cfg->prev_action) +
+           cfg->max_delay * (1 + emb->n_action);
+}
+
+int fw_proprio_body(const fw_proprio *p) {
+    return body_width(p->n_state, p->n_action, p->prev_state, p->prev_action);
 }
 
 fw_status fw_proprio_init(fw_proprio *p, const fw_flywheel_cfg *cfg, const fw_embodiment *emb, const fw_stats *stats,
@@ -12,6 +21,7 @@ fw_status fw_proprio_init(fw_proprio *p, const fw_flywheel_cfg *cfg, const fw_em
     fw_status s;
     *p = (fw_proprio){.n_state = emb->n_state,
                       .n_action = emb->n_action,
+                      .max_delay = cfg->max_delay,
                       .prev_state = cfg->prev_state,
                       .prev_action = cfg->prev_action};
     if ((s = fw_stats_get(stats, "observation.state", emb->n_state, &st, err)) != FW_OK ||
@@ -60,4 +70,13 @@ void fw_proprio_row(const fw_proprio *p, const float *state, const float *prev_s
             memset(out, 0, sizeof(float) * (size_t)p->n_action);
         }
     }
+}
+
+void fw_proprio_prefix(const fw_proprio *p, const float *prefix, int n, float *row) {
+    float *there = row + fw_proprio_body(p), *rows = there + p->max_delay;
+    memset(there, 0, sizeof(float) * (size_t)(p->max_delay * (1 + p->n_action)));
+    for (int i = 0; i < n; i++) {
+        there[i] = 1.0f;
+    }
+    fw_norm_apply(&p->action, prefix, rows, (size_t)n);
 }

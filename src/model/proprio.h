@@ -1,10 +1,12 @@
 /*
  * proprio.h - what a policy is told about its own body: the state, and where the config asks for it the motion since
- * the control step before ("previous_state") and the last command ("previous_action").
+ * the control step before ("previous_state"), the last command ("previous_action"), and the commands that are settled for the
+ * next steps because the chunk will come late (max_delay).
  *
  * A single state says where the robot is, not where it is going, and a gripper without a sensor says nothing at all.
  * Both extras are known on a robot at any moment. The row is [state | state - previous state | previous action], each
- * part normalised; a missing previous state counts as standing still, a missing previous action as the mean one.
+ * part normalised; a missing previous state counts as standing still, a missing previous action as the mean one. With a max_delay
+ * of D the prefix follows: D flags "there is such a row", then D rows of n_action, zero where there is none.
  */
 #ifndef FW_MODEL_PROPRIO_H
 #define FW_MODEL_PROPRIO_H
@@ -14,20 +16,24 @@
 #include "model/normalize.h"
 
 typedef struct fw_proprio {
-    int n_state, n_action;
+    int n_state, n_action, max_delay;
     bool prev_state, prev_action;
     fw_norm state, delta, action; /* delta: only with prev_state; action always (it also maps the chunk) */
 } fw_proprio;
 
 /* Values of a row for this config: what fw_flywheel_build calls n_state. */
 int fw_proprio_width(const fw_flywheel_cfg *cfg, const fw_embodiment *emb);
+/* Values of a row before the prefix. */
+int fw_proprio_body(const fw_proprio *p);
 /* From "observation.state", "action" and, with previous_state, "observation.state.delta" of the statistics.
  * fw_proprio_clear frees. */
 FW_NODISCARD fw_status fw_proprio_init(fw_proprio *p, const fw_flywheel_cfg *cfg, const fw_embodiment *emb,
                                        const fw_stats *stats, fw_err *err);
 void fw_proprio_clear(fw_proprio *p);
-/* out [width]. state [n_state], prev_state [n_state] or NULL, prev_action [n_action] or NULL, in the robot's units. */
+/* out [width], all but the prefix. state [n_state], prev_state [n_state] or NULL, prev_action [n_action] or NULL, in the robot's units. */
 void fw_proprio_row(const fw_proprio *p, const float *state, const float *prev_state, const float *prev_action,
                     float *out);
+/* The end of a row: n <= max_delay settled commands, prefix [n, n_action] in the robot's units. */
+void fw_proprio_prefix(const fw_proprio *p, const float *prefix, int n, float *row);
 
 #endif /* FW_MODEL_PROPRIO_H */

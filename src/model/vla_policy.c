@@ -86,7 +86,7 @@ static fw_status vla_infer(fw_policy *self, const fw_obs *obs, fw_chunk *chunk, 
     const int rows = p->cfg.chunk, wide = p->cfg.vla.max_action, n = p->robot.e.n_action;
     fw_image image[FW_CAM_MAX];
     fw_vla_batch b = {.size = 1, .image = image, .tokens = p->tokens, .ld_tokens = p->cfg.vla.max_tokens};
-    FW_TRY(fw_obs_check(&p->robot.e, obs, chunk, rows, err));
+    FW_TRY(fw_obs_check(&p->robot.e, obs, chunk, rows, 0, err));
     FW_TRY(see(p, obs, image, &b.n_camera, err));
     FW_TRY(read_words(p, obs, err));
     if (p->state >= 0) {

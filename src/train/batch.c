@@ -41,6 +41,21 @@ static void fill_vision(const fill *f, int b, const fw_train_episode *ep, int64_
     }
 }
 
+/* The chunk of row r, of which the first rows may be settled: those are told instead of asked for. rng NULL: no augmentation. */
+static void fill_chunk(const fill *f, int b, const fw_train_episode *ep, int64_t t, fw_rng *rng, float *body) {
+    const fw_trainset *ts = f->ts;
+    const int na = ts->cfg->embodiment.n_action, h = ts->cfg->policy.horizon, most = ts->cfg->policy.max_delay;
+    float *target = f->target + (size_t)b * (size_t)(h * na), *weight = f->weight + (size_t)b * (size_t)h;
+    fw_chunk_gather(ep->action, ep->length, na, t, h, target, weight);
+    if (most > 0) {
+        int settled = rng != NULL ? (int)fw_rng_below(rng, (uint64_t)most + 1) : b % (most + 1);
+        settled = settled < ep->length - t ? settled : (int)(ep->length - t) - 1; /* a row that counts remains */
+        fw_proprio_prefix(&ts->proprio, target, settled, body);
+        memset(weight, 0, sizeof(float) * (size_t)settled);
+    }
+    fw_norm_apply(&ts->proprio.action, target, target, (size_t)h);
+}
+
 static void fill_row(void *ctx, int b, int worker) {
     (void)worker;
     const fill *f = ctx;
@@ -48,7 +63,7 @@ static void fill_row(void *ctx, int b, int worker) {
     const fw_batch_row *r = &f->rows[b];
     const fw_train_episode *ep = &ts->episode[r->episode];
     const fw_train_cfg *cfg = ts->cfg;
-    const int ns = cfg->embodiment.n_state, na = cfg->embodiment.n_action, h = cfg->policy.horizon;
+    const int ns = cfg->embodiment.n_state, na = cfg->embodiment.n_action;
     const bool augment = r->draw >= 0;
     fw_rng rng = fw_rng_stream(cfg->seed + (uint64_t)r->draw * 0x9E3779B97F4A7C15ull, "augment");
     bool drop[FW_CAM_MAX] = {false};
@@ -61,13 +76,12 @@ static void fill_row(void *ctx, int b, int worker) {
     float *state = f->state + (size_t)b * (size_t)f->n_row;
     fw_proprio_row(&ts->proprio, ep->state + r->t * ns, r->t > 0 ? ep->state + (r->t - 1) * ns : NULL,
                    r->t > 0 && !forget ? ep->action + (r->t - 1) * na : NULL, state);
-    for (int i = 0; augment && cfg->state_noise > 0 && i < f->n_row; i++) {
+    for (int i = 0; augment && cfg->state_noise > 0 && i < fw_proprio_body(&ts->proprio); i++) {
         state[i] += (float)(cfg->state_noise * fw_rng_normal(&rng));
     }
+    fw_proprio_prefix(&ts->proprio, NULL, 0, state);
     if (f->target != NULL) {
-        float *target = f->target + (size_t)b * (size_t)(h * na);
-        fw_chunk_gather(ep->action, ep->length, na, r->t, h, target, f->weight + (size_t)b * (size_t)h);
-        fw_norm_apply(&ts->proprio.action, target, target, (size_t)h);
+        fill_chunk(f, b, ep, r->t, augment ? &rng : NULL, state);
     }
 }
 

@@ -41,7 +41,8 @@ typedef struct player {
     fw_policy *policy; /* NULL: expert */
     fw_policy_info info;
     int first_task;
-    float *rows;   /* [horizon, n_action] */
+    int n_execute; /* rows of a chunk that are executed: at least as many as it is late */
+    float *rows;   /* [2][horizon, n_action] the chunk being executed, and the one asked for */
     uint8_t *film; /* [FILM_PX, FILM_PX, 3] */
 } player;
 
@@ -59,6 +60,7 @@ typedef struct episode {
     float action[FW_DIM_MAX], last_action[FW_DIM_MAX], last_state[FW_DIM_MAX];
     bool acted, has_last_state;
     int row, n_row; /* of the chunk being executed */
+    int now;        /* which of the player's two chunks */
     int rest;
     fw_video_writer *film; /* NULL: not filmed */
 } episode;
@@ -87,18 +89,51 @@ static fw_status begin(player *p, episode *e, fw_err *err) {
     return fw_env_set_sentence(p->env, fw_env_sentence(p->env, e->said, split, (int)(e->i % n_sentence)), err);
 }
 
-static fw_status ask_policy(player *p, episode *e, fw_closed_outcome *out, fw_err *err) {
+static float *chunk_row(const player *p, int which, int row) {
+    return p->rows + (size_t)(which * p->info.horizon + row) * (size_t)fw_env_embodiment(p->env)->n_action;
+}
+
+/* A chunk into the free one of the two. settled: rows of the other that are executed until it is there. */
+static fw_status ask_policy(player *p, episode *e, int settled, fw_closed_outcome *out, fw_err *err) {
     fw_obs obs;
     FW_TRY(fw_env_observe(p->env, &obs, err));
     obs.prev_action = e->acted ? e->last_action : NULL;
     obs.prev_state = e->has_last_state ? e->last_state : NULL;
-    fw_chunk chunk = {.actions = p->rows, .cap_horizon = p->info.horizon};
+    if (!p->opts->forget_prefix) {
+        obs.prefix = chunk_row(p, e->now, e->row);
+        obs.n_prefix = settled;
+    }
+    fw_chunk chunk = {.actions = chunk_row(p, 1 - e->now, 0), .cap_horizon = p->info.horizon};
     double start = fw_now_s();
     FW_TRY(fw_policy_infer(p->policy, &obs, &chunk, err));
     out->infer_s += (float)(fw_now_s() - start);
     out->inferences++;
-    e->row = 0;
-    e->n_row = p->info.n_execute < chunk.horizon ? p->info.n_execute : chunk.horizon;
+    if (chunk.horizon < p->n_execute + settled) {
+        return fw_fail(err, FW_INVALID, "a chunk of %d rows, of which %d are late and %d wanted", chunk.horizon,
+                       settled, p->n_execute);
+    }
+    return FW_OK;
+}
+
+/* The other chunk is executed from now on, from this row. */
+static void hand_over(const player *p, episode *e, int row) {
+    e->now = 1 - e->now;
+    e->row = row;
+    e->n_row = row + p->n_execute;
+}
+
+/* The policy's next row: asked for opts->delay steps before the last chunk's rows end, at once at the beginning. */
+static fw_status next_row(player *p, episode *e, fw_closed_outcome *out, fw_err *err) {
+    const int late = p->opts->delay, left = e->n_row - e->row;
+    if (e->n_row == 0 || (late == 0 && left == 0)) {
+        FW_TRY(ask_policy(p, e, 0, out, err));
+        hand_over(p, e, 0);
+    } else if (left == 0) {
+        hand_over(p, e, late);
+    }
+    if (late > 0 && e->n_row - e->row == late) {
+        FW_TRY(ask_policy(p, e, late, out, err));
+    }
     return FW_OK;
 }
 
@@ -112,16 +147,14 @@ static fw_status decide(player *p, episode *e, fw_closed_outcome *out, bool *sto
         *stop = e->rest > REST_STEPS;
         return FW_OK;
     }
-    if (e->row >= e->n_row) {
-        FW_TRY(ask_policy(p, e, out, err));
-    } else if (p->info.wants_motion && e->row == e->n_row - 1) {
+    FW_TRY(next_row(p, e, out, err));
+    if (p->info.wants_motion && e->n_row - e->row == p->opts->delay + 1) {
         fw_obs obs; /* the step before the next question */
         FW_TRY(fw_env_observe(p->env, &obs, err));
         memcpy(e->last_state, obs.state, sizeof(float) * (size_t)obs.n_state);
         e->has_last_state = true;
     }
-    memcpy(e->action, p->rows + (size_t)e->row * (size_t)n, sizeof(float) * (size_t)n);
-    e->row++;
+    memcpy(e->action, chunk_row(p, e->now, e->row++), sizeof(float) * (size_t)n);
     return FW_OK;
 }
 
@@ -188,6 +221,24 @@ static fw_status film(player *p, int task, int64_t i, fw_err *err) {
 
 /* ---- a worker ---- */
 
+static fw_status fit_delay(player *p, fw_err *err) {
+    const int late = p->opts->delay, want = p->info.n_execute;
+    p->n_execute = want > late ? want : late;
+    p->n_execute = p->n_execute < p->info.horizon - late ? p->n_execute : p->info.horizon - late;
+    if (late < 0 || p->n_execute < late || p->n_execute < 1) {
+        return fw_fail(err, FW_INVALID, "%s: chunks of %d rows allow a delay of 0 to %d steps, not %d", p->info.name,
+                       p->info.horizon, p->info.horizon / 2, late);
+    }
+    if (late > p->info.max_delay && !p->opts->forget_prefix) {
+        return fw_fail(
+            err, FW_INVALID,
+            "%s goes on from at most %d settled commands ('max_delay'), the delay is %d: train it for that, or "
+            "do not tell it (--forget-prefix)",
+            p->info.name, p->info.max_delay, late);
+    }
+    return FW_OK;
+}
+
 static fw_status open_player(player *p, fw_err *err) {
     fw_env_opts eo = FW_ENV_OPTS_DEFAULT;
     eo.render = p->opts->policy != NULL || p->opts->videos != NULL;
@@ -203,7 +254,8 @@ static fw_status open_player(player *p, fw_err *err) {
         FW_TRY(fw_precision_parse(p->opts->precision, &po.precision, err));
         FW_TRY(fw_policy_open(p->opts->policy, &po, &p->policy, err));
         fw_policy_describe(p->policy, &p->info);
-        row *= (size_t)p->info.horizon;
+        row *= 2 * (size_t)p->info.horizon;
+        FW_TRY(fit_delay(p, err));
     }
     p->rows = calloc(row, sizeof(float));
     p->film = malloc((size_t)FILM_PX * FILM_PX * 3);

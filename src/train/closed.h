@@ -31,8 +31,10 @@ typedef struct fw_closed_opts {
     int64_t episodes;                /* a task */
     uint64_t seed;
     bool held_out_phrasings; /* sentences that are never in training data */
-    bool swap;               /* judge task i, say the sentence of another one */
-    const char *videos;      /* folder for films of failures (the first max_videos); NULL: none */
+    int delay; /* control steps from an observation to the first action of its chunk; until then the last chunk goes on */
+    bool forget_prefix; /* do not tell the policy what will be executed until then */
+    bool swap;          /* judge task i, say the sentence of another one */
+    const char *videos; /* folder for films of failures (the first max_videos); NULL: none */
     int max_videos;
     int workers; /* processes; <= 0: all CPUs */
 } fw_closed_opts;

@@ -157,6 +157,7 @@ static void bad_configs_are_refused_by_key(void) {
         {"{\"trunk\": {\"kind\": \"transformer\", \"hidden\": 30}}", "heads"},
         {"{\"head\": {\"horizon\": 0}}", "horizon"},
         {"{\"head\": {\"horizon\": 4, \"execute\": 5}}", "execute"},
+        {"{\"head\": {\"horizon\": 4, \"execute\": 2, \"max_delay\": 3}}", "max_delay"},
         {"{\"head\": {\"horizont\": 4}}", "horizont"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

@@ -150,6 +150,40 @@ static void a_saved_policy_opens_and_acts_within_limits(void) {
     fw_policy_close(p);
 }
 
+/* Random weights: what the prefix does to a chunk is not right, but it must be there, and the settled rows are kept. */
+static void a_chunk_goes_on_from_its_prefix(void) {
+    need_towers();
+    fw_err err = {0};
+    fw_flywheel_cfg cfg;
+    fw_flywheel_cfg_default(&cfg);
+    cfg.max_delay = 3;
+    save(&cfg, FW_F32);
+    fw_policy *p = open_saved(NULL);
+    fw_policy_info info;
+    fw_policy_describe(p, &info);
+    CHECK_INT(info.max_delay, 3);
+    float alone[32], told[32], other[32], prefix[8] = {0.01f, 0.2f, 0.02f, 0.3f, 0.03f, 0.4f, 0.0f, 0.0f};
+    ask(p, "put the mug in the sink", alone);
+    fw_obs o = observation("put the mug in the sink");
+    fw_chunk c = {.actions = told, .cap_horizon = 16};
+    o.prefix = prefix;
+    o.n_prefix = 3;
+    CHECK_OK(fw_policy_infer(p, &o, &c, &err), err);
+    CHECK(memcmp(told, prefix, 6 * sizeof(float)) == 0 && memcmp(told + 6, alone + 6, 26 * sizeof(float)) != 0);
+    c.actions = other;
+    prefix[0] = -0.01f;
+    CHECK_OK(fw_policy_infer(p, &o, &c, &err), err);
+    CHECK(memcmp(other + 6, told + 6, 26 * sizeof(float)) != 0);
+    o.n_prefix = 4;
+    CHECK(fw_policy_infer(p, &o, &c, &err) == FW_INVALID && strstr(err.msg, "0 to 3") != NULL);
+    o.n_prefix = 2;
+    prefix[3] = NAN;
+    CHECK(fw_policy_infer(p, &o, &c, &err) == FW_FORMAT && strstr(err.msg, "prefix") != NULL);
+    o.prefix = NULL;
+    CHECK(fw_policy_infer(p, &o, &c, &err) == FW_INVALID);
+    fw_policy_close(p);
+}
+
 static void threads_and_half_weights_change_little(void) {
     need_towers();
     fw_err err = {0};
@@ -364,7 +398,7 @@ static void saving_without_a_statistic_writes_nothing(void) {
     CHECK_OK(fw_remove_tree(dir, &err), err); /* the last test */
 }
 
-FW_TEST_MAIN(T(a_saved_policy_opens_and_acts_within_limits), T(threads_and_half_weights_change_little),
-             T(infer_allocates_nothing), T(flow_repeats_itself_after_reset),
+FW_TEST_MAIN(T(a_saved_policy_opens_and_acts_within_limits), T(a_chunk_goes_on_from_its_prefix),
+             T(threads_and_half_weights_change_little), T(infer_allocates_nothing), T(flow_repeats_itself_after_reset),
              T(a_fine_tuned_tower_travels_in_the_checkpoint), T(bad_observations_are_refused_and_write_nothing),
              T(a_folder_that_disagrees_with_itself_is_refused), T(saving_without_a_statistic_writes_nothing))

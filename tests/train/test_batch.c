@@ -14,7 +14,7 @@ typedef struct rig {
     fw_batch_row rows[16];
 } rig;
 
-static rig *rig_new(int threads) {
+static rig *rig_open(int threads, int max_delay) {
     fw_err err = {0};
     rig *r = calloc(1, sizeof *r);
     char dir[512];
@@ -26,11 +26,14 @@ static rig *rig_new(int threads) {
     }
     const char *dirs[] = {dir};
     CHECK_OK(fw_train_cfg_load(in_tmp("tiny.json"), NULL, &r->cfg, &err), err);
+    r->cfg.policy.max_delay = max_delay;
     CHECK_OK(fw_pool_new(threads, &r->pool, &err), err);
     CHECK_OK(fw_trainset_open(&r->cfg, dirs, 1, r->pool, &r->ts, &err), err);
     CHECK_OK(fw_params_new(1, &r->params, &err), err);
     CHECK_OK(fw_graph_new(r->params, &r->g, &err), err);
-    CHECK_OK(fw_flywheel_build(r->g, &r->cfg.policy, 6, 5, 16, true, &r->io, &err), err);
+    CHECK_OK(fw_flywheel_build(r->g, &r->cfg.policy, fw_proprio_width(&r->cfg.policy, &r->cfg.embodiment), 5, 16, true,
+                               &r->io, &err),
+             err);
     CHECK_OK(fw_plan_new(r->g, &(fw_plan_opts){.pool = r->pool, .train = true}, &r->io.loss, 1, &r->plan, &err), err);
     return r;
 }
@@ -39,7 +42,7 @@ static rig *rig_new(int threads) {
 static rig *rig_of(int threads) {
     static rig *made[3];
     if (made[threads] == NULL) {
-        made[threads] = rig_new(threads);
+        made[threads] = rig_open(threads, 0);
     }
     return made[threads];
 }
@@ -103,6 +106,39 @@ static void targets_are_the_normalised_actions_from_that_frame(void) {
     }
 }
 
+/* A row's settled commands are told, and not asked for. */
+static void settled_rows_are_told_and_do_not_count(void) {
+    fw_err err = {0};
+    rig *r = rig_open(2, 3);
+    const int width = fw_proprio_width(&r->cfg.policy, &r->cfg.embodiment), body = fw_proprio_body(&r->ts.proprio);
+    int seen[4] = {0};
+    fw_sampler *s = NULL;
+    CHECK_INT(width - body, 3 * 6);
+    CHECK_OK(fw_batch_sampler(&r->ts, &s, &err), err);
+    for (int64_t step = 0; step < 3; step++) {
+        fw_batch_draw(&r->ts, s, step, 16, r->rows);
+        fw_batch_fill(&r->ts, &r->io, r->plan, r->pool, r->rows);
+        const float *state = fw_plan_data(r->plan, r->io.state), *target = fw_plan_data(r->plan, r->io.target);
+        const float *weight = fw_plan_data(r->plan, r->io.weight);
+        for (int b = 0; b < 16; b++) {
+            const float *there = state + b * width + body, *rows = there + 3;
+            int n = 0;
+            for (; n < 3 && there[n] == 1.0f; n++) {
+                CHECK(memcmp(rows + 5 * n, target + b * 40 + 5 * n, 5 * sizeof(float)) == 0);
+                CHECK(weight[b * 8 + n] == 0.0f);
+            }
+            for (int i = n; i < 3; i++) {
+                CHECK(there[i] == 0.0f && rows[5 * i] == 0.0f && rows[5 * i + 4] == 0.0f);
+            }
+            CHECK(weight[b * 8 + n] == 1.0f); /* something is asked for, also at an episode's end */
+            seen[n]++;
+        }
+    }
+    CHECK(seen[0] > 0 && seen[1] > 0 && seen[2] > 0 && seen[3] > 0);
+    fw_sampler_free(s);
+    rig_free(r);
+}
+
 static void same_bits_with_one_thread_and_two(void) {
     rig *one = rig_of(1), *two = rig_of(2);
     fw_err err = {0};
@@ -140,4 +176,5 @@ static void features_are_normalised_and_reused(void) {
 }
 
 FW_TEST_MAIN(T(draws_are_training_frames_each_once_an_epoch), T(targets_are_the_normalised_actions_from_that_frame),
-             T(same_bits_with_one_thread_and_two), T(features_are_normalised_and_reused))
+             T(settled_rows_are_told_and_do_not_count), T(same_bits_with_one_thread_and_two),
+             T(features_are_normalised_and_reused))

@@ -56,6 +56,12 @@ static void mistakes_are_named(void) {
     o.policy = FW_SOURCE_DIR "/models/cr5"; /* of another robot */
     CHECK(fw_closed_run(&o, &r, &err) == FW_INVALID && strstr(err.msg, "cr5") != NULL &&
           strstr(err.msg, "panda_kitchen") != NULL);
+    o = (fw_closed_opts){.suite = "kitchen3", .episodes = 1, .policy = FW_SOURCE_DIR "/models/kitchen4", .workers = 1};
+    o.delay = 4; /* it was not trained for that */
+    CHECK(fw_closed_run(&o, &r, &err) == FW_INVALID && strstr(err.msg, "max_delay") != NULL);
+    o.forget_prefix = true;
+    o.delay = 9;
+    CHECK(fw_closed_run(&o, &r, &err) == FW_INVALID && strstr(err.msg, "0 to 8") != NULL);
     o = (fw_closed_opts){.suite = "kitchen3", .episodes = 0};
     CHECK(fw_closed_run(&o, &r, &err) == FW_INVALID);
 }
