@@ -40,6 +40,20 @@ static fw_status read_values(void *ctx, const char *name, const fw_shape *shape,
     return FW_OK;
 }
 
+/* What lies in the file is used as it lies there: looked at once all the same. */
+static fw_status check_half(const fw_feed *f, const fw_st_tensor *t, int64_t n, fw_err *err) {
+    const uint16_t *h = t->data;
+    int64_t bad = 0;
+    for (int64_t i = 0; i < n; i++) {
+        bad += (h[i] & 0x7F80u) == 0x7F80u;
+    }
+    if (bad == 0) {
+        return FW_OK;
+    }
+    return fw_fail(err, FW_FORMAT, "%s: tensor '%s' holds %lld values that are not finite", fw_weights_path(f->weights),
+                   t->name, (long long)bad);
+}
+
 /* bfloat16 in the file: as it lies there. Other types: rounded, owned by the store. */
 static fw_status read_half(void *ctx, const char *name, const fw_shape *shape, const uint16_t **half, bool *owned,
                            fw_err *err) {
@@ -51,6 +65,7 @@ static fw_status read_half(void *ctx, const char *name, const fw_shape *shape, c
     }
     FW_TRY(fw_weights_raw(f->weights, stored_as(f, name), shape, &t, err));
     if (t->dtype == FW_BF16 && (uintptr_t)t->data % sizeof(uint16_t) == 0) {
+        FW_TRY(check_half(f, t, n, err));
         *half = t->data;
         *owned = false;
         return FW_OK;

@@ -58,7 +58,8 @@ FW_NODISCARD fw_status fw_chunk_put(const fw_embodiment *e, const fw_obs *obs, c
                                     fw_chunk *chunk, fw_err *err);
 
 /* The tokenizer called name ("google/paligemma-3b-pt-224"): from the folder or file given, else beside the weights in dir, else from
- * HuggingFace's cache. FW_IO: nowhere; FW_FORMAT: of more than vocab pieces. *out owned. */
+ * HuggingFace's cache. FW_IO: nowhere; FW_FORMAT: of more than vocab pieces, or with tokens
+ * beyond it in every prompt. *out owned. */
 FW_NODISCARD fw_status fw_pretrained_tokenizer(const char *dir, const char *given, const char *name, int vocab,
                                                fw_tokenizer **out, fw_err *err);
 

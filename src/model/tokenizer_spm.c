@@ -118,9 +118,15 @@ typedef struct piece {
     int type;
 } piece;
 
+/* What a field holds, if that is a message. */
+static message message_in(const field *f, bool *broken) {
+    *broken = f->wire != 2;
+    return *broken || f->n == 0 ? (message){0} : (message){f->data, f->data + f->n};
+}
+
 static fw_status read_piece(const char *path, int id, const field *f, piece *out, fw_err *err) {
-    message m = {f->data, f->data + f->n};
-    bool broken = f->wire != 2;
+    bool broken;
+    message m = message_in(f, &broken);
     field g;
     *out = (piece){.type = NORMAL};
     while (!broken && next_field(&m, &g, &broken)) {
@@ -153,8 +159,8 @@ typedef struct settings {
 } settings;
 
 static fw_status read_trainer(const char *path, const field *f, settings *s, fw_err *err) {
-    message m = {f->data, f->data + f->n};
-    bool broken = f->wire != 2;
+    bool broken;
+    message m = message_in(f, &broken);
     field g;
     while (!broken && next_field(&m, &g, &broken)) {
         if (g.wire == 2 && g.number >= 46 && g.number <= 48) {
@@ -172,8 +178,8 @@ static fw_status read_trainer(const char *path, const field *f, settings *s, fw_
 }
 
 static fw_status read_normalizer(const char *path, const field *f, settings *s, fw_err *err) {
-    message m = {f->data, f->data + f->n};
-    bool broken = f->wire != 2, *const flag[] = {&s->dummy_prefix, &s->remove_spaces, &s->escape};
+    bool broken, *const flag[] = {&s->dummy_prefix, &s->remove_spaces, &s->escape};
+    message m = message_in(f, &broken);
     field g;
     while (!broken && next_field(&m, &g, &broken)) {
         if (g.wire == 2 && g.number == 1) {

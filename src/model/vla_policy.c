@@ -169,6 +169,29 @@ static bool in_hub_cache(const char *name, char out[4096]) {
     return has_tokenizer(out);
 }
 
+/* Pieces of text, and what stands around every prompt or fills it up, must have a row in the network's table; other added tokens may lie
+ * beyond it until somebody says them. */
+static fw_status check_tokenizer(const fw_tokenizer *t, const char *where, int vocab, fw_err *err) {
+    int32_t ids[8];
+    int n = 0;
+    if (fw_tokenizer_text_size(t) > vocab) {
+        return fw_fail(err, FW_FORMAT, "%s: a tokenizer of %d pieces, the policy knows %d", where,
+                       fw_tokenizer_text_size(t), vocab);
+    }
+    if (fw_tokenizer_pad_id(t) >= vocab) {
+        return fw_fail(err, FW_FORMAT, "%s: prompts are filled up with token %d, the policy knows %d", where,
+                       (int)fw_tokenizer_pad_id(t), vocab);
+    }
+    FW_TRY(fw_tokenizer_encode(t, "", ids, 8, &n, err));
+    for (int i = 0; i < n; i++) {
+        if (ids[i] >= vocab) {
+            return fw_fail(err, FW_FORMAT, "%s: every prompt has token %d, the policy knows %d", where, (int)ids[i],
+                           vocab);
+        }
+    }
+    return FW_OK;
+}
+
 fw_status fw_pretrained_tokenizer(const char *dir, const char *given, const char *name, int vocab, fw_tokenizer **out,
                                   fw_err *err) {
     char cached[4096];
@@ -186,9 +209,8 @@ fw_status fw_pretrained_tokenizer(const char *dir, const char *given, const char
     }
     fw_tokenizer *t;
     FW_TRY(fw_tokenizer_open(where, &t, err));
-    if (fw_tokenizer_text_size(t) > vocab) {
-        fw_status s = fw_fail(err, FW_FORMAT, "%s: a tokenizer of %d pieces, the policy knows %d", where,
-                              fw_tokenizer_text_size(t), vocab);
+    fw_status s = check_tokenizer(t, where, vocab, err);
+    if (s != FW_OK) {
         fw_tokenizer_close(t);
         return s;
     }

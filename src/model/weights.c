@@ -78,6 +78,10 @@ bool fw_weights_is(const fw_weights *w, const char *name, const fw_st_tensor *t)
     return strcmp(in_file(w, name), t->name) == 0;
 }
 
+const char *fw_weights_path(const fw_weights *w) {
+    return w->path;
+}
+
 const fw_st *fw_weights_file(const fw_weights *w) {
     return w->st;
 }

@@ -23,7 +23,8 @@ void fw_weights_close(fw_weights *w);
 bool fw_weights_has(const fw_weights *w, const char *name);
 /* Is t the tensor of this name? */
 bool fw_weights_is(const fw_weights *w, const char *name, const fw_st_tensor *t);
-const fw_st *fw_weights_file(const fw_weights *w); /* borrowed until close */
+const fw_st *fw_weights_file(const fw_weights *w); /* borrowed until close, as is */
+const char *fw_weights_path(const fw_weights *w);
 /* The tensor as stored, of this shape and F32, F16 or BF16; counts as taken. Borrowed until w is closed. */
 FW_NODISCARD fw_status fw_weights_raw(fw_weights *w, const char *name, const fw_shape *shape, const fw_st_tensor **out,
                                       fw_err *err);
