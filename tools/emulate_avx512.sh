@@ -1,5 +1,6 @@
 #!/bin/sh
-# emulate_avx512.sh [DIR] - the tests of the kernels with AVX-512 (BF16 and VNNI too) emulated, on any x86-64 CPU with AVX2.
+# emulate_avx512.sh [DIR] - the tests of the kernels, and of training in bf16, with AVX-512 (BF16 and VNNI too) emulated, on any x86-64
+# CPU with AVX2.
 #
 #   tools/setup.sh --checks && tools/emulate_avx512.sh
 #
@@ -11,7 +12,7 @@ dir=${1:-build/emulate}
 [ -e /usr/include/simde/x86/avx512.h ] || { echo "emulate_avx512: wants libsimde-dev: tools/setup.sh --checks" >&2; exit 2; }
 mkdir -p "$dir"
 flags="-std=gnu11 -O1 -w -D_GNU_SOURCE -Iinclude -Isrc -Itests"
-for f in src/kern/*.c src/base/*.c; do
+for f in src/kern/*.c src/base/*.c src/tensor/*.c; do
     extra=""
     case $f in
     *_neon*.c) continue ;;
@@ -25,14 +26,15 @@ for f in src/kern/*.c src/base/*.c; do
     cc $flags $extra $(case $f in src/base/*) pkg-config --cflags cairo jansson libpng ;; esac) -c "$f" -o "$dir/$(basename "$f" .c).o"
 done
 fails=0
-for t in gemm conv attention rows elem wino; do
+for t in kern/gemm kern/conv kern/attention kern/rows kern/elem kern/wino tensor/bf16; do
+    test=$(dirname $t)/test_$(basename $t).c program=$dir/test_$(basename $t)
     # shellcheck disable=SC2046,SC2086
-    cc $flags "tests/kern/test_$t.c" "$dir"/*.o -o "$dir/test_$t" $(pkg-config --libs jansson libpng cairo) -lpthread -lm
-    if "$dir/test_$t" >"$dir/test_$t.log" 2>&1; then
-        echo "ok kern.$t"
+    cc $flags "tests/$test" "$dir"/*.o -o "$program" $(pkg-config --libs jansson libpng cairo) -lpthread -lm
+    if "$program" >"$program.log" 2>&1; then
+        echo "ok $t"
     else
-        tail -3 "$dir/test_$t.log"
-        echo "FAILED kern.$t"
+        tail -3 "$program.log"
+        echo "FAILED $t"
         fails=$((fails + 1))
     fi
 done

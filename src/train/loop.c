@@ -261,7 +261,7 @@ static void announce(const run *r) {
         fw_info("gradient checkpointing: %.1f GFLOP more a step, for what is made again", runs * pi.flops_again / 1e9);
     }
     if (r->cfg.precision == FW_PRECISION_BF16 && pi.precision != FW_PRECISION_BF16) {
-        fw_info("bf16: this CPU has no bf16 products (AVX512-BF16), training is exact");
+        fw_info("bf16: this CPU has no bf16 products, training is exact");
     }
 }
 
