@@ -239,9 +239,12 @@ FW_INLINE vf load_b(const b_value *p) {
 }
 
 /* The compiler would keep a sum twice, as the integers that leave the loop and as the floats that stay, and spill. */
-#if defined(FW_EMULATED) || defined(__aarch64__) /* no such registers (tools/emulate_avx512.sh); not the case */
+#if defined(FW_EMULATED) /* tools/emulate_avx512.sh: no such registers */
 #define KEEP_IN_LOOP(x, y)
 #define KEEP_AT_EXIT(x, y)
+#elif defined(__aarch64__)
+#define KEEP_IN_LOOP(x, y)
+#define KEEP_AT_EXIT(x, y) __asm__ volatile("" : "+w"((x).lo), "+w"((x).hi), "+w"((y).lo), "+w"((y).hi))
 #elif defined(__AVX512F__)
 #define KEEP_IN_LOOP(x, y)
 #define KEEP_AT_EXIT(x, y) __asm__ volatile("" : "+v"(x), "+v"(y))
