@@ -17,7 +17,7 @@ if command -v ccache >/dev/null; then cross="ccache $cross"; fi
 mkdir -p "$dir"
 rm -f "$dir"/*.o "$dir"/test_*
 flags="-std=gnu11 -w -D_GNU_SOURCE -Iinclude -Isrc -Itests"
-tests="gemm conv attention rows elem wino image kern"
+tests="attention gemm conv rows elem wino image kern" # the longest first
 
 # one command a line: "name: what runs". Two at a time; a line FAILED for each that does not end well
 each() {
