@@ -33,10 +33,12 @@ typedef struct fw_obs {
     int n_state;
     const float *prev_state;  /* [n_state] one control step ago, borrowed; NULL at an episode's start or when unknown */
     const float *prev_action; /* [n_action] last command, borrowed; NULL at an episode's start or when unknown */
-    const float *
-        prefix; /* [n_prefix, n_action] commands from t_ns on that are settled already, because they will be executed before
-                                 this chunk is there: borrowed. The chunk goes on from them (real-time chunking, arXiv 2512.05964) */
+    /* Commands from t_ns on, of the last chunk: [n_prefix + n_wish, n_action], borrowed. The first n_prefix are settled, because they are
+     * executed before this chunk is there: it goes on from them (real-time chunking, arXiv 2512.05964). The others are what
+     * the last chunk would do next. */
+    const float *prefix;
     int n_prefix;            /* at most fw_policy_info.max_delay; 0: the chunk begins at once */
+    int n_wish;              /* read by policies with fw_policy_info.guided; 0: none */
     const char *instruction; /* UTF-8 sentence */
     int64_t t_ns;            /* when it was observed */
 } fw_obs;
@@ -56,7 +58,8 @@ typedef struct fw_policy_info {
     int horizon;                     /* rows of a chunk */
     int n_execute;                   /* rows to execute before asking again */
     bool wants_motion;               /* reads prev_state */
-    int max_delay;                   /* rows of fw_obs.prefix that it was trained to go on from; 0: none */
+    int max_delay;                   /* rows of fw_obs.prefix that it goes on from; 0: none */
+    bool guided; /* it was not trained for that, but is drawn towards the prefix (arXiv 2506.07339) */
 } fw_policy_info;
 
 typedef struct fw_policy fw_policy;

@@ -128,11 +128,15 @@ static fw_status check_finite(const char *what, const float *x, const fw_dim *di
 }
 
 static fw_status check_prefix(const fw_embodiment *e, const fw_obs *obs, int max_delay, fw_err *err) {
-    if (obs->n_prefix < 0 || obs->n_prefix > max_delay || (obs->n_prefix > 0 && obs->prefix == NULL)) {
-        return fw_fail(err, FW_INVALID, "a prefix of %d commands: the policy was trained to go on from 0 to %d",
-                       obs->n_prefix, max_delay);
+    if (obs->n_prefix < 0 || obs->n_prefix > max_delay) {
+        return fw_fail(err, FW_INVALID, "a prefix of %d commands: the policy goes on from 0 to %d", obs->n_prefix,
+                       max_delay);
     }
-    for (int i = 0; i < obs->n_prefix; i++) {
+    if (obs->n_wish < 0 || (obs->n_prefix + obs->n_wish > 0 && obs->prefix == NULL)) {
+        return fw_fail(err, FW_INVALID, "a prefix of %d and %d commands at %p", obs->n_prefix, obs->n_wish,
+                       (const void *)obs->prefix);
+    }
+    for (int i = 0; i < obs->n_prefix + obs->n_wish; i++) {
         FW_TRY(check_finite("prefix", obs->prefix + i * e->n_action, e->action, e->n_action, err));
     }
     return FW_OK;

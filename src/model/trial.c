@@ -83,7 +83,7 @@ static fw_status say(fw_trial *t, fw_rng *r, fw_err *err) {
     for (int64_t i = 0; i < chunk; i++) {
         t->noise[i] = (float)fw_rng_normal(r);
     }
-    t->batch = (fw_vla_batch){n, t->opts.cameras, t->image, t->tokens, t->n_words, words, t->state, t->noise};
+    t->batch = (fw_vla_batch){n, t->opts.cameras, t->image, t->tokens, t->n_words, words, t->state, t->noise, NULL};
     return FW_OK;
 }
 

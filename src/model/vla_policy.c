@@ -31,8 +31,8 @@ typedef struct vla_policy {
     const float *given_noise;
     int state; /* which of the config's inputs, or -1 */
     char text[TEXT];
-    int32_t *tokens, n_words;     /* [max_tokens] of text */
-    float *x_state, *noise, *out; /* [max_state], [chunk, max_action] twice */
+    int32_t *tokens, n_words;            /* [max_tokens] of text */
+    float *x_state, *noise, *last, *out; /* [max_state], [chunk, max_action] three times */
 } vla_policy;
 
 /* ---- infer ---- */
@@ -81,19 +81,34 @@ static void draw_noise(vla_policy *p) {
     }
 }
 
+/* The last chunk's rows as the network would have made them. */
+static void look_back(vla_policy *p, const fw_obs *obs, fw_vla_guide *g) {
+    const int wide = p->cfg.vla.max_action, n = p->robot.e.n_action, given = obs->n_prefix + obs->n_wish;
+    *g = (fw_vla_guide){.rows = p->last, .n = given < p->cfg.chunk ? given : p->cfg.chunk, .settled = obs->n_prefix};
+    if (g->n > 0) {
+        fw_processor_target(&p->processor, obs->state, obs->prefix, (size_t)g->n, p->last);
+    }
+    for (int i = g->n - 1; i >= 0; i--) { /* n values a row -> max_action */
+        memmove(p->last + i * wide, p->last + i * n, (size_t)n * sizeof *p->last);
+        memset(p->last + i * wide + n, 0, (size_t)(wide - n) * sizeof *p->last);
+    }
+}
+
 static fw_status vla_infer(fw_policy *self, const fw_obs *obs, fw_chunk *chunk, fw_err *err) {
     vla_policy *p = (vla_policy *)self;
     const int rows = p->cfg.chunk, wide = p->cfg.vla.max_action, n = p->robot.e.n_action;
     fw_image image[FW_CAM_MAX];
+    fw_vla_guide guide;
     fw_vla_batch b = {.size = 1, .image = image, .tokens = p->tokens, .ld_tokens = p->cfg.vla.max_tokens};
-    FW_TRY(fw_obs_check(&p->robot.e, obs, chunk, rows, 0, err));
+    FW_TRY(fw_obs_check(&p->robot.e, obs, chunk, rows, rows / 2, err));
     FW_TRY(see(p, obs, image, &b.n_camera, err));
     FW_TRY(read_words(p, obs, err));
     if (p->state >= 0) {
         fw_map_apply(&p->processor.input[p->state], obs->state, p->x_state, 1);
     }
     draw_noise(p);
-    b.n_words = &p->n_words, b.state = p->x_state, b.noise = p->noise;
+    look_back(p, obs, &guide);
+    b.n_words = &p->n_words, b.state = p->x_state, b.noise = p->noise, b.guide = &guide;
     FW_TRY(fw_vla_infer(p->net, &b, p->out, err));
     for (int i = 1; i < rows; i++) { /* the dimensions that the robot has */
         memmove(p->out + i * n, p->out + i * wide, (size_t)n * sizeof *p->out);
@@ -109,6 +124,8 @@ static void vla_describe(const fw_policy *self, fw_policy_info *out) {
     out->embodiment = &p->robot.e;
     out->horizon = p->cfg.chunk;
     out->n_execute = p->cfg.n_execute;
+    out->max_delay = p->cfg.chunk / 2;
+    out->guided = true;
 }
 
 static void vla_reset(fw_policy *self) {
@@ -123,6 +140,7 @@ static void vla_close(fw_policy *self) {
     free(p->tokens);
     free(p->x_state);
     free(p->noise);
+    free(p->last);
     free(p->out);
     free(p);
 }
@@ -225,8 +243,9 @@ static fw_status open_buffers(vla_policy *p, fw_err *err) {
     p->tokens = calloc((size_t)p->cfg.vla.max_tokens, sizeof *p->tokens);
     p->x_state = calloc((size_t)p->cfg.vla.max_state, sizeof *p->x_state);
     p->noise = calloc(chunk, sizeof *p->noise);
+    p->last = calloc(chunk, sizeof *p->last);
     p->out = calloc(chunk, sizeof *p->out);
-    return p->tokens != NULL && p->x_state != NULL && p->noise != NULL && p->out != NULL
+    return p->tokens != NULL && p->x_state != NULL && p->noise != NULL && p->last != NULL && p->out != NULL
                ? FW_OK
                : fw_fail(err, FW_NOMEM, "no memory for a policy's buffers");
 }

@@ -299,17 +299,39 @@ static void hand_over(const fw_vla *m, shape *s) {
     }
 }
 
+/* How strongly the velocity at time t, 1 (noise) to 0, is bent: that of the paper, at most 10. */
+static float guidance(double t) {
+    const double most = 10.0, from = 1.0 - t, c = t / from * (t * t + from * from) / (t * t);
+    return (float)(c < most ? c : most); /* from 0: infinite */
+}
+
+/* Bends the velocity v of an entry so that the chunk x - t v that it leads to comes nearer to the guide's rows. */
+static void bend(const fw_vla *m, const fw_vla_guide *g, double t, const float *x, float *v) {
+    const int wide = m->c.vla.max_action, settled = g->settled < g->n ? g->settled : g->n;
+    const float strength = guidance(t);
+    for (int r = 0; r < g->n; r++) {
+        const float w = r < settled ? 1.0f : 1.0f - (float)(r - settled + 1) / (float)(g->n - settled + 1);
+        for (int i = r * wide; i < (r + 1) * wide; i++) {
+            v[i] -= strength * w * (g->rows[i] - (x[i] - (float)t * v[i]));
+        }
+    }
+}
+
 /* Euler steps from time 1 (noise) to 0; the chunk is left in the input x. */
-static fw_status flow(fw_vla *m, shape *s, fw_err *err) {
+static fw_status flow(fw_vla *m, shape *s, const fw_vla_guide *guide, fw_err *err) {
     const int steps = m->opts.flow_steps;
     const int64_t n = s->batch * m->c.chunk * m->c.vla.max_action;
     float *x = fw_plan_data(s->denoise, s->step.x);
-    const float *v = fw_plan_data(s->denoise, s->step.velocity);
+    float *v = fw_plan_data(s->denoise, s->step.velocity);
     for (int k = 0; k < steps; k++) {
+        const double t = 1.0 - k / (double)steps;
         for (int64_t b = 0; b < s->batch; b++) {
-            fw_vla_put_time(s->denoise, &m->c, &s->step, b, (float)(1.0 - k / (double)steps));
+            fw_vla_put_time(s->denoise, &m->c, &s->step, b, (float)t);
         }
         FW_TRY(fw_plan_run(s->denoise, err));
+        for (int64_t b = 0; b < s->batch && guide != NULL; b++) {
+            bend(m, &guide[b], t, x + b * (n / s->batch), v + b * (n / s->batch));
+        }
         for (int64_t i = 0; i < n; i++) {
             x[i] -= v[i] / (float)steps;
         }
@@ -335,7 +357,7 @@ fw_status fw_vla_infer(fw_vla *m, const fw_vla_batch *b, float *out, fw_err *err
     float *x = fw_plan_data(s->denoise, s->step.x);
     const size_t bytes = (size_t)(b->size * m->c.chunk * m->c.vla.max_action) * sizeof(*x);
     memcpy(x, b->noise, bytes);
-    FW_TRY(flow(m, s, err));
+    FW_TRY(flow(m, s, b->guide, err));
     memcpy(out, x, bytes);
     return FW_OK;
 }

@@ -32,6 +32,13 @@ FW_NODISCARD fw_status fw_vla_open(const char *dir, const fw_lerobot_config *c, 
                                    fw_err *err);
 void fw_vla_close(fw_vla *m); /* NULL is fine */
 
+/* What a chunk should begin like: real-time chunking by guidance (arXiv 2506.07339), as LeRobot 0.6 does it with linear weights. */
+typedef struct fw_vla_guide {
+    const float *rows; /* [n, max_action] of the last chunk, normalised, zero-padded */
+    int n;             /* 0: no guide; at most the chunk */
+    int settled;       /* the first of them have weight 1, then it falls linearly */
+} fw_vla_guide;
+
 /* B observations. All borrowed during the call. An observation may lack pictures, all but one: each gives what it gives alone. */
 typedef struct fw_vla_batch {
     int64_t size;
@@ -40,8 +47,9 @@ typedef struct fw_vla_batch {
     const int32_t *tokens;  /* [size, ld_tokens] */
     const int32_t *n_words; /* [size] of them, 1 to the config's max_tokens */
     int64_t ld_tokens;
-    const float *state; /* [size, max_state] normalised, zero-padded; NULL for pi0.5 */
-    const float *noise; /* [size, chunk, max_action] standard normal */
+    const float *state;        /* [size, max_state] normalised, zero-padded; NULL for pi0.5 */
+    const float *noise;        /* [size, chunk, max_action] standard normal */
+    const fw_vla_guide *guide; /* [size], or NULL: none */
 } fw_vla_batch;
 /* out [size, chunk, max_action], normalised. FW_INVALID for a word that the vocabulary lacks or too many of them. */
 FW_NODISCARD fw_status fw_vla_infer(fw_vla *m, const fw_vla_batch *b, float *out, fw_err *err);

@@ -93,6 +93,13 @@ static float *chunk_row(const player *p, int which, int row) {
     return p->rows + (size_t)(which * p->info.horizon + row) * (size_t)fw_env_embodiment(p->env)->n_action;
 }
 
+/* Rows of the last chunk after the settled ones that guide the next: 10 with them, as LeRobot's default. */
+static int wish(const player *p, const episode *e, int settled) {
+    enum { GUIDE = 10 };
+    const int left = p->info.horizon - e->row, most = left < GUIDE ? left : GUIDE;
+    return settled > 0 && most > settled ? most - settled : 0;
+}
+
 /* A chunk into the free one of the two. settled: rows of the other that are executed until it is there. */
 static fw_status ask_policy(player *p, episode *e, int settled, fw_closed_outcome *out, fw_err *err) {
     fw_obs obs;
@@ -102,6 +109,7 @@ static fw_status ask_policy(player *p, episode *e, int settled, fw_closed_outcom
     if (!p->opts->forget_prefix) {
         obs.prefix = chunk_row(p, e->now, e->row);
         obs.n_prefix = settled;
+        obs.n_wish = p->info.guided ? wish(p, e, settled) : 0;
     }
     fw_chunk chunk = {.actions = chunk_row(p, 1 - e->now, 0), .cap_horizon = p->info.horizon};
     double start = fw_now_s();

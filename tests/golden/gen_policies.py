@@ -39,6 +39,7 @@ SEED = 20260
 torch.set_num_threads(1)
 torch.backends.mkldnn.enabled = False
 VERSIONS = {m.__name__: m.__version__ for m in (lerobot, torch, torchvision, transformers, tokenizers, safetensors)}
+GUIDED = [(0, 3), (2, 5), (3, 3), (4, 6)]  # (rows that are settled, rows that weigh)
 LANGUAGE = {OBS_LANGUAGE_TOKENS: "mid.tokens", OBS_LANGUAGE_ATTENTION_MASK: "mid.tokens_mask"}
 
 
@@ -416,6 +417,24 @@ def flow_train(path, policy, pre, inputs, tasks, full, **call):
     save_golden(path, golden, tasks)
 
 
+def flow_guided(path, policy, pre, inputs, tasks):
+    """A chunk that goes on from what is left of the last one: real-time chunking by guidance, with LeRobot's defaults."""
+    from lerobot.policies.rtc.configuration_rtc import RTCConfig
+    torch.manual_seed(SEED + 2)
+    cfg = policy.config
+    cfg.rtc_config = RTCConfig(enabled=True)
+    policy.init_rtc_processor()
+    noise = torch.randn(len(tasks), cfg.chunk_size, cfg.max_action_dim)
+    left = torch.randn(len(tasks), 6, cfg.output_features["action"].shape[0])
+    batch = pre(observe(inputs, tasks))
+    golden = {"in.noise": noise, "in.left": left}
+    for delay, horizon in GUIDED:
+        with torch.no_grad():
+            golden[f"out.{delay}.{horizon}"] = policy.predict_action_chunk(
+                dict(batch), noise=noise.clone(), inference_delay=delay, prev_chunk_left_over=left.clone(), execution_horizon=horizon)
+    save_golden(path, golden, tasks)
+
+
 def flow_inputs(cams, b=1, state=5):
     return {"observation.state": torch.randn(b, state)} | {f"observation.images.{n}": picture(b, h, w) for n, h, w in cams}
 
@@ -471,6 +490,7 @@ def smolvla_case(path, width=48, more=True, **opts):
                ("state_proj.weight", "action_time_mlp_in.weight", "lm_expert.layers.1.self_attn.k_proj.weight", "lm_expert.norm.weight",
                 "lm_expert.layers.0.self_attn.q_proj.weight", "text_model.layers.0.self_attn.v_proj.weight", "vision_model.post_layernorm.bias"))
     more_flow_goldens(path, policy, pre, post)
+    flow_guided(f"{path}/golden_guided.safetensors", policy, pre, inputs, SENTENCES[3:5])
 
 
 def more_flow_goldens(path, policy, pre, post):
@@ -536,6 +556,7 @@ def pi_case(path, kind, half, full, **opts):
     flow_golden(f"{path}/golden.safetensors", policy, pre, post, inputs, SENTENCES[3:5], taps)
     flow_train(f"{path}/golden_train.safetensors", policy, pre, inputs, SENTENCES[3:5], full)
     more_flow_goldens(path, policy, pre, post)
+    flow_guided(f"{path}/golden_guided.safetensors", policy, pre, inputs, SENTENCES[3:5])
 
 
 PI_FULL = ("action_in_proj.weight", "action_out_proj.bias", "gemma_expert.model.layers.1.self_attn.k_proj.weight",

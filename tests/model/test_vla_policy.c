@@ -119,6 +119,40 @@ static void noise_is_drawn_from_the_seed(void) {
     part(&m);
 }
 
+/* Settled rows are kept to the bit, and the rows wished for pull: in the robot's units, whatever its processors do (pi0.5's are relative). */
+static void a_chunk_is_drawn_towards_the_last_one(void) {
+    static const char *const policy[] = {"smolvla", "pi0", "pi05"};
+    for (int k = 0; k < 3; k++) {
+        meeting m = meet(policy[k], "golden");
+        float alone[256], last[256], next[256];
+        fw_policy_info info;
+        fw_policy_describe(m.p, &info);
+        fw_obs o = seen(&m, 0);
+        fw_chunk c = {.actions = alone, .cap_horizon = 64};
+        CHECK_OK(fw_policy_infer(m.p, &o, &c, &g_err), g_err);
+        const int n = c.n_action;
+        CHECK(info.guided && info.max_delay == c.horizon / 2);
+        for (int i = 0; i < (int)m.action; i++) { /* between where the chunk would go and the middle of the ranges */
+            const fw_dim *d = &info.embodiment->action[i % n];
+            const float middle = isfinite(d->min) && isfinite(d->max) ? (float)(d->min + d->max) / 2 : 0.0f;
+            last[i] = 0.5f * (alone[i] + middle);
+        }
+        o.prefix = last, o.n_prefix = 2, o.n_wish = 4;
+        c.actions = next;
+        CHECK_OK(fw_policy_infer(m.p, &o, &c, &g_err), g_err);
+        CHECK(memcmp(next, last, 2 * (size_t)n * sizeof *last) == 0);
+        double before = 0, after = 0;
+        for (int i = 2 * n; i < 4 * n; i++) {
+            before += fabs((double)(alone[i] - last[i]));
+            after += fabs((double)(next[i] - last[i]));
+        }
+        CHECK(after < 0.7 * before);
+        o.n_prefix = info.max_delay + 1;
+        CHECK(fw_policy_infer(m.p, &o, &c, &g_err) == FW_INVALID && strstr(g_err.msg, "goes on") != NULL);
+        part(&m);
+    }
+}
+
 static void a_call_allocates_nothing(void) {
     meeting m = meet("smolvla", "golden");
     float out[256];
@@ -201,5 +235,6 @@ static void the_tokenizer_is_found_in_the_hubs_cache(void) {
 }
 
 FW_TEST_MAIN(T(chunks_in_the_robots_units_are_those_of_lerobot), T(chunks_of_openpis_folders_are_those_of_openpi),
-             T(noise_is_drawn_from_the_seed), T(a_call_allocates_nothing), T(what_does_not_fit_is_refused),
-             T(a_word_beyond_the_networks_table_is_refused), T(the_tokenizer_is_found_in_the_hubs_cache))
+             T(noise_is_drawn_from_the_seed), T(a_chunk_is_drawn_towards_the_last_one), T(a_call_allocates_nothing),
+             T(what_does_not_fit_is_refused), T(a_word_beyond_the_networks_table_is_refused),
+             T(the_tokenizer_is_found_in_the_hubs_cache))

@@ -73,9 +73,8 @@ static void sample_close(sample *s) {
     fw_st_close(s->st), fw_st_close(s->stats);
 }
 
-/* The n entries of out, from entry `first` of the golden's chunk. */
-static void check_chunk(const sample *s, const float *out, int64_t first, int64_t n) {
-    const float *want = need(s->st, "out.model")->data;
+/* The n entries of out, from entry `first` of the chunks wanted. */
+static void check_against(const sample *s, const float *want, const float *out, int64_t first, int64_t n) {
     double d = 0.0, scale = 0.0;
     for (int64_t i = 0; i < n * s->c.chunk * s->n_action; i++) {
         const float got = out[i / s->n_action * s->c.vla.max_action + i % s->n_action];
@@ -85,6 +84,10 @@ static void check_chunk(const sample *s, const float *out, int64_t first, int64_
     }
     if (!(d <= 1e-4 * scale))
         FW_FAILED("%s: chunk differs by %.3g of %.3g", s->dir, d, scale);
+}
+
+static void check_chunk(const sample *s, const float *out, int64_t first, int64_t n) {
+    check_against(s, need(s->st, "out.model")->data, out, first, n);
 }
 
 /* Entry k alone. */
@@ -127,6 +130,49 @@ static void chunks_are_those_of_lerobot_in_batches_and_alone(void) {
     fw_pool_free(pool);
 }
 
+/* The last chunk's rows of the golden, [size, 6, n_action], widened. */
+static void widen_left(const sample *s, const fw_st *st, float rows[4 * 6 * 32], fw_vla_guide guide[4]) {
+    const float *left = need(st, "in.left")->data;
+    const int wide = s->c.vla.max_action;
+    memset(rows, 0, sizeof(float) * 4 * 6 * 32);
+    for (int i = 0; i < (int)s->b.size * 6 * s->n_action; i++) {
+        rows[i / s->n_action * wide + i % s->n_action] = left[i];
+    }
+    for (int k = 0; k < (int)s->b.size; k++) {
+        guide[k].rows = rows + k * 6 * wide;
+    }
+}
+
+static void chunks_that_go_on_are_those_of_lerobot(void) {
+    static const int guided[][2] = {{0, 3}, {2, 5}, {3, 3}, {4, 6}};
+    static float out[4 * 64 * 32], rows[4 * 6 * 32];
+    for (int p = 0; p < 3; p++) {
+        sample s;
+        fw_vla *m;
+        fw_st *st;
+        char path[640], name[32];
+        fw_vla_guide guide[4] = {0};
+        sample_open(&s, k_policy[p]);
+        snprintf(path, sizeof path, "%s/golden_guided.safetensors", s.dir);
+        CHECK_OK(fw_st_open(path, &st, &g_err), g_err);
+        CHECK_OK(fw_vla_open(s.dir, &s.c, &(fw_vla_opts){0}, &m, &g_err), g_err);
+        widen_left(&s, st, rows, guide);
+        s.b.noise = need(st, "in.noise")->data;
+        s.b.guide = guide;
+        for (int k = 0; k < 4; k++) {
+            for (int i = 0; i < (int)s.b.size; i++) {
+                guide[i].settled = guided[k][0], guide[i].n = guided[k][1];
+            }
+            CHECK_OK(fw_vla_infer(m, &s.b, out, &g_err), g_err);
+            snprintf(name, sizeof name, "out.%d.%d", guided[k][0], guided[k][1]);
+            check_against(&s, need(st, name)->data, out, 0, s.b.size);
+        }
+        fw_vla_close(m);
+        fw_st_close(st);
+        sample_close(&s);
+    }
+}
+
 /* Three robots in one pass: one has both cameras, one has the first, one the second; words of two lengths. */
 static void rows_with_other_cameras_are_what_they_are_alone(void) {
     enum { ROWS = 3, MOST = 64 * 32 };
@@ -152,13 +198,13 @@ static void rows_with_other_cameras_are_what_they_are_alone(void) {
                    (size_t)s.c.vla.max_state * sizeof *state);
             memcpy(noise + k * n, s.b.noise + from * n, (size_t)n * sizeof *noise);
         }
-        fw_vla_batch b = {ROWS, 2, image, tokens, n_words, ld, state, noise};
+        fw_vla_batch b = {ROWS, 2, image, tokens, n_words, ld, state, noise, NULL};
         CHECK_OK(fw_vla_infer(m, &b, all, &g_err), g_err);
         for (int k = 0; k < ROWS; k++) {
             fw_image mine[2] = {image[k], image[ROWS + k]};
             double d = 0, scale = 0;
             b = (fw_vla_batch){
-                1, 2, mine, tokens + k * ld, n_words + k, ld, state + k * s.c.vla.max_state, noise + k * n};
+                1, 2, mine, tokens + k * ld, n_words + k, ld, state + k * s.c.vla.max_state, noise + k * n, NULL};
             CHECK_OK(fw_vla_infer(m, &b, one, &g_err), g_err);
             for (int64_t i = 0; i < n; i++) {
                 d = fmax(d, fabs((double)one[i] - (double)all[k * n + i]));
@@ -168,7 +214,7 @@ static void rows_with_other_cameras_are_what_they_are_alone(void) {
             CHECK(d <= 1e-6 * scale);
         }
         image[1] = image[ROWS + 1] = (fw_image){0};
-        b = (fw_vla_batch){ROWS, 2, image, tokens, n_words, ld, state, noise};
+        b = (fw_vla_batch){ROWS, 2, image, tokens, n_words, ld, state, noise, NULL};
         CHECK_FAILS(fw_vla_infer(m, &b, all, &g_err), g_err, FW_INVALID, "entry 1 has no picture");
         fw_vla_close(m);
         sample_close(&s);
@@ -243,5 +289,6 @@ static void what_cannot_be_read_is_refused(void) {
     sample_close(&s);
 }
 
-FW_TEST_MAIN(T(chunks_are_those_of_lerobot_in_batches_and_alone), T(rows_with_other_cameras_are_what_they_are_alone),
-             T(shapes_come_and_go), T(a_call_allocates_nothing), T(what_cannot_be_read_is_refused))
+FW_TEST_MAIN(T(chunks_are_those_of_lerobot_in_batches_and_alone), T(chunks_that_go_on_are_those_of_lerobot),
+             T(rows_with_other_cameras_are_what_they_are_alone), T(shapes_come_and_go), T(a_call_allocates_nothing),
+             T(what_cannot_be_read_is_refused))
