@@ -6,7 +6,6 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -247,22 +246,24 @@ static void want_meeting(fw_ranks *r, int n) {
 fw_status fw_ranks_meet(fw_ranks *r, fw_status s, const double *mine, int n, double *all, fw_err *err) {
     int first = 0;
     if (r == NULL || r->over) {
-        if (r == NULL && s == FW_OK && n > 0) {
-            memcpy(all, mine, (size_t)n * sizeof *all);
+        for (int k = 0; r == NULL && k < n; k++) {
+            all[k] = mine[k];
         }
         return s;
     }
     want_meeting(r, n + 1);
     r->sent[0] = (double)s;
-    memcpy(r->sent + 1, mine, (size_t)n * sizeof *mine);
+    for (int k = 0; k < n; k++) {
+        r->sent[k + 1] = mine[k];
+    }
     gather(r, r->sent, (size_t)(n + 1) * sizeof(double), r->got);
     const int failed = failures(r, r->got, n + 1, &first);
     if (failed > 0) {
         r->over = true;
         return share_error(r, first, failed == r->size, err);
     }
-    for (int i = 0; i < r->size; i++) {
-        memcpy(all + (size_t)i * (size_t)n, r->got + (size_t)i * (size_t)(n + 1) + 1, (size_t)n * sizeof *all);
+    for (int i = 0; i < r->size * n; i++) {
+        all[i] = r->got[i / n * (n + 1) + i % n + 1];
     }
     return FW_OK;
 }

@@ -81,6 +81,10 @@ static inline pid_t start(const command *c) {
         if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0) {
             _exit(126);
         }
+        if (strcmp(c->arg[0], "mpirun") ==
+            0) { /* OpenMPI unloads plug-ins that have not freed all: no report could say whose */
+            setenv("ASAN_OPTIONS", "detect_leaks=0", 0);
+        }
         execvp(c->arg[0], c->arg);
         _exit(127);
     }
