@@ -1,6 +1,7 @@
 /* cmd_train.c - flywheel train: a policy from data. */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/args.h"
 #include "cli.h"
@@ -43,8 +44,9 @@ int cmd_train(int argc, char **argv) {
         FW_ARG_BOOL("new-stats", &o.new_stats,
                     "published policies: normalise by these data's statistics, of whatever robot"),
         FW_ARG_BOOL("new-heads", &o.new_heads, "ACT: make layers of another robot's sizes anew"),
-        FW_ARG_LIST("camera", &cameras, "DATA=POLICY",
-                    "published policies: which picture a camera of the data is (`side=`: none)"),
+        FW_ARG_LIST(
+            "camera", &cameras, "DATA=POLICY",
+            "published policies: which picture a camera of the data is (`side=`: none, `side=+side`: one more)"),
         FW_ARG_INT("seed", &o.seed, -1, 9007199254740991, "S", "instead of the config's (-1)"),
         FW_ARG_INT("workers", &threads, 0, 1024, "N", "threads; 0: all CPUs"),
         FW_ARG_BOOL("json", &json, "one JSON object on stdout"),
@@ -71,6 +73,12 @@ int cmd_train(int argc, char **argv) {
         fprintf(stderr, "flywheel train: wants --config FILE or --from DIR, --data DIR... and --out DIR; --help shows "
                         "an example\n");
         return 2;
+    }
+    for (int i = 0; i < cameras.n; i++) {
+        if (strchr(cameras.item[i], '=') == NULL) {
+            fprintf(stderr, "flywheel train: --camera '%s': wanted DATA=POLICY\n", cameras.item[i]);
+            return 2;
+        }
     }
     o.dirs = data.item;
     o.n_dirs = data.n;

@@ -754,7 +754,10 @@ static fw_status find_stats(const char *at, int depth, char found[4096], fw_err 
     for (size_t i = 0; i < n && st == FW_OK; i++) {
         st = fw_path_join(path, sizeof path, at, names[i], err);
         if (st == FW_OK && strcmp(names[i], "norm_stats.json") == 0) {
-            st = found[0] == 0 ? FW_OK : fw_fail(err, FW_FORMAT, "%.110s and %.110s: which one?", found, path);
+            st = found[0] == 0
+                     ? FW_OK
+                     : fw_fail(err, FW_FORMAT, "%.110s and %.110s: which one? (config.json: \"asset\": its folder)",
+                               found, path);
             memcpy(found, path, sizeof path);
         } else if (st == FW_OK && depth > 0 && fw_path_is_dir(path)) {
             st = find_stats(path, depth - 1, found, err);
@@ -764,11 +767,32 @@ static fw_status find_stats(const char *at, int depth, char found[4096], fw_err 
     return st;
 }
 
+/* dir/assets, or the folder in it that config.json's "asset" says, which is our key: published checkpoints have one for each robot. */
+static fw_status assets_of(const char *dir, char out[4096], fw_err *err) {
+    char path[4096], assets[4096];
+    const char *asset = "";
+    json_t *j = NULL;
+    FW_TRY(fw_path_join(path, sizeof path, dir, "config.json", err));
+    FW_TRY(fw_path_join(assets, sizeof assets, dir, "assets", err));
+    FW_TRY(fw_json_load(path, &j, err));
+    fw_status st = fw_json_str_or(j, "asset", path, "", &asset, err);
+    if (st == FW_OK && (asset[0] == '/' || strstr(asset, "..") != NULL)) {
+        st = fw_fail(err, FW_FORMAT, "%s: 'asset' is '%.80s', wanted a folder in assets", path, asset);
+    }
+    if (st == FW_OK && asset[0] == 0) {
+        memcpy(out, assets, sizeof assets);
+    } else if (st == FW_OK) {
+        st = fw_path_join(out, 4096, assets, asset, err);
+    }
+    json_decref(j);
+    return st;
+}
+
 fw_status fw_openpi_stats(const char *dir, char path[4096], json_t **out, fw_err *err) {
     char assets[4096];
     *out = NULL;
     path[0] = 0;
-    FW_TRY(fw_path_join(assets, sizeof assets, dir, "assets", err));
+    FW_TRY(assets_of(dir, assets, err));
     if (fw_path_is_dir(assets)) {
         FW_TRY(find_stats(assets, 3, path, err));
     }

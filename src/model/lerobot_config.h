@@ -8,8 +8,9 @@
  *
  * DESIGN. Missing keys have LeRobot's defaults. A key of the wrong type, a value that cannot be and an unknown policy are refused
  * with file, key, wanted and found; so is a setting that would change the arithmetic and that this build does not have
- * (FW_UNSUPPORTED). Keys nobody knows are left alone: newer versions write more of them. One key is our own: "sizes" has the sizes
- * of backbones that the other keys only name ("gemma_2b"), for networks that are none of the published ones.
+ * (FW_UNSUPPORTED). Keys nobody knows are left alone: newer versions write more of them. Two keys are our own: "sizes" has the sizes
+ * of backbones that the other keys only name ("gemma_2b"), for networks that are none of the published ones; "asset" says which of
+ * openpi's statistics count where there are several.
  */
 #ifndef FW_MODEL_LEROBOT_CONFIG_H
 #define FW_MODEL_LEROBOT_CONFIG_H
@@ -132,7 +133,7 @@ FW_NODISCARD fw_status fw_lerobot_norms(const json_t *obj, const char *name, con
                                         fw_lerobot_norm out[FW_N_FEATURE_KIND], fw_err *err);
 
 /* openpi's statistics, {"norm_stats": {"state": {"mean", "std", "q01", "q99"}, "actions"}}: the one norm_stats.json in a folder under
- * dir/assets. *out owned, path: its name. FW_IO: there is none, FW_FORMAT: two. */
+ * dir/assets, or under dir/assets/<config.json's "asset">. *out owned, path: its name. FW_IO: there is none, FW_FORMAT: two. */
 FW_NODISCARD fw_status fw_openpi_stats(const char *dir, char path[4096], json_t **out, fw_err *err);
 
 const char *fw_policy_kind_name(fw_policy_kind k); /* "pi05" */

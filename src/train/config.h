@@ -20,7 +20,8 @@
 
 /* Who of the data's cameras gives which of a published policy's pictures. Names as "front", or whole keys. */
 typedef struct fw_camera_choice {
-    char data[FW_LEROBOT_KEY_MAX], policy[FW_LEROBOT_KEY_MAX]; /* policy "": the camera is not used */
+    char data[FW_LEROBOT_KEY_MAX];
+    char policy[FW_LEROBOT_KEY_MAX]; /* "": the camera is not used; "+side": one more picture of that name */
 } fw_camera_choice;
 
 /* How a published policy is trained further. */
@@ -75,7 +76,7 @@ FW_NODISCARD fw_status fw_train_cfg_precision(fw_train_cfg *cfg, const char *nam
 /* What must not change between a run and its continuation, as text: owned, free(); NULL when out of memory. */
 char *fw_train_cfg_fingerprint(const fw_train_cfg *cfg);
 
-/* "front=top", "front=" (not used) added to what t chooses; FW_INVALID for another form or too many. */
+/* "front=top", "front=" (not used), "side=+side" (one more picture) added to what t chooses; FW_INVALID for another form or too many. */
 FW_NODISCARD fw_status fw_tune_choose(fw_tune_cfg *t, const char *text, fw_err *err);
 
 #endif /* FW_TRAIN_CONFIG_H */

@@ -1,7 +1,7 @@
 /*
  * pretrained_fit.c - a published policy meets the data it is trained on (learner_pretrained.c), of its own robot or of another.
  *
- * DESIGN. Numbers: SmolVLA, pi0 and pi0.5 fill state and action up with zeros, so that another robot, up to the network's width, needs
+ * DESIGN. A policy is fitted before its network is built. Numbers: SmolVLA, pi0 and pi0.5 fill state and action up with zeros, so that another robot, up to the network's width, needs
  * other statistics only (new_stats); ACT has layers of the robot's sizes, which are made anew when that was asked for (new_heads).
  * Cameras: those chosen by hand, then by the names that the policy's processors know, then, when as many are left on either side, by
  * their order. What the data lack the flow policies do without, each dataset what it lacks; ACT, with new_stats, becomes a policy of the
@@ -113,19 +113,59 @@ static const fw_lerobot_feature *picture_called(const fw_pretrained_learner *p, 
     return NULL;
 }
 
+/* One more picture, of the data's size and normalised as the first is: its weights are those of all pictures. */
+static fw_status add_picture(fw_pretrained_learner *p, const fw_ds_camera *cam, const char *name, fw_err *err) {
+    const int n = p->c.n_input, first = (int)(fw_lerobot_input(&p->c, FW_FEATURE_VISUAL) - p->c.input);
+    const fw_map_stat *map = &p->proc.input[first];
+    fw_lerobot_feature f = {"", FW_FEATURE_VISUAL, 3, {3, cam->h, cam->w}};
+    if (n == FW_LEROBOT_FEATURES || strlen(name) + 20 > sizeof f.key) {
+        return fw_fail(err, FW_UNSUPPORTED, "picture '%.60s': more than %d features, or too long a name", name,
+                       FW_LEROBOT_FEATURES);
+    }
+    snprintf(f.key, sizeof f.key, "observation.images.%s", name);
+    p->proc.input[n] = *map;
+    if (map->a != NULL) {
+        float *a = calloc(2 * (size_t)map->n, sizeof *a);
+        if (a == NULL) {
+            return fw_fail(err, FW_NOMEM, "picture '%.60s'", name);
+        }
+        memcpy(a, map->a, 2 * (size_t)map->n * sizeof *a);
+        p->proc.input[n].a = a;
+        p->proc.input[n].b = a + map->n;
+    }
+    fw_info("%s: one more picture, '%s'", p->base.cfg->from, name);
+    p->c.input[p->c.n_input++] = f;
+    p->fitted = true;
+    return FW_OK;
+}
+
+/* The picture that a choice means; "+name": a new one, unless there is. */
+static fw_status chosen_picture(fw_pretrained_learner *p, const fw_camera_choice *c, const fw_ds_camera *cam,
+                                const fw_lerobot_feature **out, fw_err *err) {
+    const bool more = c->policy[0] == '+' && c->policy[1] != 0;
+    const char *name = more ? c->policy + 1 : c->policy;
+    char all[200];
+    *out = picture_called(p, name);
+    if (*out == NULL && more && cam != NULL && fw_lerobot_input(&p->c, FW_FEATURE_VISUAL) != NULL) {
+        FW_TRY(add_picture(p, cam, name, err));
+        *out = picture_called(p, name);
+    }
+    if (*out == NULL && name[0] != 0 && !more) {
+        return fw_fail(err, FW_INVALID, "camera '%.60s=%.60s': the policy in %s has %s ('+%.60s' gives it one more)",
+                       c->data, c->policy, p->base.cfg->from, names_of(p, all), name);
+    }
+    return FW_OK;
+}
+
 /* What was chosen by hand becomes names that the processors know. */
 static fw_status choose(fw_pretrained_learner *p, const fw_dataset *ds, meeting *m, fw_err *err) {
     const fw_tune_cfg *t = &p->base.cfg->tune;
-    char all[200];
     for (int i = 0; i < t->n_camera; i++) {
-        const fw_camera_choice *c = &t->camera[i];
-        const int at = fw_dataset_camera(ds, c->data);
-        const fw_lerobot_feature *f = picture_called(p, c->policy);
-        if (c->policy[0] != 0 && f == NULL) {
-            return fw_fail(err, FW_INVALID, "camera '%.60s=%.60s': the policy in %s has %s", c->data, c->policy,
-                           p->base.cfg->from, names_of(p, all));
-        }
-        if (at < 0 || at >= ds->n_cameras) {
+        const int at = fw_dataset_camera(ds, t->camera[i].data);
+        const bool there = at >= 0 && at < ds->n_cameras;
+        const fw_lerobot_feature *f;
+        FW_TRY(chosen_picture(p, &t->camera[i], there ? &ds->cameras[at] : NULL, &f, err));
+        if (!there) {
             continue; /* another dataset may have it */
         }
         p->chosen |= 1u << i;

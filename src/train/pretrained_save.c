@@ -112,37 +112,105 @@ static const double *new_value(const fw_pretrained_learner *p, const char *name,
     return NULL;
 }
 
+enum { NEW_STATS = FW_LEROBOT_FEATURES * 10 }; /* of pictures that a run has added */
+
+/* A state file on its way out. */
+typedef struct stats_out {
+    fw_st_out *t;
+    void **mem; /* owned by it, two a tensor: name and values, or NULL */
+    int n;
+} stats_out;
+
+/* Tensor t with the run's own statistic in its place, if there is one. */
+static fw_status put_stat(const fw_pretrained_learner *p, const fw_st_tensor *t, stats_out *o, fw_err *err) {
+    int64_t values = 0;
+    const double *v = t->dtype == FW_F32 && t->shape.n == 1 ? new_value(p, t->name, &values) : NULL;
+    float *x = v != NULL ? malloc((size_t)values * sizeof *x) : NULL;
+    if (v != NULL && x == NULL) {
+        return fw_fail(err, FW_NOMEM, "%s: out of memory", t->name);
+    }
+    for (int64_t k = 0; x != NULL && k < values; k++) {
+        x[k] = (float)v[k];
+    }
+    o->mem[2 * o->n] = x;
+    o->t[o->n++] = (fw_st_out){t->name, t->dtype, x != NULL ? FW_SHAPE_OF(values) : t->shape, x != NULL ? x : t->data};
+    return FW_OK;
+}
+
+static bool has_stats(const fw_st *st, const char *key) {
+    for (int i = 0; i < fw_st_count(st); i++) {
+        if (begins(fw_st_at(st, i)->name, key) && fw_st_at(st, i)->name[strlen(key)] == '.') {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A picture that the run has added is normalised as the first: so are its statistics. */
+static fw_status add_picture_stats(const fw_pretrained_learner *p, const fw_st *st, stats_out *o, fw_err *err) {
+    const fw_lerobot_feature *first = fw_lerobot_input(&p->c, FW_FEATURE_VISUAL);
+    for (int i = 0; i < p->c.n_input && first != NULL && has_stats(st, first->key); i++) {
+        const fw_lerobot_feature *f = &p->c.input[i];
+        if (f->kind != FW_FEATURE_VISUAL || fw_lerobot_is_empty_camera(f) || has_stats(st, f->key)) {
+            continue;
+        }
+        for (int k = 0; k < fw_st_count(st) && o->n < fw_st_count(st) + NEW_STATS; k++) {
+            const fw_st_tensor *t = fw_st_at(st, k);
+            char *name = NULL;
+            if (!begins(t->name, first->key) || t->name[strlen(first->key)] != '.') {
+                continue;
+            }
+            if (asprintf(&name, "%s%s", f->key, t->name + strlen(first->key)) < 0) {
+                return fw_fail(err, FW_NOMEM, "%s: out of memory", t->name);
+            }
+            o->mem[2 * o->n + 1] = name;
+            o->t[o->n++] = (fw_st_out){name, t->dtype, t->shape, t->data};
+        }
+    }
+    return FW_OK;
+}
+
 /* A processor's state file with the new statistics in the places of the old ones. */
 static fw_status write_stats(const fw_pretrained_learner *p, const char *from, const char *to, fw_err *err) {
     fw_st *st = NULL;
     FW_TRY(fw_st_open(from, &st, err));
-    const int n = fw_st_count(st);
-    fw_st_out *out = calloc((size_t)n + 1, sizeof *out);
-    float **mem = calloc((size_t)n + 1, sizeof *mem);
-    fw_status s = out != NULL && mem != NULL ? FW_OK : fw_fail(err, FW_NOMEM, "%s: out of memory", to);
-    for (int i = 0; i < n && s == FW_OK; i++) {
-        const fw_st_tensor *t = fw_st_at(st, i);
-        int64_t values = 0;
-        const double *v = t->dtype == FW_F32 && t->shape.n == 1 ? new_value(p, t->name, &values) : NULL;
-        out[i] = (fw_st_out){t->name, t->dtype, v != NULL ? FW_SHAPE_OF(values) : t->shape, t->data};
-        mem[i] = v != NULL ? malloc((size_t)values * sizeof(float)) : NULL;
-        for (int64_t k = 0; mem[i] != NULL && k < values; k++) {
-            mem[i][k] = (float)v[k];
-        }
-        out[i].data = mem[i] != NULL ? mem[i] : out[i].data;
-        s = v == NULL || mem[i] != NULL ? FW_OK : fw_fail(err, FW_NOMEM, "%s: out of memory", to);
+    const size_t room = (size_t)fw_st_count(st) + NEW_STATS;
+    stats_out o = {calloc(room, sizeof *o.t), calloc(2 * room, sizeof *o.mem), 0};
+    fw_status s = o.t != NULL && o.mem != NULL ? FW_OK : fw_fail(err, FW_NOMEM, "%s: out of memory", to);
+    for (int i = 0; i < fw_st_count(st) && s == FW_OK; i++) {
+        s = put_stat(p, fw_st_at(st, i), &o, err);
     }
-    s = s == FW_OK ? fw_st_write(to, out, n, NULL, err) : s;
-    for (int i = 0; mem != NULL && i < n; i++) {
-        free(mem[i]);
+    s = s == FW_OK ? add_picture_stats(p, st, &o, err) : s;
+    s = s == FW_OK ? fw_st_write(to, o.t, o.n, NULL, err) : s;
+    for (int i = 0; o.mem != NULL && i < 2 * o.n; i++) {
+        free(o.mem[i]);
     }
-    free(mem);
-    free(out);
+    free(o.mem);
+    free(o.t);
     fw_st_close(st);
     return s;
 }
 
 /* ---- what says of which robot it is ---- */
+
+static json_t *shape_json(const fw_lerobot_feature *f) {
+    json_t *shape = json_array();
+    for (int i = 0; i < f->n_dim; i++) {
+        json_array_append_new(shape, json_integer((json_int_t)f->shape[i]));
+    }
+    return shape;
+}
+
+/* The policy's pictures that a map of features lacks; LeRobot adds those that stay empty by itself. */
+static void add_pictures(json_t *features, const fw_lerobot_config *c) {
+    for (int i = 0; i < c->n_input; i++) {
+        const fw_lerobot_feature *f = &c->input[i];
+        if (f->kind == FW_FEATURE_VISUAL && !fw_lerobot_is_empty_camera(f) &&
+            json_object_get(features, f->key) == NULL) {
+            json_object_set_new(features, f->key, json_pack("{s:s, s:o}", "type", "VISUAL", "shape", shape_json(f)));
+        }
+    }
+}
 
 /* Sizes of a map of features ("observation.state": {"type", "shape"}) as they are now, without the pictures that are no more. */
 static fw_status put_features(json_t *features, const fw_lerobot_config *c, fw_err *err) {
@@ -156,11 +224,7 @@ static fw_status put_features(json_t *features, const fw_lerobot_config *c, fw_e
             now = strcmp(k->key, key) == 0 ? k : now;
         }
         const char *type = json_string_value(json_object_get(f, "type"));
-        json_t *shape = now != NULL ? json_array() : NULL;
-        for (int i = 0; now != NULL && i < now->n_dim; i++) {
-            json_array_append_new(shape, json_integer((json_int_t)now->shape[i]));
-        }
-        if (now != NULL && json_object_set_new(f, "shape", shape) != 0) {
+        if (now != NULL && json_object_set_new(f, "shape", shape_json(now)) != 0) {
             return fw_fail(err, FW_NOMEM, "features: out of memory");
         }
         if (now == NULL && type != NULL && strcmp(type, "VISUAL") == 0) {
@@ -187,6 +251,7 @@ static void put_action_names(const fw_pretrained_learner *p, json_t *config) {
 static fw_status put_config(const fw_pretrained_learner *p, json_t *config, fw_err *err) {
     FW_TRY(put_features(json_object_get(config, "input_features"), &p->c, err));
     FW_TRY(put_features(json_object_get(config, "output_features"), &p->c, err));
+    add_pictures(json_object_get(config, "input_features"), &p->c);
     put_action_names(p, config);
     return FW_OK;
 }
@@ -220,6 +285,9 @@ static fw_status put_steps(const fw_pretrained_learner *p, json_t *pipeline, boo
     json_array_foreach(steps, i, step) {
         json_t *features = json_object_get(json_object_get(step, "config"), "features");
         FW_TRY(features != NULL ? put_features(features, &p->c, err) : FW_OK);
+        if (pre && features != NULL) {
+            add_pictures(features, &p->c);
+        }
     }
     if (pre && p->proc.n_renamed > 0 &&
         json_object_set_new(rename_step(steps), "rename_map", rename_map(&p->proc)) != 0) {

@@ -476,6 +476,18 @@ static void openpis_statistics_that_are_not_there_are_refused(void) {
     CHECK_OK(fw_lerobot_config_load(dir, &c, &err), err);
     put_text(dir, "assets/other/norm_stats.json", "{}");
     CHECK_FAILS(fw_processor_load(dir, &c, &p, &err), err, FW_FORMAT, "which one?");
+    put_text(
+        dir, "config.json",
+        "{\"action_dim\": 32, \"action_horizon\": 10, \"paligemma_variant\": \"gemma_2b\", \"asset\": \"org/robot\", "
+        "\"action_expert_variant\": \"gemma_300m\", \"precision\": \"bfloat16\"}");
+    CHECK_OK(fw_lerobot_config_load(dir, &c, &err), err);
+    CHECK_OK(fw_processor_load(dir, &c, &p, &err), err);
+    CHECK(p.n_state == 2 && p.n_action == 3);
+    fw_processor_clear(&p);
+    put_text(dir, "config.json", "{\"action_dim\": 32, \"action_horizon\": 10, \"asset\": \"../org\"}");
+    CHECK_OK(fw_lerobot_config_load(dir, &c, &err), err);
+    CHECK_FAILS(fw_processor_load(dir, &c, &p, &err), err, FW_FORMAT, "'asset' is '../org', wanted a folder in assets");
+    put_text(dir, "config.json", "{\"action_dim\": 32, \"action_horizon\": 10}");
     snprintf(path, sizeof path, "%s/assets", dir);
     CHECK_OK(fw_remove_tree(path, &err), err);
     CHECK_FAILS(fw_processor_load(dir, &c, &p, &err), err, FW_IO, "has no norm_stats.json");

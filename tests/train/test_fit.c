@@ -261,6 +261,8 @@ static const fit fits[] = {
     {"pi0_one", "pi0", &one, ", \"cameras\": {\"front\": \"right\"}", 0, false},
     {"act_arm", "act", &arm, HEADS ", \"cameras\": {\"front\": \"top\", \"side\": \"\"}", 0, false},
     {"act_one", "act", &one, HEADS ", \"cameras\": {\"front\": \"wrist\"}", 0, false},
+    {"act_three", "act", &three, HEADS ", \"cameras\": {\"a\": \"top\", \"c\": \"wrist\", \"b\": \"+side\"}", 0, false},
+    {"smolvla_three", "smolvla", &three, ", \"cameras\": {\"c\": \"+side\"}", 0, false},
 };
 /* Trained, and LeRobot opens what comes out: compared where it is made (gen_fit.py), as last bits differ between processors. */
 static const fit trained[] = {
@@ -462,6 +464,8 @@ static void what_does_not_fit_is_refused_by_name(void) {
             "camera 'x' is none of the policy's ('top', 'wrist'), of which 'wrist' has none: "
             "--camera x=wrist");
     refused("smolvla", &odd, ", \"cameras\": {\"x\": \"left\"}", FW_INVALID, "camera 'x=left': the policy in");
+    refused("smolvla", &odd, ", \"cameras\": {\"x\": \"left\"}", FW_INVALID,
+            "has 'top', 'wrist' ('+left' gives it one more)");
     refused("smolvla", &arm, ", \"cameras\": {\"frnt\": \"top\"}", FW_INVALID, "no dataset has a camera 'frnt'");
     refused("act", &one, HEADS ", \"lora\": {\"rank\": 2, \"targets\": \".*linear1\"}", FW_SHAPE, "adapters do not");
     refused("pi05", &arm, "", FW_UNSUPPORTED, "relative");
