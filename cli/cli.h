@@ -29,6 +29,7 @@
   X(demo,    "the shipped policy obeys sentences in a simulated kitchen") \
   X(eval,    "judge a policy, in simulation or on recorded episodes")         \
   X(lora,    "adapters of published policies: merge, unmerge")             \
+  X(serve,   "policies on a port, for clients of openpi and vla-eval")     \
   X(towers,  "convert the pretrained towers")                              \
   X(train,   "a policy from demonstrations")                               \
   X(version, "what this build is")

@@ -33,7 +33,7 @@ debs=$(hash_of tools/debs.txt)
 wheels=$(hash_of tools/wheels.txt tools/setup.sh)
 [ ! -L .deps ] || wheels=shared
 [ "$wheels" != shared ] || echo shared >.deps/stamp-wheels
-if fits stamp-debs "$debs" && fits stamp-wheels "$wheels" && { [ -z "$checks" ] || fits stamp-checks "$debs"; }; then
+if fits stamp-debs "$debs" && fits stamp-wheels "$wheels" && { [ -z "$checks" ] || { fits stamp-checks "$debs" && tools/client_venv.sh; }; }; then
     exit 0
 fi
 [ "$(uname -m)" = x86_64 ] || die "this machine is $(uname -m); the pinned wheels are for x86_64" "use an x86_64 machine"
@@ -172,5 +172,8 @@ if ! fits stamp-wheels "$wheels"; then
 fi
 echo "$wheels" >.deps/stamp-wheels
 echo "$debs" >.deps/stamp-debs
-[ -z "$checks" ] || echo "$debs" >.deps/stamp-checks
+if [ -n "$checks" ]; then
+    tools/client_venv.sh || die "cannot make the environment of the clients that tests use" "tools/client_venv.sh"
+    echo "$debs" >.deps/stamp-checks
+fi
 say "ready"

@@ -68,6 +68,8 @@ typedef struct fw_policy_vtable {
     fw_status (*infer)(fw_policy *p, const fw_obs *obs, fw_chunk *chunk, fw_err *err);
     void (*reset)(fw_policy *p); /* a new episode begins */
     void (*close)(fw_policy *p);
+    /* Several observations at once; NULL: one after the other. See fw_policy_infer_batch. */
+    void (*infer_batch)(fw_policy *p, int n, const fw_obs *obs, fw_chunk *chunk, fw_err *err);
 } fw_policy_vtable;
 
 /* Implementations put this first in their struct. */
@@ -83,6 +85,16 @@ static inline void fw_policy_describe(const fw_policy *p, fw_policy_info *out) {
  * Not thread-safe: one policy object, one thread. */
 FW_NODISCARD static inline fw_status fw_policy_infer(fw_policy *p, const fw_obs *obs, fw_chunk *chunk, fw_err *err) {
     return p->v->infer(p, obs, chunk, err);
+}
+/* n observations, each with its chunk and its own outcome: err[i].code, FW_OK or as fw_policy_infer. err: [n], never NULL. */
+static inline void fw_policy_infer_batch(fw_policy *p, int n, const fw_obs *obs, fw_chunk *chunk, fw_err *err) {
+    if (p->v->infer_batch != 0 && n > 1) {
+        p->v->infer_batch(p, n, obs, chunk, err);
+        return;
+    }
+    for (int i = 0; i < n; i++) {
+        err[i].code = p->v->infer(p, &obs[i], &chunk[i], &err[i]);
+    }
 }
 static inline void fw_policy_reset(fw_policy *p) {
     p->v->reset(p);

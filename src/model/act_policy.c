@@ -128,7 +128,7 @@ static void act_close(fw_policy *self) {
     free(p);
 }
 
-static const fw_policy_vtable vtable = {act_describe, act_infer, act_reset, act_close};
+static const fw_policy_vtable vtable = {act_describe, act_infer, act_reset, act_close, NULL};
 
 /* ---- open ---- */
 

@@ -182,7 +182,7 @@ static void policy_close(fw_policy *self) {
     free(p);
 }
 
-static const fw_policy_vtable vtable = {policy_describe, policy_infer, policy_reset, policy_close};
+static const fw_policy_vtable vtable = {policy_describe, policy_infer, policy_reset, policy_close, NULL};
 
 /* ---- open ---- */
 

@@ -145,7 +145,7 @@ static void vla_close(fw_policy *self) {
     free(p);
 }
 
-static const fw_policy_vtable vtable = {vla_describe, vla_infer, vla_reset, vla_close};
+static const fw_policy_vtable vtable = {vla_describe, vla_infer, vla_reset, vla_close, NULL};
 
 /* ---- the tokenizer ---- */
 
