@@ -9,6 +9,7 @@
  *   neon           4 values, signed bytes on both sides: sdot where there is one, else products of 16 bits added by pairs
  *   avx2           2 values, A as 16-bit integers, B widened from bytes on its way into registers: products of pairs then add up
  *                  without the saturation of the byte instruction
+ *   avx2 + FW_X4   4 values, A as bytes + 110, two units of k at a time ("int8x4": their products add up in 16 bits)
  *
  * Sums are exact within a block of k (768 to 1536 values); blocks add up in float. A packed B is
  *
@@ -22,7 +23,7 @@ enum { Q8_SCALES = (MC * (int)sizeof(fw_q8) + 63) / 64 * 16 }; /* floats of scra
 
 #if defined(__AVX512F__)
 typedef __m512i vi;
-enum { OFFSET = 1 };
+enum { OFFSET = 128 };
 FW_INLINE vi i_zero(void) {
     return _mm512_setzero_si512();
 }
@@ -170,18 +171,11 @@ FW_INLINE vf v_step(va a, vf b, vf c) {
 }
 #else
 typedef __m256i vi;
-enum { OFFSET = 0 };
 FW_INLINE vi i_zero(void) {
     return _mm256_setzero_si256();
 }
 FW_INLINE vi i_set1(int32_t x) {
     return _mm256_set1_epi32(x);
-}
-FW_INLINE vi i_step(vi a, vi b, vi c) {
-    return _mm256_add_epi32(c, _mm256_madd_epi16(a, b));
-}
-FW_INLINE vi load_bytes(const int8_t *p) {
-    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)p));
 }
 FW_INLINE vf i_float(vi x) {
     return _mm256_cvtepi32_ps(x);
@@ -194,6 +188,40 @@ FW_INLINE vi v_round_int(vf x) {
 }
 FW_INLINE vi abs_max(vi best, vf x) {
     return _mm256_max_epu32(best, _mm256_castps_si256(v_abs(x)));
+}
+#if defined(FW_X4)
+enum { OFFSET = FW_X4_MOST };
+FW_INLINE vi i_step(vi a, vi b, vi c) {
+    return _mm256_add_epi32(c, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), _mm256_set1_epi16(1)));
+}
+FW_INLINE vi load_bytes(const int8_t *p) {
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+FW_INLINE vi narrow(const vi q[U]) { /* 8 values each */
+    return _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
+}
+FW_INLINE int lane_of(int u) {
+    return u % 2 * 4 + u / 2;
+}
+FW_INLINE vi join(const vi q[U]) {
+    const vi byte = _mm256_set1_epi32(255);
+    vi lo = _mm256_or_si256(_mm256_and_si256(q[0], byte), _mm256_slli_epi32(_mm256_and_si256(q[1], byte), 8));
+    return _mm256_or_si256(
+        lo, _mm256_or_si256(_mm256_slli_epi32(_mm256_and_si256(q[2], byte), 16), _mm256_slli_epi32(q[3], 24)));
+}
+FW_INLINE void store_a(void *p, vi u) {
+    _mm256_storeu_si256((__m256i *)p, _mm256_add_epi8(u, _mm256_set1_epi8(OFFSET)));
+}
+FW_INLINE void store_b(void *p, vi u) {
+    _mm256_storeu_si256((__m256i *)p, u);
+}
+#else
+enum { OFFSET = 0 };
+FW_INLINE vi i_step(vi a, vi b, vi c) {
+    return _mm256_add_epi32(c, _mm256_madd_epi16(a, b));
+}
+FW_INLINE vi load_bytes(const int8_t *p) {
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)p));
 }
 FW_INLINE vi narrow(const vi q[U]) { /* 8 values each */
     return _mm256_packs_epi32(q[0], q[1]);
@@ -211,6 +239,7 @@ FW_INLINE void store_b(void *p, vi u) { /* 16 bits -> 8 */
     vi bytes = _mm256_permute4x64_epi64(_mm256_packs_epi16(u, u), 0x08);
     _mm_storeu_si128((__m128i *)p, _mm256_castsi256_si128(bytes));
 }
+#endif
 FW_INLINE void i_store(void *p, vi x) {
     _mm256_storeu_si256((__m256i *)p, x);
 }
@@ -253,9 +282,33 @@ FW_INLINE vf load_b(const b_value *p) {
 #define KEEP_AT_EXIT(x, y) __asm__ volatile("" : "+x"(x), "+x"(y))
 #endif
 
+#if defined(FW_X4)
+/* Two units of k a step: four products of a column in each 16-bit lane, then in pairs into 32 bits. k of a tile is even. */
+FW_UNFOLD void sums(const int mr, const int nv, const tile *t, vf acc[MR][2]) {
+    const vi one = _mm256_set1_epi16(1);
+    const int32_t *a = (const int32_t *)(const void *)t->a;
+    const int8_t *b = t->b;
+    for (int64_t kk = t->k; kk > 0; kk -= 2, a += 2 * mr, b += 2 * NR * U) {
+        FW_UNROLL(16)
+        for (int i = 0; i < mr; i++) {
+            const vi x = i_set1(a[i]), y = i_set1(a[mr + i]);
+            vi s = _mm256_add_epi16(_mm256_maddubs_epi16(x, load_bytes(b)),
+                                    _mm256_maddubs_epi16(y, load_bytes(b + NR * U)));
+            acc[i][0] = as_float(_mm256_add_epi32(as_int(acc[i][0]), _mm256_madd_epi16(s, one)));
+            if (nv == 2) {
+                s = _mm256_add_epi16(_mm256_maddubs_epi16(x, load_bytes(b + VW * U)),
+                                     _mm256_maddubs_epi16(y, load_bytes(b + (NR + VW) * U)));
+                acc[i][1] = as_float(_mm256_add_epi32(as_int(acc[i][1]), _mm256_madd_epi16(s, one)));
+            }
+            KEEP_IN_LOOP(acc[i][0], acc[i][1]);
+        }
+    }
+}
+#endif
+
 /* What the sum of row i and the columns of vector h stands for. */
 FW_INLINE vf sum_value(const tile *t, vf sum, int i, int h) {
-    vi exact = OFFSET ? i_sub(as_int(sum), i_load(t->comp + h * VW)) : as_int(sum);
+    vi exact = OFFSET != 0 ? i_sub(as_int(sum), i_load(t->comp + h * VW)) : as_int(sum);
     return v_mul(v_mul(i_float(exact), v_set1(t->sa[i].scale)), v_load(t->sb + h * VW));
 }
 
@@ -270,7 +323,7 @@ static q8_layout q8_layout_of(int64_t n, int64_t k) {
     q8_layout l = {.smooth = 64, .columns = (n + NR - 1) / NR * NR};
     l.scale = l.smooth + ((size_t)k * sizeof(float) + 63) / 64 * 64;
     l.comp = l.scale + (size_t)l.columns * sizeof(float);
-    l.panel = l.comp + (size_t)(OFFSET * k_blocks(units(k)) * l.columns) * sizeof(int32_t);
+    l.panel = l.comp + (size_t)(OFFSET != 0 ? k_blocks(units(k)) * l.columns : 0) * sizeof(int32_t);
     l.bytes = l.panel + (size_t)(l.columns * units(k) * U) + 64;
     return l;
 }
@@ -332,6 +385,64 @@ static void column_max(const float *p, int64_t ld, int64_t w, int64_t k, const f
     v_store(max, as_float(best));
 }
 
+#if defined(FW_X4)
+FW_INLINE vf four_of(vf most, vf a, vf b, vf c, vf d) {
+    const vf zero = v_zero();
+    vf up = v_add(v_add(v_max(a, zero), v_max(c, zero)), v_add(v_max(b, zero), v_max(d, zero)));
+    vf down = v_add(v_add(v_min(a, zero), v_min(c, zero)), v_add(v_min(b, zero), v_min(d, zero)));
+    return v_max(v_sub(zero, down), v_max(up, most));
+}
+
+/* The largest four (gemm_int8_scalar.c) of w <= VW columns. */
+static void column_four(const float *p, int64_t ld, int64_t w, int64_t k, const float *smooth, float most[VW]) {
+    vf best = v_zero();
+    vm m = v_tail(w);
+    for (int64_t kk = 0; kk < k; kk += 8) {
+        vf x[8];
+        for (int64_t i = 0; i < 8; i++) {
+            x[i] = kk + i < k ? v_load_m(p + (kk + i) * ld, m) : v_zero();
+            x[i] = smooth != NULL && kk + i < k ? v_mul(x[i], v_set1(smooth[kk + i])) : x[i];
+        }
+        best = four_of(four_of(best, x[0], x[1], x[4], x[5]), x[2], x[3], x[6], x[7]);
+    }
+    v_store(most, best);
+}
+
+static float row_four(const float *p, int64_t k, const float *smooth) {
+    vf best = v_zero();
+    for (int64_t j = 0; j < k; j += VW) {
+        const vm m = v_tail(k - j);
+        const vf x = smoothed(v_load_m(p + j, m), smooth, j, m), zero = v_zero();
+        vf up = v_max(x, zero), down = v_sub(zero, v_min(x, zero));
+        up = v_add(up, _mm256_permute2f128_ps(up, up, 1)); /* i and i + 4 */
+        down = v_add(down, _mm256_permute2f128_ps(down, down, 1));
+        best = v_max(best, _mm256_hadd_ps(up, down));
+    }
+    return v_hmax(best);
+}
+
+static fw_q8 a_scale(float max) {
+    return fw_q8_to(max, (float)FW_X4_MOST);
+}
+
+/* Those of `columns` <= VW columns of B, which lie as rows of p or as its columns. */
+static void scale_columns(fw_q8 *q, const float *p, int64_t ld, bool as_columns, int64_t columns, int64_t k,
+                          const float *smooth) {
+    float max[VW], four[VW];
+    if (as_columns) {
+        column_max(p, ld, columns, k, smooth, max);
+        column_four(p, ld, columns, k, smooth, four);
+    }
+    for (int64_t i = 0; i < columns; i++) {
+        q[i] = as_columns ? fw_q8_x4(max[i], four[i])
+                          : fw_q8_x4(row_max(p + i * ld, k, smooth), row_four(p + i * ld, k, smooth));
+    }
+}
+#else
+#define a_scale       fw_q8_of
+#define scale_columns scale_rows
+#endif
+
 /* For `rows` <= VW lines of k values: rows of p, or its columns. */
 static void scale_rows(fw_q8 *q, const float *p, int64_t ld, bool columns, int64_t rows, int64_t k,
                        const float *smooth) {
@@ -340,7 +451,7 @@ static void scale_rows(fw_q8 *q, const float *p, int64_t ld, bool columns, int64
         column_max(p, ld, rows, k, smooth, max);
     }
     for (int64_t i = 0; i < rows; i++) {
-        q[i] = fw_q8_of(columns ? max[i] : row_max(p + i * ld, k, smooth));
+        q[i] = a_scale(columns ? max[i] : row_max(p + i * ld, k, smooth));
     }
 }
 
@@ -386,7 +497,7 @@ FW_UNFOLD void units_of_columns(const bool is_a, char *dst, int64_t ld, const fl
     }
     vf inv = v_load(lane);
     vm m = v_tail(w);
-    for (int64_t kk = 0; kk < k; kk += U, dst += ld) {
+    for (int64_t kk = 0; kk < units(k) * U; kk += U, dst += ld) {
         vi x[U];
         FW_UNROLL(4)
         for (int t = 0; t < U; t++) {
@@ -419,7 +530,7 @@ static void pack_a_tile(float *dst, const float *a, int64_t lda, bool trans_a, i
 static void pack_columns(int8_t *dst, const float *b, int64_t ldb, fw_layout layout, int64_t w, int64_t k,
                          const float *smooth, float *scale) {
     fw_q8 q[VW] = {{0}};
-    scale_rows(q, b, ldb, layout == FW_KN, w, k, smooth);
+    scale_columns(q, b, ldb, layout == FW_KN, w, k, smooth);
     for (int i = 0; i < VW; i++) {
         scale[i] = q[i].scale;
     }
@@ -438,9 +549,10 @@ static void pack_columns(int8_t *dst, const float *b, int64_t ldb, fw_layout lay
 static void count_offset(int32_t *comp, const int8_t *panel, int64_t k, int64_t ik) {
     int64_t depth = units(k), n = k_blocks(depth);
     vi sum[2] = {i_zero(), i_zero()};
-    for (int64_t kk = deal(depth, n, ik); kk < deal(depth, n, ik + 1); kk++) {
+    for (int64_t kk = deal_k(depth, n, ik); kk < deal_k(depth, n, ik + 1); kk++) {
         for (int h = 0; h < 2; h++) {
-            sum[h] = i_step(i_set1((int)0x80808080u), load_bytes(panel + (kk * NR + h * VW) * U), sum[h]);
+            sum[h] = i_step(i_set1((int)((unsigned)OFFSET * 0x01010101u)), load_bytes(panel + (kk * NR + h * VW) * U),
+                            sum[h]);
         }
     }
     i_store(comp, sum[0]);
@@ -466,7 +578,7 @@ static void gemm_pack_smooth(void *dst, const float *b, int64_t ldb, fw_layout l
             pack_columns(panel + h * VW * U, from, ldb, layout, w, k, smooth, (float *)(p + l.scale) + col);
         }
 #if !defined(__aarch64__)
-        for (int64_t ik = 0; OFFSET && ik < k_blocks(units(k)); ik++) {
+        for (int64_t ik = 0; OFFSET != 0 && ik < k_blocks(units(k)); ik++) {
             count_offset((int32_t *)(p + l.comp) + ik * l.columns + j, panel, k, ik);
         }
 #endif

@@ -26,6 +26,8 @@
 enum { NR = 2 * VW, MR = 14, KC = 384, MC = 24 * MR, PACK_K = 24 }; /* A is not worth packing below */
 #elif defined(__aarch64__)                                          /* caches of 32 and 256 KiB and more */
 enum { NR = 2 * VW, MR = 6, KC = 256, MC = 20 * MR, PACK_K = 96 };
+#elif defined(FW_X4)
+enum { NR = 2 * VW, MR = 4, KC = 384, MC = 84 * MR, PACK_K = 96 };
 #else
 enum { NR = 2 * VW, MR = 6, KC = 384, MC = 56 * MR, PACK_K = 128 };
 #endif
@@ -52,7 +54,7 @@ FW_INLINE va value_of(const float *a, int64_t rs, int i, const int near) {
 #endif
 
 #if defined(FW_INT8)
-#if defined(__AVX512F__) || defined(__aarch64__)
+#if defined(__AVX512F__) || defined(__aarch64__) || defined(FW_X4)
 enum { U = 4 };
 #else
 enum { U = 2 };
@@ -126,8 +128,14 @@ FW_INLINE vf load_units(const float *p, int64_t n) {
 }
 #endif
 
+#if defined(FW_X4)
+enum { STEP = 2 }; /* units that are multiplied together: depths are multiples of it */
+#else
+enum { STEP = 1 };
+#endif
+
 FW_INLINE int64_t units(int64_t k) {
-    return (k + U - 1) / U;
+    return (k + U * STEP - 1) / (U * STEP) * STEP;
 }
 
 /* Blocks of k of a product that is `depth` units deep; it is dealt evenly to them. */
@@ -149,6 +157,11 @@ FW_INLINE int64_t rows_at_once(int64_t depth) {
 /* First of part t when m are dealt evenly to n. */
 FW_INLINE int64_t deal(int64_t m, int64_t n, int64_t t) {
     return m * t / n;
+}
+
+/* First unit of block ik of n of k. */
+FW_INLINE int64_t deal_k(int64_t depth, int64_t n, int64_t ik) {
+    return deal(depth / STEP, n, ik) * STEP;
 }
 
 /* ---- micro-kernel: c[mr, nv vectors] (+)= a[mr,k] b[k,NR], and the epilogues that need no more registers ---- */
@@ -235,6 +248,10 @@ FW_UNFOLD void micro(const int mr, const int nv, const tile *t, int64_t rs, int6
         __builtin_prefetch(t->c + i * t->ldc, 1);
         __builtin_prefetch(t->c + i * t->ldc + VW, 1);
     }
+#if defined(FW_X4)
+    (void)rs, (void)cs, (void)near, (void)loose, (void)m, (void)a, (void)b;
+    sums(mr, nv, t, acc);
+#else
     for (int64_t kk = t->k; kk > 0; kk--) {
         vf b0 = loose && nv == 1 ? v_load_m((const float *)b, m) : load_b(b);
         vf b1 = nv == 1 ? v_zero() : loose ? v_load_m((const float *)b + VW, m) : load_b(b + VW * B_STEP);
@@ -250,6 +267,7 @@ FW_UNFOLD void micro(const int mr, const int nv, const tile *t, int64_t rs, int6
         a += cs;
         b += loose ? t->bs : NR * B_STEP;
     }
+#endif
     FW_UNROLL(16)
     for (int i = 0; i < mr; i++) {
         KEEP_AT_EXIT(acc[i][0], acc[i][1]);
@@ -300,8 +318,10 @@ MICRO(1)
 MICRO(2)
 MICRO(3)
 MICRO(4)
+#if !defined(FW_X4)
 MICRO(5)
 MICRO(6)
+#endif
 #if defined(__AVX512F__)
 MICRO(7)
 MICRO(8)
@@ -316,7 +336,10 @@ MICRO(14)
 enum { PACKED, DIRECT, LOOSE, N_MODE };
 /* [rows - 1][mode][vectors - 1] */
 static micro_fn *const micro_table[MR][N_MODE][2] = {
-    MICRO_ROW(1), MICRO_ROW(2), MICRO_ROW(3), MICRO_ROW(4),  MICRO_ROW(5),  MICRO_ROW(6),
+    MICRO_ROW(1), MICRO_ROW(2), MICRO_ROW(3), MICRO_ROW(4),
+#if !defined(FW_X4)
+    MICRO_ROW(5), MICRO_ROW(6),
+#endif
 #if defined(__AVX512F__)
     MICRO_ROW(7), MICRO_ROW(8), MICRO_ROW(9), MICRO_ROW(10), MICRO_ROW(11), MICRO_ROW(12), MICRO_ROW(13), MICRO_ROW(14),
 #endif
@@ -444,7 +467,7 @@ static void pack_a(const block *s) {
         fw_q8 *q = s->scales + r;
         scale_rows(q, a, g->lda, g->trans_a, mr, g->k, smooth);
         for (int64_t ik = 0; ik < n_block; ik++) {
-            int64_t from = deal(depth, n_block, ik), kn = deal(depth, n_block, ik + 1) - from, k0 = from * U;
+            int64_t from = deal_k(depth, n_block, ik), kn = deal_k(depth, n_block, ik + 1) - from, k0 = from * U;
             float *dst = s->packed + s->rows * from + ik * VW + r * kn;
             pack_a_tile(dst, a + (g->trans_a ? k0 * g->lda : k0), g->lda, g->trans_a, mr,
                         kn * U < g->k - k0 ? kn * U : g->k - k0, q, smooth != NULL ? smooth + k0 : NULL);
@@ -552,8 +575,8 @@ static void gemm_blocks(const fw_gemm *g, block s) {
         s.rows = deal(g->m, mb, ib + 1) - s.row0;
         s.n_tile = (s.rows + MR - 1) / MR;
         for (int64_t ik = 0; ik < kb; ik++) {
-            s.k0 = deal(depth, kb, ik);
-            s.kn = deal(depth, kb, ik + 1) - s.k0;
+            s.k0 = deal_k(depth, kb, ik);
+            s.kn = deal_k(depth, kb, ik + 1) - s.k0;
             s.ik = ik;
             s.first = ik == 0;
             s.last = ik == kb - 1;

@@ -12,7 +12,7 @@ typedef struct way {
 
 enum { ACCUMULATORS = 12 }; /* no less than latency times units */
 #if defined(__x86_64__)
-/* OP is fed registers 14 and 15, and has 13 to itself. */
+/* OP is fed registers 14 and 15, and has 12 and 13 to itself. */
 #define LOOP(run, isa, OP)                                                                                             \
     __attribute__((target(isa))) static void run(int64_t n) {                                                          \
         __asm__ volatile("vzeroall\n1:\n" OP("0") OP("1") OP("2") OP("3") OP("4") OP("5") OP("6") OP("7") OP("8")      \
@@ -27,16 +27,22 @@ enum { ACCUMULATORS = 12 }; /* no less than latency times units */
 #define BF16_ZMM(r) "vdpbf16ps %%zmm14,%%zmm15,%%zmm" r "\n"
 #define INT8_ZMM(r) "vpdpbusd %%zmm14,%%zmm15,%%zmm" r "\n"
 #define INT8_YMM(r) "vpmaddwd %%ymm14,%%ymm15,%%ymm13\n vpaddd %%ymm13,%%ymm" r ",%%ymm" r "\n"
+#define X4_YMM(r)                                                                                                      \
+    "vpmaddubsw %%ymm14,%%ymm15,%%ymm13\n vpmaddubsw %%ymm14,%%ymm15,%%ymm12\n vpaddw %%ymm13,%%ymm12,%%ymm12\n"       \
+    "vpmaddwd %%ymm14,%%ymm12,%%ymm12\n vpaddd %%ymm12,%%ymm" r ",%%ymm" r "\n"
 LOOP(f32_avx2, "avx2,fma", FMA_YMM)
 LOOP(f32_avx512, "avx512f", FMA_ZMM)
 LOOP(bf16_avx512, "avx512bf16", BF16_ZMM)
 LOOP(int8_avx512, "avx512vnni", INT8_ZMM)
 LOOP(int8_avx2, "avx2", INT8_YMM)
-static const way ways[] = {{"avx2", "vfmadd231ps ymm", f32_avx2, 16 * ACCUMULATORS},
-                           {"avx512", "vfmadd231ps zmm", f32_avx512, 32 * ACCUMULATORS},
-                           {"avx512bf16", "vdpbf16ps zmm", bf16_avx512, 64 * ACCUMULATORS},
-                           {"avx512int8", "vpdpbusd zmm", int8_avx512, 128 * ACCUMULATORS},
-                           {"avx2int8", "vpmaddwd + vpaddd ymm", int8_avx2, 32 * ACCUMULATORS}};
+LOOP(int8x4_avx2, "avx2", X4_YMM)
+static const way ways[] = {
+    {"avx2", "vfmadd231ps ymm", f32_avx2, 16 * ACCUMULATORS},
+    {"avx512", "vfmadd231ps zmm", f32_avx512, 32 * ACCUMULATORS},
+    {"avx512bf16", "vdpbf16ps zmm", bf16_avx512, 64 * ACCUMULATORS},
+    {"avx512int8", "vpdpbusd zmm", int8_avx512, 128 * ACCUMULATORS},
+    {"avx2int8", "vpmaddwd + vpaddd ymm", int8_avx2, 32 * ACCUMULATORS},
+    {"avx2int8x4", "2 vpmaddubsw + vpaddw + vpmaddwd + vpaddd ymm", int8x4_avx2, 128 * ACCUMULATORS}};
 enum { WAYS = sizeof ways / sizeof *ways };
 #elif defined(__aarch64__)
 /* The same; 12 and 13 to itself. */

@@ -69,15 +69,17 @@ static inline int t_tables(const fw_kern **all) {
     return (int)fw_kern_all(all, 8);
 }
 
-/* Those of int8, the specification first. */
-static inline int t_tables_int8(const fw_kern **all) {
-    static const char *const isa[] = {"int8", "avx2int8", "avx512int8", "neonint8", "neondotint8"};
+/* Those of int8 (or of int8x4), the specification first. */
+static inline int t_tables_int8(const fw_kern **all, bool x4) {
+    static const char *const wide[] = {"int8", "avx2int8", "avx512int8", "neonint8", "neondotint8"};
+    static const char *const four[] = {"int8x4", "avx2int8x4", "", "", ""};
+    const char *const *isa = x4 ? four : wide;
     int n = 0;
-    for (size_t i = 0; i < sizeof isa / sizeof *isa; i++) {
+    for (size_t i = 0; i < sizeof wide / sizeof *wide; i++) {
         all[n] = fw_kern_find(isa[i]);
         n += all[n] != NULL;
     }
-    CHECK(n > 0 && strcmp(all[0]->isa, "int8") == 0);
+    CHECK(n > 0 && strcmp(all[0]->isa, isa[0]) == 0);
     return n;
 }
 

@@ -85,7 +85,9 @@ static void dense_convolutions_agree_with_scalar(void) {
 }
 
 static void int8_convolutions_agree_with_their_specification(void) {
-    g_n = t_tables_int8(g_all);
+    g_n = t_tables_int8(g_all, false);
+    dense_cases();
+    g_n = t_tables_int8(g_all, true);
     dense_cases();
 }
 
