@@ -1,7 +1,7 @@
 /*
  * bench_train.c - training throughput of flywheel-s on made-up features: samples a second, and where the time goes.
  *
- *   bench_train [--batch N] [--threads N] [--rounds N] [--steps N] [--profile] [--k 1|3]
+ *   bench_train [--batch N] [--threads N] [--rounds N] [--steps N] [--k 1|3] [--tower 0|1] [--checkpointing 0|1] [--profile]
  *
  * The network is the default one of model/flywheel_s.h with two cameras (features [8,8,112] a view), state 6, action 5,
  * dropout on. One step: forward, backward, gradient norm, AdamW, moving average. The inputs stay in place, so that the number
@@ -66,6 +66,7 @@ int main(int argc, char **argv) {
     fw_flywheel_cfg cfg;
     fw_flywheel_cfg_default(&cfg);
     cfg.kernel2 = arg(argc, argv, "--k", cfg.kernel2);
+    cfg.train_tower = arg(argc, argv, "--tower", 0) != 0;
     cfg.n_camera = 2;
     snprintf(cfg.camera[0], sizeof(cfg.camera[0]), "front");
     snprintf(cfg.camera[1], sizeof(cfg.camera[1]), "wrist");
@@ -80,12 +81,15 @@ int main(int argc, char **argv) {
     must(fw_params_new(1, &params, &g_err));
     must(fw_graph_new(params, &g, &g_err));
     must(fw_flywheel_build(g, &cfg, 6, 5, batch, true, &io, &g_err));
-    must(fw_plan_new(g, &(fw_plan_opts){.pool = pool, .train = true, .seed = 1}, &io.loss, 1, &plan, &g_err));
+    const fw_plan_opts plan_opts = {
+        .pool = pool, .train = true, .seed = 1, .checkpoint = arg(argc, argv, "--checkpointing", 0) != 0};
+    must(fw_plan_new(g, &plan_opts, &io.loss, 1, &plan, &g_err));
     must(fw_optim_new(params, &opts, pool, &optim, &g_err));
 
     fw_rng r = fw_rng_stream(1, "bench");
-    fill(plan, g, io.feat[0][0], &r);
-    fill(plan, g, io.feat[1][0], &r);
+    for (int c = 0; c < 2; c++) {
+        fill(plan, g, cfg.train_tower ? io.image[c] : io.feat[c][0], &r);
+    }
     fill(plan, g, io.text, &r);
     fill(plan, g, io.state, &r);
     fill(plan, g, io.target, &r);
