@@ -1,9 +1,8 @@
 #!/bin/bash
 # compare_ranks.sh DATASET [STEPS] [TURNS] - kitchen3's training by one process of two threads and by two ranks of one thread, in turn.
 #
-# Batch 256 as configs/kitchen3.json says: one run of 256 rows against two of 128, and one process that sums up two runs of 128, which is
-# the same work as the ranks' down to the bytes. Of each a short and a long run: their difference is STEPS steps without start, caches and
-# end. Samples a second and a CPU second of all threads and ranks; compare the latter when others use the machine. Medians at the end.
+# Batch 256 as configs/kitchen3.json says: one run of 256 rows against two of 128. Of each a short and a long run: their difference is
+# STEPS steps without start, caches and end. Samples a second and a CPU second of all threads and ranks; compare the latter when others use the machine. Medians at the end.
 set -eu
 cd "$(dirname "$0")/.."
 data=${1:?usage: bench/compare_ranks.sh DATASET [STEPS] [TURNS]}
@@ -39,7 +38,6 @@ more="" && train 1 env # caches
 for _ in $(seq "$turns"); do
     measure one-process-2-threads "--workers 2" env
     measure two-ranks-1-thread "--workers 1" $ranks
-    measure one-process-2-threads-runs-of-128 "--workers 2 --micro 128" env
 done
 awk '
 function median(a, n,    i, j, t) { for (i = 2; i <= n; i++) for (j = i; j > 1 && a[j] < a[j-1]; j--) { t = a[j]; a[j] = a[j-1]; a[j-1] = t } return n % 2 ? a[(n + 1) / 2] : (a[n / 2] + a[n / 2 + 1]) / 2 }

@@ -149,6 +149,14 @@ static int64_t runs_of(const run *r) {
     return r->cfg.batch / r->cfg.micro;
 }
 
+/* This rank's share of n things in order. */
+static int64_t first_of(const run *r, int64_t n) {
+    return n / fw_ranks_size(r->ranks) * fw_ranks_rank(r->ranks);
+}
+static int64_t end_of(const run *r, int64_t n) {
+    return first_of(r, n) + n / fw_ranks_size(r->ranks);
+}
+
 static fw_status buffers(run *r, fw_err *err) {
     r->rows = calloc((size_t)r->cfg.batch, sizeof *r->rows);
     r->mine = calloc((size_t)(HELD_OUT_BATCHES * runs_of(r)), sizeof *r->mine);
@@ -257,6 +265,10 @@ static void announce(const run *r) {
         (long long)d->train_frames, (long long)d->held_frames, d->n_sentence,
         (double)fw_optim_values(r->l->optim) / 1e6, (double)(pi.arena_bytes + pi.packed_bytes) / 1e6,
         runs * (pi.flops_forward + pi.flops_backward) / 1e9);
+    if (r->ranks != NULL) {
+        fw_info("%d ranks, %d of the %lld runs of a step in each; rank 0 has threads: %d", fw_ranks_size(r->ranks),
+                (int)(end_of(r, runs_of(r)) - first_of(r, runs_of(r))), (long long)runs_of(r), fw_pool_size(r->pool));
+    }
     if (r->cfg.gradient_checkpointing) {
         fw_info("gradient checkpointing: %.1f GFLOP more a step, for what is made again", runs * pi.flops_again / 1e9);
     }
@@ -287,14 +299,6 @@ static double learning_rate(const run *r) {
 
 static double weight_of(const run *r, const fw_batch_row *rows) {
     return r->l->v->weight != NULL ? r->l->v->weight(r->l, rows) : 1.0;
-}
-
-/* This rank's share of n things in order. */
-static int64_t first_of(const run *r, int64_t n) {
-    return n / fw_ranks_size(r->ranks) * fw_ranks_rank(r->ranks);
-}
-static int64_t end_of(const run *r, int64_t n) {
-    return first_of(r, n) + n / fw_ranks_size(r->ranks);
 }
 
 /* Losses of this rank's runs of r->rows into r->mine, gradients into r->sum. */

@@ -12,7 +12,7 @@
 #include "base/log.h"
 
 #define LIBRARY  "libmpi.so.40"
-#define SPIN_S   2e-3 /* a wait that takes longer sleeps between looks */
+#define SPIN_S   3e-4 /* a wait that takes longer sleeps between looks */
 #define SLEEP_US 50
 
 #define CALLS(X)                                                                                                       \

@@ -1,5 +1,7 @@
 /* ctest: timeout=300
  * A run shared by the processes that mpirun starts ends in the same bytes whatever their number, for every kind of policy. */
+#include <sched.h>
+
 #include "ranks_test.h"
 #include "train/gradsum.h"
 
@@ -31,13 +33,25 @@ static void blocks_are_those_of_one_tree(void) {
 
 static void one_two_and_four_ranks_end_in_the_same_bytes(void) {
     begin();
-    RUN_OK(0, "alone", NULL);
-    RUN_OK(2, "two", NULL);
+    RUN_OK(2, "two", NULL); /* the caches are made by one of them */
     CHECK_INT(times_said("training frames"), 1);
+    RUN_OK(0, "alone", NULL);
     RUN_OK(4, "four", NULL);
     same_end("two", "alone");
     same_end("four", "alone");
     CHECK_INT(steps_of("alone"), 40);
+}
+
+/* Two ranks that may run on all CPUs have half of them each. */
+static void ranks_share_the_cpus(void) {
+    cpu_set_t set;
+    char line[128];
+    begin();
+    CHECK(sched_getaffinity(0, sizeof set, &set) == 0);
+    RUN_OK(2, "shared", "--workers", "0", "--steps", "1", NULL);
+    snprintf(line, sizeof line, "2 ranks, 2 of the 4 runs of a step in each; rank 0 has threads: %d",
+             CPU_COUNT(&set) < 2 ? 1 : CPU_COUNT(&set) / 2);
+    check_said(line);
 }
 
 /* 12 runs: two ranks have six, which are two blocks; three have four, which are one. */
@@ -75,5 +89,5 @@ static void published_policies_end_in_the_same_bytes(void) {
     end_tmp();
 }
 
-FW_TEST_MAIN(T(blocks_are_those_of_one_tree), T(one_two_and_four_ranks_end_in_the_same_bytes),
+FW_TEST_MAIN(T(blocks_are_those_of_one_tree), T(one_two_and_four_ranks_end_in_the_same_bytes), T(ranks_share_the_cpus),
              T(shares_that_are_no_subtree_end_in_the_same_bytes), T(published_policies_end_in_the_same_bytes))

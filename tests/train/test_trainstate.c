@@ -63,8 +63,10 @@ static void a_run_goes_on_as_if_never_stopped(void) {
     bench whole = make(4, 1.0f), part = make(4, 1.0f), rest = make(4, 0.5f);
     steps(whole, 11);
     steps(part, 7);
-    fw_trainstate s = {.step = 7, .elapsed_s = 1.0 / 3.0, .loss = 0.1, .config = "c", .data = "d"};
+    fw_trainstate s = {.step = 7, .elapsed_s = 1.0 / 3.0, .loss = 0.1, .micro = 3, .config = "c", .data = "d"};
+    int64_t micro = 0;
     CHECK(fw_trainstate_save(path, part.o, &s, &err) == FW_OK);
+    CHECK(fw_trainstate_micro(path, &micro, &err) == FW_OK && micro == 3);
     fw_trainstate got = {.config = "c", .data = "d"};
     CHECK(fw_trainstate_load(path, rest.o, &got, &err) == FW_OK);
     CHECK(got.step == 7 && got.elapsed_s == 1.0 / 3.0 && got.loss == 0.1);
