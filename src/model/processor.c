@@ -73,10 +73,34 @@ static fw_status map_resize(fw_map_stat *m, int n, fw_err *err) {
     return FW_OK;
 }
 
-fw_status fw_processor_resize(fw_processor *p, fw_lerobot_config *config, int n_state, int n_action, fw_err *err) {
-    if (p->relative != NULL) {
-        return fw_fail(err, FW_UNSUPPORTED, "actions are relative to the state: of this robot's joints alone");
+/* Does a joint's name equal or hold one of these words, whatever the case? */
+static bool is_excluded(const char *joint, const json_t *words) {
+    const json_t *j;
+    size_t i;
+    json_array_foreach(words, i, j) {
+        const char *w = json_string_value(j);
+        if (w != NULL && w[0] != 0 && strcasestr(joint, w) != NULL) {
+            return true;
+        }
     }
+    return false;
+}
+
+void fw_processor_name_joints(fw_processor *p, char *const *names, int n) {
+    for (int i = 0; p->relative != NULL && i < p->n_action; i++) {
+        p->relative[i] = i >= n || !is_excluded(names[i], p->except);
+    }
+}
+
+fw_status fw_processor_resize(fw_processor *p, fw_lerobot_config *config, int n_state, int n_action, fw_err *err) {
+    uint8_t *relative = p->relative != NULL ? calloc((size_t)n_action, 1) : NULL;
+    if (p->relative != NULL && (relative == NULL || n_state < n_action)) {
+        free(relative);
+        return fw_fail(err, relative == NULL ? FW_NOMEM : FW_SHAPE, "%d actions relative to a state of %d values",
+                       n_action, n_state);
+    }
+    free(p->relative);
+    p->relative = relative;
     FW_TRY(map_resize(&p->action, n_action, err));
     FW_TRY(map_resize(&p->output, n_action, err));
     for (int i = 0; i < config->n_output; i++) {
@@ -86,6 +110,7 @@ fw_status fw_processor_resize(fw_processor *p, fw_lerobot_config *config, int n_
         }
     }
     p->n_action = n_action;
+    fw_processor_name_joints(p, NULL, 0);
     if (p->state_at >= 0) {
         FW_TRY(map_resize(&p->input[p->state_at], n_state, err));
         config->input[p->state_at].shape[0] = n_state;
@@ -512,19 +537,6 @@ static fw_status read_tokenizer(reader *r, const json_t *step, const json_t *con
     return FW_OK;
 }
 
-/* Does a joint's name equal or hold one of these words, whatever the case? */
-static bool is_excluded(const char *joint, const json_t *words) {
-    const json_t *j;
-    size_t i;
-    json_array_foreach(words, i, j) {
-        const char *w = json_string_value(j);
-        if (w != NULL && w[0] != 0 && strcasestr(joint, w) != NULL) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static fw_status read_relative(reader *r, const json_t *step, const json_t *config, fw_err *err) {
     const json_t *words = json_object_get(config, "exclude_joints"), *names = json_object_get(config, "action_names");
     bool enabled;
@@ -550,6 +562,7 @@ static fw_status read_relative(reader *r, const json_t *step, const json_t *conf
         const char *joint = json_string_value(json_array_get(names, (size_t)i));
         r->p->relative[i] = joint == NULL || !is_excluded(joint, words);
     }
+    r->p->except = json_incref((json_t *)(uintptr_t)words);
     return FW_OK;
 }
 
@@ -809,5 +822,6 @@ void fw_processor_clear(fw_processor *p) {
     free(p->action.a);
     free(p->output.a);
     free(p->relative);
+    json_decref(p->except);
     memset(p, 0, sizeof *p);
 }

@@ -62,6 +62,7 @@ typedef struct fw_processor {
     fw_renamed renamed[FW_LEROBOT_FEATURES]; /* the robot's name of an observation -> the policy's */
     uint8_t *
         relative; /* [n_action] 1: the network's action is relative to the state of the same place; NULL: none is. Owned */
+    json_t *except; /* words of joints whose actions never are; owned, NULL: none */
 } fw_processor;
 
 /* config: of the same directory. FW_FORMAT, FW_SHAPE name the file, the step and the feature. out is zeroed first, and empty
@@ -74,9 +75,11 @@ FW_NODISCARD fw_status fw_processor_parse(const json_t *pre, const json_t *post,
 void fw_processor_clear(fw_processor *p);
 
 /* For a robot of other numbers of values: sizes of config and p, whose state and action have all statistics 0 until somebody sets them.
- * FW_UNSUPPORTED for actions relative to the state. */
+ * FW_SHAPE for actions relative to a state of fewer values. */
 FW_NODISCARD fw_status fw_processor_resize(fw_processor *p, fw_lerobot_config *config, int n_state, int n_action,
                                            fw_err *err);
+/* Where actions are relative to the state: to the joints of these names [n]; those without a name are. */
+void fw_processor_name_joints(fw_processor *p, char *const *names, int n);
 /* From now on the robot's observation `from` is the policy's `to`, whatever else it was. FW_FORMAT: too many or too long names. */
 FW_NODISCARD fw_status fw_processor_rename(fw_processor *p, const char *from, const char *to, fw_err *err);
 

@@ -25,6 +25,14 @@ static fw_status refuse_numbers(const fw_pretrained_learner *p, const fw_dataset
                    ds->dir, ds->n_state, ds->n_action, p->base.cfg->from, p->proc.n_state, p->proc.n_action, why);
 }
 
+/* New statistics of actions relative to the state are of the data's joints, by their names. */
+static void name_joints(fw_pretrained_learner *p, const fw_dataset *ds) {
+    if (p->base.cfg->tune.new_stats && p->proc.relative != NULL && ds->action != NULL) {
+        fw_processor_name_joints(&p->proc, ds->action->names, ds->action->n_names);
+        p->fitted = true;
+    }
+}
+
 static fw_status fit_numbers(fw_pretrained_learner *p, const fw_dataset *ds, bool first, fw_err *err) {
     const fw_tune_cfg *t = &p->base.cfg->tune;
     if (ds->n_state == p->proc.n_state && ds->n_action == p->proc.n_action) {
@@ -325,6 +333,9 @@ fw_status fw_pretrained_fit(const fw_train_cfg *cfg, void *ctx, fw_train_data *d
     int n = 0;
     (void)cfg;
     FW_TRY(fit_numbers(p, d->ds, first, err));
+    if (first) {
+        name_joints(p, d->ds);
+    }
     FW_TRY(find_cameras(p, d->ds, &m, err));
     for (int k = 0; k < m.n_picture; k++) {
         if (m.camera[k] < 0 || n == FW_CAM_MAX) {

@@ -34,6 +34,49 @@ static fw_status count(const fw_trainset *ts, bool action, int n, fw_column_stat
     return s;
 }
 
+enum {
+    MOST_RELATIVE = 2000000
+}; /* rows of relative chunks that statistics are of, evenly spread over those that there are */
+
+/* Frames of training episodes where a whole chunk begins. */
+static int64_t whole_chunks(const fw_trainset *ts, int64_t chunk) {
+    int64_t n = 0;
+    for (int64_t e = 0; e < ts->n_episode; e++) {
+        const fw_train_episode *ep = &ts->episode[e];
+        const bool train = e - ts->data[ep->dataset].first < ts->data[ep->dataset].n_train;
+        n += train && ep->length >= chunk ? ep->length - chunk + 1 : 0;
+    }
+    return n;
+}
+
+/* Statistics of actions relative to the state where their chunk begins, over whole chunks (LeRobot's recompute_stats). */
+static fw_status count_relative(fw_pretrained_learner *p, fw_err *err) {
+    const fw_trainset *ts = &p->base.data;
+    const int64_t chunk = p->c.chunk, n = p->proc.n_action, starts = whole_chunks(ts, chunk);
+    const int64_t every = starts * chunk / MOST_RELATIVE + 1, rows = (starts + every - 1) / every * chunk;
+    float *x = malloc(sizeof(float) * (size_t)(rows * n + 1));
+    int64_t row = 0, start = 0;
+    if (starts == 0 || x == NULL) {
+        free(x);
+        return fw_fail(err, starts == 0 ? FW_INVALID : FW_NOMEM, "no training episode has the %lld frames of a chunk",
+                       (long long)chunk);
+    }
+    for (int64_t e = 0; e < ts->n_episode; e++) {
+        const fw_train_episode *ep = &ts->episode[e];
+        const bool train = e - ts->data[ep->dataset].first < ts->data[ep->dataset].n_train;
+        for (int64_t t = 0; train && t + chunk <= ep->length; t++, start++) {
+            for (int64_t i = 0; start % every == 0 && i < chunk * n; i++) {
+                const float state = p->proc.relative[i % n] ? ep->state[t * p->proc.n_state + i % n] : 0.0F;
+                x[row * n + i] = ep->action[t * n + i] - state;
+            }
+            row += start % every == 0 ? chunk : 0;
+        }
+    }
+    fw_status s = fw_column_stats_compute(x, rows, n, &p->new_action, err);
+    free(x);
+    return s;
+}
+
 static void put(const fw_column_stats *s, bool openpi, fw_map_stat *m) {
     const double *a = m->kind == FW_LEROBOT_MEAN_STD    ? s->mean
                       : m->kind == FW_LEROBOT_MIN_MAX   ? s->min
@@ -62,12 +105,9 @@ static fw_status has_place(const fw_pretrained_learner *p, fw_err *err) {
 }
 
 fw_status fw_pretrained_new_stats(fw_pretrained_learner *p, fw_err *err) {
-    if (p->proc.relative != NULL) {
-        return fw_fail(err, FW_UNSUPPORTED, "%s: actions are relative to the state: no new statistics of those",
-                       p->base.cfg->from);
-    }
     FW_TRY(has_place(p, err));
-    FW_TRY(count(&p->base.data, true, p->proc.n_action, &p->new_action, err));
+    FW_TRY(p->proc.relative != NULL ? count_relative(p, err)
+                                    : count(&p->base.data, true, p->proc.n_action, &p->new_action, err));
     put(&p->new_action, p->c.openpi, &p->proc.action);
     put(&p->new_action, p->c.openpi, &p->proc.output);
     if (p->proc.state_at >= 0) {
@@ -234,25 +274,26 @@ static fw_status put_features(json_t *features, const fw_lerobot_config *c, fw_e
     return FW_OK;
 }
 
-/* Names of the action's values, which LeRobot keeps with its policies that may be relative to the state. */
-static void put_action_names(const fw_pretrained_learner *p, json_t *config) {
+/* Names of the action's values, which LeRobot keeps with its policies that may be relative to the state: in config.json and, where
+ * they are, in the step that makes them so. */
+static void put_action_names(const fw_pretrained_learner *p, json_t *config, const char *name) {
     const fw_feature *a = p->base.data.data[0].ds->action;
     json_t *names = json_array();
-    if (a == NULL || a->n_names != p->proc.n_action || json_object_get(config, "action_feature_names") == NULL) {
+    if (a == NULL || a->n_names != p->proc.n_action || json_object_get(config, name) == NULL) {
         json_decref(names);
         return;
     }
     for (int i = 0; i < a->n_names; i++) {
         json_array_append_new(names, json_string(a->names[i]));
     }
-    json_object_set_new(config, "action_feature_names", names);
+    json_object_set_new(config, name, names);
 }
 
 static fw_status put_config(const fw_pretrained_learner *p, json_t *config, fw_err *err) {
     FW_TRY(put_features(json_object_get(config, "input_features"), &p->c, err));
     FW_TRY(put_features(json_object_get(config, "output_features"), &p->c, err));
     add_pictures(json_object_get(config, "input_features"), &p->c);
-    put_action_names(p, config);
+    put_action_names(p, config, "action_feature_names");
     return FW_OK;
 }
 
@@ -284,6 +325,9 @@ static fw_status put_steps(const fw_pretrained_learner *p, json_t *pipeline, boo
     size_t i;
     json_array_foreach(steps, i, step) {
         json_t *features = json_object_get(json_object_get(step, "config"), "features");
+        if (p->proc.relative != NULL) {
+            put_action_names(p, json_object_get(step, "config"), "action_names");
+        }
         FW_TRY(features != NULL ? put_features(features, &p->c, err) : FW_OK);
         if (pre && features != NULL) {
             add_pictures(features, &p->c);

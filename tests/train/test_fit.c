@@ -55,6 +55,7 @@ static const char *data_of(const robot *r) {
     static const char *const names[DIMS] = {"a", "b", "c", "d", "e", "f", "g", "h",
                                             "i", "j", "k", "l", "m", "n", "o", "p"};
     const char *dir = in_tmp(r->name);
+    static const char *const jaws[] = {"a", "b", "c", "d", "e", "gripper.pos"};
     fw_err err = {0};
     fw_writer *w = NULL;
     fw_writer_desc d = {.fps = 10,
@@ -66,6 +67,9 @@ static const char *data_of(const robot *r) {
                         .n_cameras = r->n_camera};
     if (fw_path_exists(dir)) {
         return dir;
+    }
+    if (strcmp(r->name, "gripper") == 0) {
+        d.action_names = jaws;
     }
     memcpy(d.cameras, r->camera, sizeof r->camera);
     CHECK_OK(fw_writer_open(dir, &d, &w, &err), err);
@@ -252,6 +256,8 @@ static const robot one = {"one", 6, 3, 1, {{"front", 32, 48}}};
 static const robot same = {"same", 5, 4, 2, {{"top", 40, 56}, {"wrist", 40, 56}}};
 static const robot wide = {"wide", 9, 4, 2, {{"top", 40, 56}, {"wrist", 40, 56}}};
 
+static const robot gripper = {"gripper", 7, 6, 2, {{"front", 40, 56}, {"side", 32, 48}}};
+static const robot few = {"few", 3, 4, 2, {{"top", 40, 56}, {"wrist", 32, 48}}};
 static const robot same_but_size = {"same_but_size", 5, 4, 2, {{"top", 40, 56}, {"wrist", 32, 48}}};
 
 #define HEADS ", \"new_heads\": true"
@@ -262,6 +268,8 @@ static const fit fits[] = {
     {"act_arm", "act", &arm, HEADS ", \"cameras\": {\"front\": \"top\", \"side\": \"\"}", 0, false},
     {"act_one", "act", &one, HEADS ", \"cameras\": {\"front\": \"wrist\"}", 0, false},
     {"act_three", "act", &three, HEADS ", \"cameras\": {\"a\": \"top\", \"c\": \"wrist\", \"b\": \"+side\"}", 0, false},
+    {"pi05_arm", "pi05", &gripper, ", \"cameras\": {\"front\": \"top\", \"side\": \"wrist\"}", 0,
+     false}, /* relative to the state but for the gripper */
     {"smolvla_three", "smolvla", &three, ", \"cameras\": {\"c\": \"+side\"}", 0, false},
 };
 /* Trained, and LeRobot opens what comes out: compared where it is made (gen_fit.py), as last bits differ between processors. */
@@ -383,7 +391,18 @@ static const json_t *config_of(const json_t *pipeline, const char *step_name) {
     return NULL;
 }
 
-/* Files of two of the runs above. */
+static void statistic_is(const char *file, const char *name, int i, double want) {
+    fw_err err = {0};
+    fw_st *st;
+    CHECK_OK(fw_st_open(in_tmp(file), &st, &err), err);
+    const float *x = fw_st_find(st, name)->data;
+    if (!(fabs((double)x[i] - want) < 1e-6)) {
+        FW_FAILED("%s: %s[%d] is %g, wanted %g", file, name, i, (double)x[i], want);
+    }
+    fw_st_close(st);
+}
+
+/* Files of some of the runs above. */
 static void the_files_say_of_which_robot_it_is(void) {
     if (getenv("FW_GOLDEN_MAKE") != NULL) {
         return;
@@ -410,6 +429,15 @@ static void the_files_say_of_which_robot_it_is(void) {
     c = json_at("pi0_three", "config.json");
     CHECK_INT(json_array_size(json_object_get(c, "action_feature_names")), 7); /* as LeRobot's training does */
     json_decref(c);
+    /* pi0.5's actions are relative to the state where their chunk of 8 begins: action 0 is 0.3 (e - 1) and state 0
+     * 0.1 + 0.02 t - 0.1 e, of two training episodes of 12 frames, t from 0 to 4; action 5 is the gripper's, as it is */
+    pre = json_at("pi05_arm", "policy_preprocessor.json");
+    const json_t *joints = json_object_get(config_of(pre, "relative_actions_processor"), "action_names");
+    CHECK(json_array_size(joints) == 6 && strcmp(json_string_value(json_array_get(joints, 5)), "gripper.pos") == 0);
+    json_decref(pre);
+    statistic_is("pi05_arm/policy_postprocessor_step_0_unnormalizer_processor.safetensors", "action.mean", 0,
+                 -0.15 - (0.1 + 0.04 - 0.05));
+    statistic_is("pi05_arm/policy_postprocessor_step_0_unnormalizer_processor.safetensors", "action.max", 5, 0.05 * 11);
 }
 
 /* Two datasets, of which one has the first camera alone: a batch has rows of both, its parts have the same gradient as the whole. */
@@ -468,7 +496,7 @@ static void what_does_not_fit_is_refused_by_name(void) {
             "has 'top', 'wrist' ('+left' gives it one more)");
     refused("smolvla", &arm, ", \"cameras\": {\"frnt\": \"top\"}", FW_INVALID, "no dataset has a camera 'frnt'");
     refused("act", &one, HEADS ", \"lora\": {\"rank\": 2, \"targets\": \".*linear1\"}", FW_SHAPE, "adapters do not");
-    refused("pi05", &arm, "", FW_UNSUPPORTED, "relative");
+    refused("pi05", &few, "", FW_SHAPE, "4 actions relative to a state of 3 values");
     end_tmp();
 }
 

@@ -357,9 +357,6 @@ static void new_statistics_are_those_of_the_data(void) {
     snprintf(path, sizeof path, "%s/policy_preprocessor_step_6_normalizer_processor.safetensors", in_tmp("stats"));
     CHECK(fabs(statistic(path, "observation.state.mean", 0) - (0.1 + 0.02 * 6.5 - 0.1)) < 1e-6);
     same_file("stats/config.json", "pi0/config.json");
-    CHECK(train(2, config(2, ", \"new_stats\": true", ""), "stats5", (fw_train_opts){.steps = 1}, NULL, &err) ==
-              FW_UNSUPPORTED &&
-          strstr(err.msg, "relative") != NULL);
 }
 
 static void mistakes_are_named(void) {
