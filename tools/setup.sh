@@ -36,7 +36,11 @@ wheels=$(hash_of tools/wheels.txt tools/setup.sh)
 if fits stamp-debs "$debs" && fits stamp-wheels "$wheels" && { [ -z "$checks" ] || { fits stamp-checks "$debs" && tools/client_venv.sh; }; }; then
     exit 0
 fi
-[ "$(uname -m)" = x86_64 ] || die "this machine is $(uname -m); the pinned wheels are for x86_64" "use an x86_64 machine"
+arch=$(uname -m)
+case $arch in
+x86_64 | aarch64) ;;
+*) die "this machine is $arch; the pinned wheels are for x86_64 and aarch64" "use one of these" ;;
+esac
 mkdir -p .deps
 exec 9>.deps/lock
 flock 9 # two at once: the second waits, then finds everything done
@@ -80,12 +84,13 @@ if ! fits stamp-wheels "$wheels"; then
     sources=openarm-mujoco # exists as a source package only: models, nothing to compile
     wheel_of() { # mujoco-core==4.0.1 -> the file in the cache
         stem=$(echo "$1" | sed 's/==/-/; s/-\([0-9][0-9.]*\)$/@\1/; s/-/_/g; s/@/-/')
-        find "$cache" -name "$stem-*.whl" -o -name "$stem.tar.gz" | head -1
+        find "$cache" -name "$stem-*any.whl" -o -name "$stem-*$arch.whl" -o -name "$stem.tar.gz" | head -1
     }
     check_wheel() { # FILE HASH
         [ -n "$1" ] && [ "$(sha256sum <"$1" | cut -c1-64)" = "$2" ]
     }
-    grep '==' tools/wheels.txt | while read -r pin hash; do
+    grep '==' tools/wheels.txt | while read -r pin hash aarch64; do
+        [ "$arch" = x86_64 ] || hash=${aarch64:-$hash}
         sum=${hash#--hash=sha256:}
         file=$(wheel_of "$pin")
         if ! check_wheel "$file" "$sum"; then
@@ -96,8 +101,8 @@ if ! fits stamp-wheels "$wheels"; then
             get="python3 -m pip download -q --no-deps --require-hashes -d $cache"
             case $pin in
             $sources*) get="$get --no-binary=:all: --ignore-requires-python -r" ;;
-            *) get="$get --only-binary=:all: --python-version 3.11 --implementation cp --platform manylinux_2_28_x86_64 \
---platform manylinux_2_27_x86_64 -r" ;;
+            *) get="$get --only-binary=:all: --python-version 3.11 --implementation cp --platform manylinux_2_28_$arch \
+--platform manylinux_2_27_$arch -r" ;;
             esac
             # the log of pip goes to stderr: it names what is wrong
             $get "$one" >&2 || die "cannot download $pin (network? disk space: $(df -h --output=avail "$cache" | tail -1) free)" \
