@@ -129,7 +129,7 @@ static void bench_policy(void) {
     static const int64_t shapes[][3] = {{1024, 768, 3072}, {1024, 3072, 768},  {177, 960, 2560},
                                         {50, 720, 2048},   {50, 2048, 720},    {256, 1152, 4304},
                                         {51, 1024, 4096},  {560, 2048, 16384}, {560, 16384, 2048}};
-    static const char *const tables[] = {"avx2",       "avx512", "avx512bf16", "avx2int8", "avx2int8x4",
+    static const char *const tables[] = {"avx2",       "avx512", "avx512bf16", "avx2int8", "avx2int8x4", "avxvnniint8",
                                          "avx512int8", "neon",   "neonbf16",   "neonint8", "neondotint8"};
     double peak[sizeof tables / sizeof *tables];
     for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) {

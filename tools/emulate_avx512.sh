@@ -1,5 +1,5 @@
 #!/bin/sh
-# emulate_avx512.sh [DIR] - the tests of the kernels, and of training in bf16, with AVX-512 (BF16 and VNNI too) emulated, on any x86-64
+# emulate_avx512.sh [DIR] - the tests of the kernels, and of training in bf16, with AVX-512 (BF16 and VNNI too) and AVX-VNNI emulated, on any x86-64
 # CPU with AVX2.
 #
 #   tools/setup.sh --checks && tools/emulate_avx512.sh
@@ -17,19 +17,20 @@ for f in src/kern/*.c src/base/*.c src/tensor/*.c; do
     case $f in
     *_neon*.c) continue ;;
     *_avx512*.c) extra="-DFW_EMULATED -Itests/kern/emulate -mavx2 -mfma -mf16c" ;;
+    *_avxvnni*.c) extra="-DFW_EMULATED -include tests/kern/emulate/avxvnni.h -mavx2 -mfma -mf16c" ;;
     *_avx2*.c) extra="-mavx2 -mfma -mf16c" ;;
     *_scalar.c) extra="-ffp-contract=off" ;;
-    */kern.c) extra="-D__builtin_cpu_supports(x)=1" ;;
+    */kern.c) extra="-DFW_EMULATED -D__builtin_cpu_supports(x)=1" ;;
     */file.c) extra="-DFW_HOME_DIR=\".\"" ;;
     esac
     # shellcheck disable=SC2086
-    cc $flags $extra $(case $f in src/base/*) pkg-config --cflags cairo jansson libpng ;; esac) -c "$f" -o "$dir/$(basename "$f" .c).o"
+    cc $flags $extra $(case $f in src/base/*) pkg-config --cflags cairo jansson libpng libjpeg ;; esac) -c "$f" -o "$dir/$(basename "$f" .c).o"
 done
 fails=0
 for t in kern/gemm kern/conv kern/attention kern/rows kern/elem kern/wino tensor/bf16; do
     test=$(dirname $t)/test_$(basename $t).c program=$dir/test_$(basename $t)
     # shellcheck disable=SC2046,SC2086
-    cc $flags "tests/$test" "$dir"/*.o -o "$program" $(pkg-config --libs jansson libpng cairo) -lpthread -lm
+    cc $flags "tests/$test" "$dir"/*.o -o "$program" $(pkg-config --libs jansson libpng cairo libjpeg) -lpthread -lm
     if "$program" >"$program.log" 2>&1; then
         echo "ok $t"
     else

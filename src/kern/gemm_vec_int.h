@@ -54,7 +54,7 @@ FW_INLINE va value_of(const float *a, int64_t rs, int i, const int near) {
 #endif
 
 #if defined(FW_INT8)
-#if defined(__AVX512F__) || defined(__aarch64__) || defined(FW_X4)
+#if defined(__AVX512F__) || defined(__aarch64__) || defined(__AVXVNNI__) || defined(FW_X4)
 enum { U = 4 };
 #else
 enum { U = 2 };

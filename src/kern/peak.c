@@ -27,6 +27,7 @@ enum { ACCUMULATORS = 12 }; /* no less than latency times units */
 #define BF16_ZMM(r) "vdpbf16ps %%zmm14,%%zmm15,%%zmm" r "\n"
 #define INT8_ZMM(r) "vpdpbusd %%zmm14,%%zmm15,%%zmm" r "\n"
 #define INT8_YMM(r) "vpmaddwd %%ymm14,%%ymm15,%%ymm13\n vpaddd %%ymm13,%%ymm" r ",%%ymm" r "\n"
+#define VNNI_YMM(r) "%{vex%} vpdpbusd %%ymm14,%%ymm15,%%ymm" r "\n"
 #define X4_YMM(r)                                                                                                      \
     "vpmaddubsw %%ymm14,%%ymm15,%%ymm13\n vpmaddubsw %%ymm14,%%ymm15,%%ymm12\n vpaddw %%ymm13,%%ymm12,%%ymm12\n"       \
     "vpmaddwd %%ymm14,%%ymm12,%%ymm12\n vpaddd %%ymm12,%%ymm" r ",%%ymm" r "\n"
@@ -36,13 +37,15 @@ LOOP(bf16_avx512, "avx512bf16", BF16_ZMM)
 LOOP(int8_avx512, "avx512vnni", INT8_ZMM)
 LOOP(int8_avx2, "avx2", INT8_YMM)
 LOOP(int8x4_avx2, "avx2", X4_YMM)
+LOOP(int8_avxvnni, "avx2", VNNI_YMM)
 static const way ways[] = {
     {"avx2", "vfmadd231ps ymm", f32_avx2, 16 * ACCUMULATORS},
     {"avx512", "vfmadd231ps zmm", f32_avx512, 32 * ACCUMULATORS},
     {"avx512bf16", "vdpbf16ps zmm", bf16_avx512, 64 * ACCUMULATORS},
     {"avx512int8", "vpdpbusd zmm", int8_avx512, 128 * ACCUMULATORS},
     {"avx2int8", "vpmaddwd + vpaddd ymm", int8_avx2, 32 * ACCUMULATORS},
-    {"avx2int8x4", "2 vpmaddubsw + vpaddw + vpmaddwd + vpaddd ymm", int8x4_avx2, 128 * ACCUMULATORS}};
+    {"avx2int8x4", "2 vpmaddubsw + vpaddw + vpmaddwd + vpaddd ymm", int8x4_avx2, 128 * ACCUMULATORS},
+    {"avxvnniint8", "vpdpbusd ymm", int8_avxvnni, 64 * ACCUMULATORS}};
 enum { WAYS = sizeof ways / sizeof *ways };
 #elif defined(__aarch64__)
 /* The same; 12 and 13 to itself. */

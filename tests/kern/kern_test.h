@@ -71,8 +71,8 @@ static inline int t_tables(const fw_kern **all) {
 
 /* Those of int8 (or of int8x4), the specification first. */
 static inline int t_tables_int8(const fw_kern **all, bool x4) {
-    static const char *const wide[] = {"int8", "avx2int8", "avx512int8", "neonint8", "neondotint8"};
-    static const char *const four[] = {"int8x4", "avx2int8x4", "", "", ""};
+    static const char *const wide[] = {"int8", "avx2int8", "avxvnniint8", "avx512int8", "neonint8", "neondotint8"};
+    static const char *const four[] = {"int8x4", "avx2int8x4", "", "", "", ""};
     const char *const *isa = x4 ? four : wide;
     int n = 0;
     for (size_t i = 0; i < sizeof wide / sizeof *wide; i++) {
