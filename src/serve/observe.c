@@ -9,7 +9,7 @@
 #include "base/jpeg.h"
 #include "base/png.h"
 
-enum { SIDE_MAX = 8192, PATH = 200 };
+enum { SIDE_MAX = 8192, PATH = 200, PREFIX_MAX = 1024 };
 
 /* ---- names ---- */
 
@@ -340,6 +340,34 @@ static fw_status take_motion(const fw_embodiment *e, const msgpack_object *root,
     return FW_OK;
 }
 
+/* "prefix" [n_prefix + n_wish, n_action], "n_prefix" */
+static fw_status take_prefix(const fw_embodiment *e, const msgpack_object *root, fw_observed *out, fw_err *err) {
+    const msgpack_object *o = fw_mp_get(root, "prefix");
+    double settled = 0;
+    fw_nd nd;
+    size_t n = 0;
+    if (o == NULL) {
+        return FW_OK;
+    }
+    FW_TRY(fw_nd_view(o, "prefix", &nd, err));
+    if (nd.n_dim != 2 || nd.shape[1] != e->n_action || nd.shape[0] < 1 || nd.shape[0] > PREFIX_MAX ||
+        !fw_mp_number(fw_mp_get(root, "n_prefix"), &settled) || !(settled >= 0 && settled <= (double)nd.shape[0])) {
+        char say[96];
+        fw_nd_say(&nd, say, sizeof say);
+        return fw_fail(err, FW_SHAPE, "prefix: %s with n_prefix %g, wanted [rows, %d] and n_prefix of 0 to rows", say,
+                       settled, e->n_action);
+    }
+    out->prefix = malloc(nd.count * sizeof *out->prefix);
+    if (out->prefix == NULL) {
+        return fw_fail(err, FW_NOMEM, "no memory for a prefix");
+    }
+    FW_TRY(fw_mp_numbers(o, "prefix", out->prefix, nd.count, &n, err));
+    out->obs.prefix = out->prefix;
+    out->obs.n_prefix = (int)settled;
+    out->obs.n_wish = (int)nd.shape[0] - (int)settled;
+    return FW_OK;
+}
+
 static fw_status take_words(const fw_key_map *m, const char *default_prompt, const msgpack_object *root,
                             fw_observed *out, fw_err *err) {
     const char *as = "prompt";
@@ -372,6 +400,7 @@ fw_status fw_observe(const fw_embodiment *e, const fw_key_map *m, const char *de
     fw_status st = take_pictures(e, m, root, out, err);
     st = st != FW_OK ? st : take_state(e, m, root, out, err);
     st = st != FW_OK ? st : take_motion(e, root, out, err);
+    st = st != FW_OK ? st : take_prefix(e, root, out, err);
     st = st != FW_OK ? st : take_words(m, default_prompt, root, out, err);
     if (st != FW_OK) {
         fw_observed_clear(out);
@@ -384,6 +413,8 @@ void fw_observed_clear(fw_observed *o) {
         free(o->pixels[i]);
         o->pixels[i] = NULL;
     }
+    free(o->prefix);
+    o->prefix = NULL;
 }
 
 /* ---- what was there ---- */

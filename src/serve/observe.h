@@ -3,7 +3,8 @@
  *
  * Clients name things as their own robots do. A camera or the state is looked for, in this order: where --map says; under our own names
  * ("images/front", "observation.images.front", ...); under the names of openpi's environments (ALOHA, DROID, LIBERO) for the same role.
- * A path "a/b" is the key "a/b", or the key "b" of the map "a".
+ * A path "a/b" is the key "a/b", or the key "b" of the map "a". Clients of ours add "prev_state", "prev_action", "prefix" and "n_prefix":
+ * what fw_obs has of that name.
  */
 #ifndef FW_SERVE_OBSERVE_H
 #define FW_SERVE_OBSERVE_H
@@ -27,6 +28,7 @@ typedef struct fw_observed {
     fw_obs obs; /* of what is below and of the message */
     float state[FW_DIM_MAX], prev_state[FW_DIM_MAX], prev_action[FW_DIM_MAX];
     char instruction[1024];
+    float *prefix;               /* owned; NULL: none */
     uint8_t *pixels[FW_CAM_MAX]; /* owned; NULL: obs.image points into the message */
     int missing;                 /* a camera that the observation lacks; -1: none */
 } fw_observed;

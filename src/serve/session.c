@@ -95,7 +95,7 @@ static void greet_openpi(session *c) {
     json_t *e = fw_embodiment_to_json(m->info.embodiment);
     fw_mp_out o;
     fw_mp_begin(&o);
-    fw_mp_map(&o, e != NULL ? 7 : 6);
+    fw_mp_map(&o, e != NULL ? 10 : 9);
     fw_mp_str(&o, "server"), fw_mp_str(&o, "flywheel");
     fw_mp_str(&o, "model"), fw_mp_str(&o, m->name);
     fw_mp_str(&o, "models"), fw_mp_array(&o, (size_t)c->s->n_model);
@@ -105,6 +105,9 @@ static void greet_openpi(session *c) {
     fw_mp_str(&o, "policy"), fw_mp_str(&o, m->info.name);
     fw_mp_str(&o, "horizon"), fw_mp_int(&o, m->info.horizon);
     fw_mp_str(&o, "n_execute"), fw_mp_int(&o, m->info.n_execute);
+    fw_mp_str(&o, "max_delay"), fw_mp_int(&o, m->info.max_delay);
+    fw_mp_str(&o, "guided"), fw_mp_bool(&o, m->info.guided);
+    fw_mp_str(&o, "wants_motion"), fw_mp_bool(&o, m->info.wants_motion);
     if (e != NULL) {
         fw_mp_str(&o, "embodiment"), fw_mp_put_json(&o, e);
         json_decref(e);
@@ -238,11 +241,11 @@ static void ask(session *c, fw_buf *m, fw_mp_doc *doc, const msgpack_object *obs
                    .seq = seq,
                    .message = *m,
                    .doc = *doc,
-                   .obs = obs,
                    .came_ns = fw_now_ns(),
                    .prev_total_ns = c->prev_total_ns,
                    .session = c};
     atomic_fetch_add(&c->refs, 1);
+    r->obs = obs == &doc->root ? &r->doc.root : obs;
     *m = (fw_buf){0};
     c->requests++;
     c->answering = true;

@@ -41,7 +41,6 @@ typedef struct conn {
     int64_t tx_since;     /* ns, when the first of them began to wait; 0: none */
     bool closing;
     char *page; /* body of an HTTP reply */
-    char path[FW_WS_PATH_MAX];
 } conn;
 
 struct fw_ws_server {
@@ -224,6 +223,10 @@ void fw_ws_timer(fw_ws_server *s, fw_ws_id id, int ms) {
 /* ---- connections ---- */
 
 static int opened(fw_ws_server *s, conn *c, struct lws *wsi) {
+    char path[FW_WS_PATH_MAX] = "/";
+    if (lws_hdr_copy(wsi, path, sizeof path, WSI_TOKEN_GET_URI) < 0) {
+        return -1; /* looked at in upgrade(), so it is there and fits */
+    }
     for (int i = 0; i < s->max_connections; i++) { /* an id whose place is free */
         const fw_ws_id id = ++s->next_id;
         conn **place = &s->live[id % (fw_ws_id)s->max_connections];
@@ -232,7 +235,7 @@ static int opened(fw_ws_server *s, conn *c, struct lws *wsi) {
             c->wsi = wsi;
             c->id = id;
             atomic_fetch_add(&s->n_live, 1);
-            c->session = s->on.open(s->on.ctx, id, c->path);
+            c->session = s->on.open(s->on.ctx, id, path);
             return 0;
         }
     }
@@ -293,12 +296,23 @@ static int http_head(struct lws *wsi, int status, const char *type, size_t n) {
     return lws_finalize_write_http_header(wsi, start, &p, end);
 }
 
-/* A whole reply at once, instead of an upgrade. */
+/* A whole reply at once, instead of an upgrade. libwebsockets does not know yet that the peer speaks HTTP/1.1, and would answer in 1.0, which
+ * Python's clients refuse to read. */
 static int http_refuse(struct lws *wsi, int status, const char *why) {
-    unsigned char buf[LWS_PRE + 512];
-    const int n = snprintf((char *)buf + LWS_PRE, sizeof buf - LWS_PRE, "%s\n", why);
-    if (http_head(wsi, status, "text/plain; charset=utf-8", (size_t)n) != 0 ||
-        lws_write(wsi, buf + LWS_PRE, (size_t)n, LWS_WRITE_HTTP_FINAL) != n) {
+    static const struct {
+        int status;
+        const char *name;
+    } names[] = {{401, "Unauthorized"}, {404, "Not Found"}, {414, "URI Too Long"}, {503, "Service Unavailable"}};
+    unsigned char buf[LWS_PRE + 1024];
+    const char *name = "Refused";
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        name = names[i].status == status ? names[i].name : name;
+    }
+    const int n = snprintf((char *)buf + LWS_PRE, sizeof buf - LWS_PRE,
+                           "HTTP/1.1 %d %s\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %zu\r\n"
+                           "connection: close\r\n%s\r\n%s\n",
+                           status, name, strlen(why) + 1, status == 401 ? "www-authenticate: Api-Key\r\n" : "", why);
+    if (n >= (int)(sizeof buf - LWS_PRE) || lws_write(wsi, buf + LWS_PRE, (size_t)n, LWS_WRITE_HTTP_HEADERS) != n) {
         return -1;
     }
     return 1; /* answered here */
@@ -315,7 +329,7 @@ static bool has_key(const fw_ws_server *s, struct lws *wsi) {
 
 static const char *const no_key = "this server wants a key: the header 'Authorization: Api-Key <key>'";
 
-static int upgrade(fw_ws_server *s, conn *c, struct lws *wsi) {
+static int upgrade(fw_ws_server *s, struct lws *wsi) {
     char why[320] = "", path[FW_WS_PATH_MAX] = "/";
     if (!has_key(s, wsi)) {
         fw_warn("a websocket without a valid key is refused");
@@ -334,10 +348,20 @@ static int upgrade(fw_ws_server *s, conn *c, struct lws *wsi) {
     if (status != 0) {
         return http_refuse(wsi, status, why);
     }
-    if (c != NULL) {
-        memcpy(c->path, path, sizeof c->path);
-    }
     return 0;
+}
+
+/* libwebsockets keeps "a=1&b=2" as pieces. What does not fit is left out. */
+static void copy_query(struct lws *wsi, char *out, size_t cap) {
+    char piece[256];
+    size_t at = 0;
+    out[0] = 0;
+    for (int i = 0; lws_hdr_copy_fragment(wsi, piece, sizeof piece, WSI_TOKEN_HTTP_URI_ARGS, i) > 0; i++) {
+        if (at + strlen(piece) + 2 > cap) {
+            return;
+        }
+        at += (size_t)snprintf(out + at, cap - at, "%s%s", at > 0 ? "&" : "", piece);
+    }
 }
 
 static int get(fw_ws_server *s, conn *c, struct lws *wsi, const char *path) {
@@ -350,9 +374,7 @@ static int get(fw_ws_server *s, conn *c, struct lws *wsi, const char *path) {
         r.status = 401;
         r.body = strdup(no_key);
     } else if (s->on.http != NULL) {
-        if (lws_hdr_copy(wsi, query, sizeof query, WSI_TOKEN_HTTP_URI_ARGS) < 0) {
-            query[0] = 0;
-        }
+        copy_query(wsi, query, sizeof query);
         s->on.http(s->on.ctx, path, query, &r);
     }
     if (r.body == NULL) {
@@ -412,7 +434,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons why, void *user, 
         sort_inbox(s);
         return 0;
     case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
-        return upgrade(s, c, wsi);
+        return upgrade(s, wsi);
     case LWS_CALLBACK_HTTP:
         return get(s, c, wsi, in);
     case LWS_CALLBACK_HTTP_WRITEABLE:
@@ -486,6 +508,7 @@ static fw_status make_context(fw_ws_server *s, const fw_ws_server_opts *o, fw_er
     ci.user = s;
     ci.vhost_name = "flywheel";
     ci.pt_serv_buf_size = SERV_BUF;
+    ci.fd_limit_per_thread = (unsigned)s->max_connections + 64; /* those who ask for pages, or for nothing, too */
     ci.max_http_header_pool = 64;
     ci.timeout_secs = 10;
     ci.ka_time = 60, ci.ka_probes = 3, ci.ka_interval = 20;
