@@ -51,7 +51,7 @@ static bool remember(fw_journal *j, const char *line, size_t n, int64_t step, fw
     bool keep = at <= (double)step;
     if (keep && json_object_get(o, "held_out") != NULL) {
         *s = curve_add(&j->held_out, at, number(o, "held_out"), err);
-    } else if (keep) {
+    } else if (keep && json_object_get(o, "loss") != NULL) {
         *s = curve_add(&j->loss, at, number(o, "loss"), err);
         *s = *s == FW_OK ? curve_add(&j->lr, at, number(o, "lr"), err) : *s;
         *s = *s == FW_OK ? curve_add(&j->norm, at, number(o, "grad_norm"), err) : *s;
@@ -118,6 +118,10 @@ void fw_journal_close(fw_journal *j) {
         fclose(j->f);
     }
     free(j);
+}
+
+void fw_journal_begin(fw_journal *j, int64_t step, const char *precision) {
+    fprintf(j->f, "{\"step\": %lld, \"precision\": \"%s\"}\n", (long long)step, precision);
 }
 
 fw_status fw_journal_step(fw_journal *j, int64_t step, double loss, double lr, double grad_norm, double samples_per_s,

@@ -10,6 +10,8 @@ typedef struct fw_journal fw_journal;
 /* Continue <dir>/log.jsonl after `step`: later lines, and a half-written last one, are dropped. step 0: a new log. */
 FW_NODISCARD fw_status fw_journal_open(const char *dir, int64_t step, fw_journal **out, fw_err *err);
 void fw_journal_close(fw_journal *j); /* NULL is fine */
+/* Whoever goes on from `step` multiplies in `precision`, "f32" or "bf16". */
+void fw_journal_begin(fw_journal *j, int64_t step, const char *precision);
 FW_NODISCARD fw_status fw_journal_step(fw_journal *j, int64_t step, double loss, double lr, double grad_norm,
                                        double samples_per_s, fw_err *err);
 FW_NODISCARD fw_status fw_journal_held_out(fw_journal *j, int64_t step, double loss, fw_err *err);

@@ -238,7 +238,14 @@ static fw_status open_in_turn(run *r, fw_err *err) {
 static fw_status open_journal(run *r, fw_err *err) {
     char dir[1024];
     FW_TRY(fw_path_join(dir, sizeof dir, r->opts->out, "train", err));
-    return is_first(r) ? fw_journal_open(dir, r->at.step, &r->journal, err) : FW_OK;
+    if (!is_first(r)) {
+        return FW_OK;
+    }
+    fw_plan_info pi;
+    fw_plan_get_info(r->l->plan, &pi);
+    FW_TRY(fw_journal_open(dir, r->at.step, &r->journal, err));
+    fw_journal_begin(r->journal, r->at.step, pi.precision == FW_PRECISION_BF16 ? "bf16" : "f32");
+    return FW_OK;
 }
 
 static void close_run(run *r) {

@@ -201,11 +201,16 @@ static void checkpointing_changes_no_bit(void) {
 static void bf16_is_a_precision_of_training(void) {
     fw_err err = {0};
     fw_train_result r;
-    char *card = NULL;
+    char *card = NULL, *log = NULL, begins[80];
     size_t n = 0;
     data_for(0);
     CHECK_OK(train(0, config(0, "", ", \"precision\": \"bf16\""), "bf16", (fw_train_opts){0}, &r, &err), err);
     CHECK_OK(fw_file_read(in_tmp("bf16/card.md"), 1 << 20, &card, &n, &err), err);
+    CHECK_OK(fw_file_read(in_tmp("bf16/train/log.jsonl"), 1 << 20, &log, &n, &err), err);
+    snprintf(begins, sizeof begins, "{\"step\": 0, \"precision\": \"%s\"}\n{\"step\": 1, \"loss\"",
+             fw_kern_bf16() != NULL ? "bf16" : "f32");
+    CHECK(strncmp(log, begins, strlen(begins)) == 0);
+    free(log);
     if (fw_kern_bf16() != NULL) {
         CHECK(strstr(card, "| products in training | bf16, of f32 weights |") != NULL);
         CHECK(fabs(r.loss - logged_loss("smolvla", 29)) < 0.1 * r.loss);
