@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <jerror.h>
 #include <jpeglib.h>
 
 typedef struct turn {
@@ -26,9 +27,9 @@ static void on_error(j_common_ptr c) {
     longjmp(t->back, 1);
 }
 
-/* A damaged file is refused, not shown half: libjpeg only warns. */
+/* A damaged file is refused, not shown half: libjpeg only warns. Bytes too many before a marker damage nothing; many cameras send them. */
 static void on_message(j_common_ptr c, int level) {
-    if (level < 0) {
+    if (level < 0 && c->err->msg_code != JWRN_EXTRANEOUS_DATA) {
         on_error(c);
     }
 }

@@ -155,6 +155,7 @@ static fw_status receive(fw_sts_bus *b, const uint8_t *sent, size_t n_sent, int 
     for (;;) {
         while (fw_sts_parser_next(&b->parser, out)) {
             if (*echo == 0 || !is_echo(out, sent, n_sent)) {
+                out->t_ns = fw_now_ns();
                 return FW_OK;
             }
             *echo = 0;
@@ -277,19 +278,21 @@ static int place_of(const uint8_t *ids, int n, uint8_t id) {
     return -1;
 }
 
-/* Ask those that are missing once, and take replies until all are there or the deadline. */
+/* Ask those that are missing once, and take replies until all are there, the last asked has answered (FW_TIMEOUT when others have not),
+ * or the line is silent. */
 static fw_status sync_attempt(fw_sts_bus *b, const uint8_t *ids, int n, uint8_t address, uint8_t bytes,
                               int64_t deadline_ns, fw_sts_reply *replies, uint32_t *got, fw_err *err) {
     uint8_t what[2 + FW_STS_SYNC_MAX] = {address, bytes}, packet[FW_STS_PACKET_MAX];
     const int m = missing(ids, n, *got, what + 2);
     const size_t out = fw_sts_packet(FW_STS_BROADCAST, FW_STS_SYNC_READ, what, 2 + (size_t)m, packet);
-    const uint32_t all = n >= 32 ? UINT32_MAX : (1U << n) - 1;
+    const uint32_t all = (1U << n) - 1;
+    const uint8_t last = what[1 + m];
     int echo = b->echo;
-    deadline_ns = earlier(deadline_ns, fw_now_ns() + attempt_ns(b, out, (size_t)m * (bytes + 6U)));
-    FW_TRY(send(b, packet, out, deadline_ns, err));
+    int64_t silent_ns = fw_now_ns() + attempt_ns(b, out, (size_t)m * (bytes + 6U));
+    FW_TRY(send(b, packet, out, earlier(deadline_ns, silent_ns), err));
     while (*got != all) {
         fw_sts_reply r;
-        FW_TRY(receive(b, packet, out, &echo, deadline_ns, &r, err));
+        FW_TRY(receive(b, packet, out, &echo, earlier(deadline_ns, silent_ns), &r, err));
         const int i = place_of(ids, n, r.id);
         if (i < 0 || r.n != bytes) {
             b->counts.strangers++;
@@ -298,8 +301,12 @@ static fw_status sync_attempt(fw_sts_bus *b, const uint8_t *ids, int n, uint8_t 
         replies[i] = r;
         *got |= 1U << i;
         b->counts.replies++;
+        if (r.id == last) {
+            break;
+        }
+        silent_ns = earlier(silent_ns, r.t_ns + attempt_ns(b, 0, (size_t)m * (bytes + 6U)));
     }
-    return FW_OK;
+    return *got == all ? FW_OK : fw_fail(err, FW_TIMEOUT, "%s: no answer", b->serial.port);
 }
 
 fw_status fw_sts_sync_read(fw_sts_bus *b, const uint8_t *ids, int n, uint8_t address, uint8_t bytes,

@@ -76,7 +76,8 @@ size_t fw_sts_packet(uint8_t id, uint8_t instruction, const uint8_t *data, size_
 typedef struct fw_sts_reply {
     uint8_t id, error;
     uint8_t data[FW_STS_DATA_MAX];
-    size_t n; /* bytes of data */
+    size_t n;     /* bytes of data */
+    int64_t t_ns; /* when it had come in, CLOCK_MONOTONIC */
 } fw_sts_reply;
 
 typedef struct fw_sts_parser {
@@ -131,7 +132,8 @@ FW_NODISCARD fw_status fw_sts_read(fw_sts_bus *b, uint8_t id, fw_sts_reg r, int3
 FW_NODISCARD fw_status fw_sts_write(fw_sts_bus *b, uint8_t id, fw_sts_reg r, int32_t value, uint8_t *error,
                                     fw_err *err);
 
-/* `bytes` registers from `address` on, of n servos; whoever has not answered is asked again. replies [n]: those of `got` (bit i: ids[i]) are
+/* `bytes` registers from `address` on, of n servos, who answer in that order; whoever has not answered when the last one has, or when the
+ * line is silent, is asked again. replies [n]: those of `got` (bit i: ids[i]) are
  * written. deadline_ns: no attempt waits beyond it (INT64_MAX: the bound of the retries). FW_TIMEOUT: nobody answered. */
 FW_NODISCARD fw_status fw_sts_sync_read(fw_sts_bus *b, const uint8_t *ids, int n, uint8_t address, uint8_t bytes,
                                         int64_t deadline_ns, fw_sts_reply *replies, uint32_t *got, fw_err *err);

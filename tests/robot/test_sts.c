@@ -215,7 +215,7 @@ static void a_deadline_ends_the_attempts(void) {
     fw_sts_reply r[6];
     uint32_t got;
     bus_open(&bus, &b);
-    SERVO_SET(&bus, servo[0].missing, true);
+    SERVO_SET(&bus, servo[5].missing, true);
     SERVO_SET(&bus, requests, 0);
     OK(fw_sts_sync_read(&b, ids, 6, 56, FEEDBACK, fw_now_ns() + REPLY_US * 500, r, &got, &ok_err));
     CHECK_INT(bus.requests, 1); /* half the time of an answer: no second attempt */
