@@ -156,6 +156,9 @@ FW_NODISCARD fw_status fw_driver_open_api(const fw_driver_api *api, const char *
 /* Built-in ones: [*n] static. */
 const fw_driver_api *const *fw_driver_builtin(size_t *n);
 
+/* Time as the driver's samples have it, where it is not CLOCK_MONOTONIC: a simulation. Before start. */
+void fw_driver_set_time(fw_driver *d, int64_t (*now_ns)(void *self), void *self);
+
 const fw_driver_info *fw_driver_get_info(const fw_driver *d); /* borrowed until close */
 FW_NODISCARD fw_status fw_driver_start(fw_driver *d, fw_err *err);
 FW_NODISCARD fw_status fw_driver_read(fw_driver *d, fw_driver_state *out, fw_err *err);

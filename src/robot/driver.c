@@ -27,7 +27,18 @@ struct fw_driver {
     fw_driver_info info;
     fw_driver_state last; /* of each axis the last valid sample */
     bool started, torque_on;
+    int64_t (*now_ns)(void *self); /* NULL: CLOCK_MONOTONIC */
+    void *self;
 };
+
+static int64_t time_of(const fw_driver *d) {
+    return d->now_ns != NULL ? d->now_ns(d->self) : fw_now_ns();
+}
+
+void fw_driver_set_time(fw_driver *d, int64_t (*now_ns)(void *self), void *self) {
+    d->now_ns = now_ns;
+    d->self = self;
+}
 
 static const fw_driver_api *const builtin[] = {&fw_so101_api};
 
@@ -227,7 +238,7 @@ fw_status fw_driver_read(fw_driver *d, fw_driver_state *out, fw_err *err) {
         return not_started(d, "read", err);
     }
     fw_status st = d->api->read(d->dev, out, err);
-    const int64_t now = fw_now_ns();
+    const int64_t now = time_of(d);
     out->n_axis = d->info.n_axis;
     out->torque_on = d->torque_on;
     for (int i = 0; i < d->info.n_axis; i++) {
@@ -266,7 +277,7 @@ static fw_status check_command(const fw_driver *d, const fw_driver_command *c, f
 
 /* Torque comes on where the robot is: anything else is a jump. */
 static fw_status check_engage(const fw_driver *d, const fw_driver_command *c, fw_err *err) {
-    const int64_t now = fw_now_ns();
+    const int64_t now = time_of(d);
     for (int i = 0; i < c->n_axis; i++) {
         const fw_driver_sample *s = &d->last.axis[i];
         const float near = d->info.axis[i].slide ? ENGAGE_M : ENGAGE_RAD;

@@ -145,6 +145,7 @@ bool fw_handover_next(fw_handover *h, float *action, fw_due *due) {
         const slot *s = &h->slot[h->now];
         *due = (fw_due){.chunk = s->chunk, .row = (int)(k - s->k), .first = first};
         due->jump = first ? largest_jump(h, row, row_at(h, h->before, k)) : 0.0f;
+        due->after = row_at(h, h->now, k + 1);
     }
     blend(h, k, row, action);
     atomic_store_explicit(&h->executed, k + 1, memory_order_release);
@@ -177,7 +178,8 @@ void fw_handover_ask(fw_handover *h, int64_t k, fw_ask *ask) {
         return; /* nothing is being executed */
     }
     const int left = s->horizon - (int)(k - s->k);
-    int settled = ask->delay < h->max_delay ? ask->delay : h->max_delay;
+    int settled = ask->delay > 1 ? ask->delay : 1; /* at once, too, it must go on from something */
+    settled = settled < h->max_delay ? settled : h->max_delay;
     settled = settled < left ? settled : left;
     const int most = left < h->opts.wish ? left : h->opts.wish;
     ask->n_prefix = settled;
@@ -207,6 +209,11 @@ fw_status fw_handover_put(fw_handover *h, const fw_ask *ask, const fw_chunk *chu
     if (chunk->n_action != h->n || chunk->horizon < 1 || chunk->horizon > h->horizon) {
         return fw_fail(err, FW_SHAPE, "a chunk of %d x %d, wanted 1 to %d rows of %d values", chunk->horizon,
                        chunk->n_action, h->horizon, h->n);
+    }
+    for (int i = 0; i < chunk->horizon * h->n; i++) {
+        if (!isfinite(chunk->actions[i])) {
+            return fw_fail(err, FW_FORMAT, "row %d of a chunk has %g", i / h->n, (double)chunk->actions[i]);
+        }
     }
     h->latency[h->n_latency++ % LATENCIES] = seconds;
     h->n_latency = h->n_latency < 2 * LATENCIES ? h->n_latency : LATENCIES;

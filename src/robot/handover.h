@@ -42,6 +42,7 @@ typedef struct fw_due {
     bool first;    /* it was taken up now */
     float
         jump; /* then: largest difference to what the last chunk has for the same row, as a share of an action's range */
+    const float *after; /* the row behind it, if the chunk has one: borrowed until the next call */
 } fw_due;
 /* The next command [n_action]; false: none is left or there yet, hold. due may be NULL. */
 bool fw_handover_next(fw_handover *h, float *action, fw_due *due);
@@ -63,7 +64,8 @@ typedef struct fw_ask {
 void fw_handover_ask(fw_handover *h, int64_t k, fw_ask *ask);
 /* The rows that must have been executed before it is worth asking again. */
 int64_t fw_handover_due(const fw_handover *h);
-/* The answer to ask, which took seconds. FW_SHAPE when the chunk is not the policy's. Copied. */
+/* The answer to ask, which took seconds. FW_SHAPE when the chunk is not the policy's, FW_FORMAT when a value is not
+ * finite. Copied. */
 FW_NODISCARD fw_status fw_handover_put(fw_handover *h, const fw_ask *ask, const fw_chunk *chunk, double seconds,
                                        fw_err *err);
 
