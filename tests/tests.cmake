@@ -31,6 +31,15 @@ foreach(t ${fw_tests})
   endif()
 endforeach()
 
+# Drivers as shared objects: the template of docs/DRIVERS.md, and one with planted faults.
+foreach(d examples/driver/template.c tests/robot/bad_driver.c)
+  get_filename_component(name ${d} NAME_WE)
+  add_library(driver_${name} MODULE ${d})
+  target_link_libraries(driver_${name} PRIVATE fw_flags m)
+  add_dependencies(robot_test_driver driver_${name})
+endforeach()
+target_compile_definitions(robot_test_driver PRIVATE FW_DRIVER_TEMPLATE="$<TARGET_FILE:driver_template>" FW_DRIVER_BAD="$<TARGET_FILE:driver_bad_driver>")
+
 # Canaries: planted faults that the checker must catch. They pass only if the checker speaks.
 function(fw_canary name expect)
   add_executable(canary_${name} tests/canary/canary_${name}.c)
