@@ -11,7 +11,7 @@ out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 export FW_LOG=error
 TIMEFORMAT='%U %S'
-ranks="mpirun --allow-run-as-root --bind-to none --mca btl self,vader -n 2"
+ranks="mpirun --allow-run-as-root --bind-to none --mca btl self,vader --mca oob_tcp_if_include lo -n 2"
 
 train() { # STEPS COMMAND...: seconds in steps, CPU seconds in all
     local n=$1

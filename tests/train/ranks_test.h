@@ -49,10 +49,20 @@ static inline void add_all(command *c, va_list more) {
 
 /* ranks 0: the program alone, with two threads. */
 static inline void add_mpirun(command *c, int ranks) {
-    static const char *const always[] = {
-        "mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "--mca", "btl", "self,vader", "-n"};
+    static const char *const always[] = {"mpirun",
+                                         "--allow-run-as-root",
+                                         "--oversubscribe",
+                                         "--bind-to",
+                                         "none",
+                                         "--mca",
+                                         "btl",
+                                         "self,vader", /* shared memory, and mpirun's own talk on loopback */
+                                         "--mca",
+                                         "oob_tcp_if_include",
+                                         "lo",
+                                         "-n"};
     char n[16];
-    for (int i = 0; ranks > 0 && i < 9; i++) {
+    for (size_t i = 0; ranks > 0 && i < sizeof always / sizeof(*always); i++) {
         add(c, always[i]);
     }
     snprintf(n, sizeof n, "%d", ranks);
