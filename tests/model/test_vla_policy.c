@@ -119,6 +119,35 @@ static void noise_is_drawn_from_the_seed(void) {
     part(&m);
 }
 
+/* Observations that run together have the chunks that they have alone; one that is none fails alone. */
+static void a_batch_gives_what_each_observation_gives_alone(void) {
+    static const char *const policy[] = {"smolvla", "pi0", "pi05"}, *const file[] = {"golden", "golden_missing"};
+    for (int k = 0; k < 6; k++) {
+        meeting m = meet(policy[k / 2], file[k % 2]);
+        enum { N = 5, MOST = 256 };
+        float alone[N][MOST], together[N][MOST], bad[FW_DIM_MAX] = {0};
+        fw_obs o[N];
+        fw_chunk c[N];
+        fw_err err[N];
+        for (int i = 0; i < N; i++) {
+            fw_chunk a = {.actions = alone[i], .cap_horizon = 64};
+            o[i] = seen(&m, i % m.n);
+            c[i] = (fw_chunk){.actions = together[i], .cap_horizon = 64};
+            CHECK_OK(fw_policy_infer(m.p, &o[i], &a, &g_err), g_err);
+        }
+        bad[0] = NAN;
+        o[2].state = bad;
+        fw_policy_infer_batch(m.p, N, o, c, err);
+        for (int i = 0; i < N; i++) {
+            CHECK_INT(err[i].code, i == 2 ? FW_FORMAT : FW_OK);
+            if (i != 2) {
+                CHECK_NEAR(together[i], alone[i], m.action, 1e-5, 1e-5);
+            }
+        }
+        part(&m);
+    }
+}
+
 /* Settled rows are kept to the bit, and the rows wished for pull: in the robot's units, whatever its processors do (pi0.5's are relative). */
 static void a_chunk_is_drawn_towards_the_last_one(void) {
     static const char *const policy[] = {"smolvla", "pi0", "pi05"};
@@ -235,6 +264,6 @@ static void the_tokenizer_is_found_in_the_hubs_cache(void) {
 }
 
 FW_TEST_MAIN(T(chunks_in_the_robots_units_are_those_of_lerobot), T(chunks_of_openpis_folders_are_those_of_openpi),
-             T(noise_is_drawn_from_the_seed), T(a_chunk_is_drawn_towards_the_last_one), T(a_call_allocates_nothing),
-             T(what_does_not_fit_is_refused), T(a_word_beyond_the_networks_table_is_refused),
-             T(the_tokenizer_is_found_in_the_hubs_cache))
+             T(noise_is_drawn_from_the_seed), T(a_batch_gives_what_each_observation_gives_alone),
+             T(a_chunk_is_drawn_towards_the_last_one), T(a_call_allocates_nothing), T(what_does_not_fit_is_refused),
+             T(a_word_beyond_the_networks_table_is_refused), T(the_tokenizer_is_found_in_the_hubs_cache))
