@@ -21,11 +21,10 @@ typedef struct fw_board {
 static inline void fw_board_write(fw_board *b, const void *value, size_t bytes) {
     const uint32_t seq = atomic_load_explicit(&b->seq, memory_order_relaxed);
     atomic_store_explicit(&b->seq, seq + 1, memory_order_relaxed);
-    atomic_thread_fence(memory_order_release);
     for (size_t i = 0; i * 8 < bytes; i++) {
         uint64_t w = 0;
         memcpy(&w, (const char *)value + i * 8, bytes - i * 8 < 8 ? bytes - i * 8 : 8);
-        atomic_store_explicit(&b->word[i], w, memory_order_relaxed);
+        atomic_store_explicit(&b->word[i], w, memory_order_release); /* after seq is odd */
     }
     atomic_store_explicit(&b->seq, seq + 2, memory_order_release);
 }
@@ -35,10 +34,10 @@ static inline uint32_t fw_board_read(const fw_board *b, void *value, size_t byte
     for (;;) {
         const uint32_t seq = atomic_load_explicit(&b->seq, memory_order_acquire);
         for (size_t i = 0; i * 8 < bytes && seq % 2 == 0; i++) {
-            const uint64_t w = atomic_load_explicit(&b->word[i], memory_order_relaxed);
+            const uint64_t w =
+                atomic_load_explicit(&b->word[i], memory_order_acquire); /* before seq is looked at again */
             memcpy((char *)value + i * 8, &w, bytes - i * 8 < 8 ? bytes - i * 8 : 8);
         }
-        atomic_thread_fence(memory_order_acquire);
         if (seq % 2 == 0 && atomic_load_explicit(&b->seq, memory_order_relaxed) == seq) {
             return seq / 2;
         }

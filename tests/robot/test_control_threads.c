@@ -64,7 +64,7 @@ static void it_runs_and_allocates_nothing(void) {
     rig_close(&r);
 }
 
-static volatile bool g_stuck;
+static _Atomic bool g_stuck;
 
 static void stuck(void *ctx) {
     (void)ctx;
@@ -77,10 +77,10 @@ static void stuck(void *ctx) {
 static void a_stuck_inference_thread_holds_up_nothing(void) {
     sine p = sine_policy(8);
     rig r;
+    p.while_thinking = stuck;
     real_open(&r, &p);
     usleep(400000);
     g_stuck = true;
-    p.while_thinking = stuck;
     for (int i = 0; i < 1000 && r.s.severity < FW_SAFETY_SEV_HOLD; i++) {
         usleep(5000);
         fw_control_status_get(r.c, &r.s);
