@@ -54,9 +54,10 @@ static fw_status decode(turn *t, const char *where, const void *data, size_t n, 
     jpeg_create_decompress(&t->in);
     jpeg_mem_src(&t->in, data, n);
     jpeg_read_header(&t->in, TRUE);
-    if (t->in.image_width > FW_JPEG_SIDE_MAX || t->in.image_height > FW_JPEG_SIDE_MAX) {
-        return fw_fail(err, FW_FORMAT, "%s: picture of %u x %u, at most %d a side", where, t->in.image_width,
-                       t->in.image_height, FW_JPEG_SIDE_MAX);
+    if (t->in.image_width > FW_JPEG_SIDE_MAX || t->in.image_height > FW_JPEG_SIDE_MAX ||
+        t->in.image_width * t->in.image_height > FW_JPEG_PIXELS_MAX) {
+        return fw_fail(err, FW_FORMAT, "%s: picture of %u x %u, at most %d a side and %d pixels", where,
+                       t->in.image_width, t->in.image_height, FW_JPEG_SIDE_MAX, FW_JPEG_PIXELS_MAX);
     }
     t->in.out_color_space = JCS_RGB;
     jpeg_start_decompress(&t->in);

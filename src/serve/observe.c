@@ -210,6 +210,19 @@ static fw_status from_array(const fw_nd *nd, const char *where, fw_image *im, ui
     return convert(nd, &l, where, *own, err);
 }
 
+/* A few bytes of PNG may stand for gigabytes of pixels: its header says so beforehand. */
+static fw_status check_png(const msgpack_object_bin *png, const char *where, fw_err *err) {
+    const uint8_t *p = (const uint8_t *)png->ptr;
+    uint64_t side[2] = {0, 0};
+    for (int i = 0; i < 8 && png->size >= 24; i++) {
+        side[i / 4] = side[i / 4] << 8 | p[16 + i];
+    }
+    return side[0] * side[1] <= FW_JPEG_PIXELS_MAX
+               ? FW_OK
+               : fw_fail(err, FW_SHAPE, "%s: a picture of %d x %d, at most %d pixels", where, (int)side[0],
+                         (int)side[1], FW_JPEG_PIXELS_MAX);
+}
+
 /* vla-eval's {"__image__": true, "format": "png" | "jpeg" | "raw", "data", "shape"} */
 static fw_status from_encoded(const msgpack_object *o, const char *where, fw_image *im, uint8_t **own, fw_err *err) {
     const msgpack_object *data = fw_mp_get(o, "data");
@@ -219,6 +232,7 @@ static fw_status from_encoded(const msgpack_object *o, const char *where, fw_ima
         return fw_fail(err, FW_FORMAT, "%s: a picture without bytes in 'data'", where);
     }
     if (strcmp(format, "png") == 0) {
+        FW_TRY(check_png(&data->via.bin, where, err));
         FW_TRY(fw_png_decode(where, data->via.bin.ptr, data->via.bin.size, own, &im->h, &im->w, err));
     } else if (strcmp(format, "jpeg") == 0) {
         FW_TRY(fw_jpeg_decode(where, data->via.bin.ptr, data->via.bin.size, own, &im->h, &im->w, err));

@@ -16,7 +16,7 @@
 
 _Static_assert(LWS_PRE <= FW_BUF_HEAD, "room for the header that libwebsockets writes before a message");
 
-enum { TX_PIECE = 1 << 20, SERV_BUF = 512 << 10, SWEEP_US = 250000 };
+enum { TX_PIECE = 1 << 20, SERV_BUF = 512 << 10, SWEEP_US = 250000, OUT_MAX = 16 };
 
 /* A message on its way out. */
 typedef struct letter {
@@ -38,6 +38,8 @@ typedef struct conn {
     bool dropping;        /* the message is too long: its bytes are thrown away */
     int64_t rx_since;     /* ns, when the message that is coming began; 0: none */
     letter *first, *last; /* to be sent */
+    int n_out;            /* of them: from OUT_MAX on, a peer that does not listen is not listened to */
+    bool paused, still;   /* fw_ws_pause; libwebsockets does not read */
     int64_t tx_since;     /* ns, when the first of them began to wait; 0: none */
     bool closing;
     char *page; /* body of an HTTP reply */
@@ -94,6 +96,15 @@ void fw_ws_send(fw_ws_server *s, fw_ws_id id, fw_buf *m, const fw_ws_out *how) {
     pthread_mutex_unlock(&s->lock);
 }
 
+/* Read of it, or not. */
+static void update_flow(conn *c) {
+    const bool still = c->paused || c->n_out >= OUT_MAX;
+    if (still != c->still) {
+        c->still = still;
+        lws_rx_flow_control(c->wsi, still ? 0 : 1);
+    }
+}
+
 static void queue_out(conn *c, letter *o) {
     if (c->last != NULL) {
         c->last->next = o;
@@ -102,6 +113,8 @@ static void queue_out(conn *c, letter *o) {
         c->tx_since = fw_now_ns();
     }
     c->last = o;
+    c->n_out++;
+    update_flow(c);
     lws_callback_on_writable(c->wsi);
 }
 
@@ -151,6 +164,8 @@ static int write_some(fw_ws_server *s, conn *c) {
     }
     c->first = o->next;
     c->last = c->first == NULL ? NULL : c->last;
+    c->n_out--;
+    update_flow(c);
     c->tx_since = c->first == NULL ? 0 : fw_now_ns();
     int r = o->close != 0 ? close_now(c, o->close, o->reason) : 0;
     const bool message = o->buf.n > 0;
@@ -209,7 +224,8 @@ static int receive(fw_ws_server *s, conn *c, const void *in, size_t n) {
 void fw_ws_pause(fw_ws_server *s, fw_ws_id id, bool paused) {
     conn *c = find(s, id);
     if (c != NULL) {
-        lws_rx_flow_control(c->wsi, paused ? 0 : 1);
+        c->paused = paused;
+        update_flow(c);
     }
 }
 

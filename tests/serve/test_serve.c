@@ -394,6 +394,15 @@ static void still_serves(fw_serve *s) {
     fw_ws_client_close(c);
 }
 
+static void still_serves_wide(fw_serve *s) {
+    fw_ws_client *c = client(s, "/");
+    ask(c, (question){.first = 3});
+    fw_buf m = receive(c, false);
+    CHECK(m.n > 1000000);
+    fw_buf_free(&m);
+    fw_ws_client_close(c);
+}
+
 static void who_is_silent_in_the_middle_of_a_message_is_cut_off(void) {
     uint8_t got[4096];
     fresh(0);
@@ -461,6 +470,35 @@ static void a_message_that_is_too_long_is_refused_in_words(void) {
     fw_buf_free(&m);
     fw_ws_client_close(c);
     still_serves(s);
+    fw_serve_stop(s, 1000);
+}
+
+static void who_asks_and_never_listens_is_not_listened_to(void) {
+    static const char *const one[] = {"front", "wrist", NULL};
+    fake big;
+    fw_serve *s;
+    const fw_serve_model m = {"big", &big.base};
+    fake_init_as(&big, one, FAKE_STATE, 32, 4000); /* answers of 1 MB */
+    const fw_serve_opts o = {.model = &m, .n_model = 1, .net = {.message_s = 4}};
+    CHECK_INT(fw_serve_start(&o, &s, NULL), FW_OK);
+    const int fd = raw(s, true);
+    fw_buf b = write_question((question){.first = 1});
+    uint8_t frame[8] = {0x82, 0xfe, (uint8_t)(b.n >> 8), (uint8_t)b.n, 0, 0, 0, 0};
+    int sent = 0;
+    for (; sent < 2000; sent++) {
+        if (send(fd, frame, sizeof frame, MSG_DONTWAIT) != (ssize_t)sizeof frame ||
+            send(fd, fw_buf_data(&b), b.n, MSG_DONTWAIT) != (ssize_t)b.n) {
+            break; /* the pipe is full, as it should be */
+        }
+    }
+    sleep(2);
+    const int calls = atomic_load(&big.calls);
+    CHECK(sent > 100 && calls > 5 && calls < 60);
+    sleep(4); /* and then it is cut off */
+    CHECK(atomic_load(&big.calls) < 60);
+    close(fd);
+    still_serves_wide(s);
+    fw_buf_free(&b);
     fw_serve_stop(s, 1000);
 }
 
@@ -637,6 +675,7 @@ int main(int argc, char **argv) {
         T(who_says_nothing_may_stay),
         T(broken_frames_end_their_connection_only),
         T(a_message_that_is_too_long_is_refused_in_words),
+        T(who_asks_and_never_listens_is_not_listened_to),
         T(who_dies_while_its_question_runs_harms_nobody),
         T(keys_let_in_those_who_have_one),
         T(tls_is_spoken_with_a_certificate),

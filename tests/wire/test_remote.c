@@ -2,6 +2,7 @@
 #include "wire/remote.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -33,7 +34,7 @@ typedef struct liar {
     fw_ws_server *ws;
     mood mood;
     bool plain; /* metadata {}, as of any server of openpi */
-    int questions, greetings;
+    atomic_int questions, greetings;
     char seen[512]; /* keys of the last question */
     double prefix_rows, n_prefix;
 } liar;
