@@ -27,9 +27,11 @@
   X(sim,     "make demonstrations; show a scene")                          \
   X(compare, "two policies on the same scenes")                             \
   X(demo,    "the shipped policy obeys sentences in a simulated kitchen") \
+  X(driver,  "which robots this build drives; is a driver what it must be") \
   X(eval,    "judge a policy, in simulation or on recorded episodes")         \
   X(lora,    "adapters of published policies: merge, unmerge")             \
   X(serve,   "policies on a port, for clients of openpi and vla-eval")     \
+  X(so101,   "an SO-100/101 arm on the table: scan, calibrate, read")       \
   X(towers,  "convert the pretrained towers")                              \
   X(train,   "a policy from demonstrations")                               \
   X(version, "what this build is")

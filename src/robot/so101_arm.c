@@ -160,19 +160,30 @@ static void ids_of(const fw_so101_cal *cal, uint8_t *ids) {
     }
 }
 
-fw_status fw_so101_check_calibration(fw_sts_bus *b, const fw_so101_cal *cal, fw_err *err) {
+fw_status fw_so101_cal_read(fw_sts_bus *b, const uint8_t *ids, fw_so101_cal *out, fw_err *err) {
     for (int i = 0; i < FW_SO101_MOTORS; i++) {
-        const fw_so101_motor *m = &cal->motor[i];
-        int offset, min, max;
-        FW_TRY(get(b, (uint8_t)m->id, FW_STS_HOMING_OFFSET, &offset, err));
-        FW_TRY(get(b, (uint8_t)m->id, FW_STS_MIN_POSITION, &min, err));
-        FW_TRY(get(b, (uint8_t)m->id, FW_STS_MAX_POSITION, &max, err));
-        if (offset != m->homing_offset || min != m->range_min || max != m->range_max) {
+        fw_so101_motor *m = &out->motor[i];
+        *m = (fw_so101_motor){.id = ids[i]};
+        FW_TRY(get(b, ids[i], FW_STS_HOMING_OFFSET, &m->homing_offset, err));
+        FW_TRY(get(b, ids[i], FW_STS_MIN_POSITION, &m->range_min, err));
+        FW_TRY(get(b, ids[i], FW_STS_MAX_POSITION, &m->range_max, err));
+    }
+    return FW_OK;
+}
+
+fw_status fw_so101_check_calibration(fw_sts_bus *b, const fw_so101_cal *cal, fw_err *err) {
+    uint8_t ids[FW_SO101_MOTORS];
+    fw_so101_cal has;
+    ids_of(cal, ids);
+    FW_TRY(fw_so101_cal_read(b, ids, &has, err));
+    for (int i = 0; i < FW_SO101_MOTORS; i++) {
+        const fw_so101_motor *m = &cal->motor[i], *h = &has.motor[i];
+        if (h->homing_offset != m->homing_offset || h->range_min != m->range_min || h->range_max != m->range_max) {
             return fw_fail(err, FW_INVALID,
                            "%s: %s (id %d): the calibration file wants offset %d, range %d..%d; the servo has %d, "
                            "%d..%d. Another arm's file? If not: flywheel so101 calibrate --write FILE",
                            b->serial.port, fw_so101_names[i], m->id, m->homing_offset, m->range_min, m->range_max,
-                           offset, min, max);
+                           h->homing_offset, h->range_min, h->range_max);
         }
     }
     return FW_OK;

@@ -38,6 +38,9 @@ FW_NODISCARD fw_status fw_so101_configure(fw_sts_bus *b, const uint8_t *ids, fw_
 /* Torque of all six off, those that do not answer passed over; the first failure is returned. */
 FW_NODISCARD fw_status fw_so101_limp(fw_sts_bus *b, const uint8_t *ids, fw_err *err);
 
+/* What the servos hold; drive modes are not kept there: 0. */
+FW_NODISCARD fw_status fw_so101_cal_read(fw_sts_bus *b, const uint8_t *ids, fw_so101_cal *out, fw_err *err);
+
 /* --- calibration by hand: begin (limp), a person puts every joint in its middle, home, moves every joint to both ends while range is
  * called again and again, save. wrist_roll turns without an end: its range is 0..4095. */
 FW_NODISCARD fw_status fw_so101_cal_begin(fw_sts_bus *b, const uint8_t *ids, fw_err *err);
