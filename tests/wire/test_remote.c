@@ -220,8 +220,8 @@ static void any_server_of_openpi_is_asked_by_its_environments_names(void) {
         "aloha",
         "images state prompt",
         "droid",
-        "observation/exterior_image_1_left observation/wrist_image_left observation/joint_position "
-        "observation/gripper_position prompt",
+        ("observation/exterior_image_1_left observation/wrist_image_left observation/joint_position "
+         "observation/gripper_position prompt"),
         "libero",
         "observation/image observation/wrist_image observation/state prompt"};
     liar l = {.plain = true};
