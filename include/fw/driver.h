@@ -95,6 +95,8 @@ typedef struct fw_driver_state {
     int n_axis;
     fw_driver_sample axis[FW_DRIVER_AXIS_MAX];
     bool torque_on; /* as last commanded with success */
+    uint64_t retries,
+        lost; /* since start: questions asked again, samples that could not be had; 0 where that means nothing */
 } fw_driver_state;
 
 typedef struct fw_driver_command {
@@ -133,6 +135,7 @@ typedef struct fw_driver_api {
     fw_status (*start)(fw_driver_dev *d, fw_err *err);
     /* FW_OK: at least one axis is valid. out is filled in any case. */
     fw_status (*read)(fw_driver_dev *d, fw_driver_state *out, fw_err *err);
+    /* Torque off is FW_OK only when it is known to be off: the caller repeats it until then. */
     fw_status (*write)(fw_driver_dev *d, const fw_driver_command *cmd, fw_err *err);
     /* The newest frame of camera i. FW_AGAIN: none yet; FW_CLOSED: none came for so long that it must be unplugged (*out: the last). */
     fw_status (*frame)(fw_driver_dev *d, int i, fw_driver_frame *out, fw_err *err);

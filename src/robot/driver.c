@@ -305,7 +305,7 @@ fw_status fw_driver_write(fw_driver *d, const fw_driver_command *cmd, fw_err *er
         FW_TRY(check_engage(d, cmd, err));
     }
     const fw_status st = d->api->write(d->dev, cmd, err);
-    if (st == FW_OK) {
+    if (st == FW_OK || !cmd->torque_on) { /* half limp is not on: before it comes on again, it is looked where it is */
         d->torque_on = cmd->torque_on;
     }
     return st;

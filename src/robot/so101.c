@@ -37,7 +37,8 @@ struct fw_driver_dev {
     fw_sts_bus bus;
     bool connected; /* the port is open */
     uint8_t ids[FW_SO101_MOTORS];
-    bool torque_on;
+    bool torque_on; /* goals are followed */
+    bool limp;      /* every servo has said that its torque is off */
     int32_t cap[FW_SO101_MOTORS];
     int since_cap; /* cycles since the caps were written */
     int64_t last_ns[FW_SO101_MOTORS];
@@ -185,11 +186,12 @@ static void describe_axis(const fw_driver_dev *d, int i, fw_driver_axis *a) {
 static void so101_describe(const fw_driver_dev *d, fw_driver_info *out) {
     /* a reply is read to its end, and the clock is looked at between two system calls: */
     const uint32_t slack_us = 200, read_us = (uint32_t)(read_ns(d) / 1000) + slack_us;
-    *out = (fw_driver_info){.n_axis = FW_SO101_MOTORS,
-                            .n_camera = d->n_cam,
-                            .read_bound_us = read_us,
-                            .write_bound_us = read_us, /* when torque comes on; otherwise less than a tenth */
-                            .rate_hz = 400};
+    *out =
+        (fw_driver_info){.n_axis = FW_SO101_MOTORS,
+                         .n_camera = d->n_cam,
+                         .read_bound_us = read_us,
+                         .write_bound_us = read_us, /* when torque comes on or goes off; otherwise less than a tenth */
+                         .rate_hz = 400};
     snprintf(out->name, sizeof out->name, "so101");
     snprintf(out->where, sizeof out->where, "%s", d->c.port);
     for (int i = 0; i < FW_SO101_MOTORS; i++) {
@@ -225,6 +227,7 @@ static fw_status connect_arm(fw_driver_dev *d, fw_err *err) {
     FW_TRY(fw_so101_check_calibration(&d->bus, &d->c.cal, err));
     FW_TRY(fw_so101_configure(&d->bus, d->ids, err));
     d->bus.reply_ns = d->c.reply_us * 1000;
+    d->bus.counts = (fw_sts_counts){0};
     return FW_OK;
 }
 
@@ -237,6 +240,7 @@ static fw_status so101_start(fw_driver_dev *d, fw_err *err) {
         so101_stop(d);
         return st;
     }
+    d->limp = true;
     d->since_cap = CAP_REPEAT; /* with the first command */
     return FW_OK;
 }
@@ -284,6 +288,8 @@ static fw_status so101_read(fw_driver_dev *d, fw_driver_state *out, fw_err *err)
             sample(d, i, &r[i], &out->axis[i]);
         }
     }
+    out->retries = d->bus.counts.retries;
+    out->lost = d->bus.counts.lost;
     return st;
 }
 
@@ -337,16 +343,23 @@ static fw_status write_sure(fw_driver_dev *d, fw_sts_reg reg, const int32_t *wan
                    d->ids[wrong], (int)want[wrong], fw_sts_name(reg));
 }
 
+/* Surely, unless it is known: then once more, for a servo that was plugged in since. */
 static fw_status limp(fw_driver_dev *d, int64_t deadline_ns, fw_err *err) {
     static const int32_t off[FW_SO101_MOTORS] = {0};
     d->torque_on = false;
-    return fw_sts_sync_write(&d->bus, d->ids, FW_SO101_MOTORS, FW_STS_TORQUE_ENABLE, off, deadline_ns, err);
+    if (d->limp) {
+        return fw_sts_sync_write(&d->bus, d->ids, FW_SO101_MOTORS, FW_STS_TORQUE_ENABLE, off, deadline_ns, err);
+    }
+    FW_TRY(write_sure(d, FW_STS_TORQUE_ENABLE, off, deadline_ns, err));
+    d->limp = true;
+    return FW_OK;
 }
 
 /* Goals first, and surely: torque makes a servo run to whatever goal it has. */
 static fw_status engage(fw_driver_dev *d, const int32_t *goal, int64_t deadline_ns, fw_err *err) {
     static const int32_t on[FW_SO101_MOTORS] = {1, 1, 1, 1, 1, 1};
     FW_TRY(write_sure(d, FW_STS_GOAL_POSITION, goal, deadline_ns, err));
+    d->limp = false;
     const fw_status st = write_sure(d, FW_STS_TORQUE_ENABLE, on, deadline_ns, err);
     if (st != FW_OK) {
         fw_err second = {0};
@@ -361,7 +374,7 @@ static fw_status so101_write(fw_driver_dev *d, const fw_driver_command *cmd, fw_
     const int64_t deadline = fw_now_ns() + read_ns(d);
     int32_t goal[FW_SO101_MOTORS];
     if (!cmd->torque_on) {
-        return limp(d, deadline, err); /* every cycle: one may get lost */
+        return limp(d, deadline, err);
     }
     goals(d, cmd, goal);
     FW_TRY(write_caps(d, cmd, deadline, err));
