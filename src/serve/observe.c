@@ -141,22 +141,29 @@ typedef struct layout {
     size_t step_y, step_x, step_c; /* elements */
 } layout;
 
+static fw_status no_picture(const fw_nd *nd, const char *where, fw_err *err) {
+    char say[96];
+    fw_nd_say(nd, say, sizeof say);
+    return fw_fail(err, FW_SHAPE,
+                   "%s: %s is no picture: wanted [h, w, 3] or [3, h, w], u1 or floats of 0 to 1, at most %d a side",
+                   where, say, SIDE_MAX);
+}
+
 /* As openpi does: a first dimension of 3 means channels first. */
 static fw_status read_layout(const fw_nd *nd, const char *where, layout *l, fw_err *err) {
-    const int64_t *s = nd->shape + (nd->n_dim - 3);
-    bool fits = nd->n_dim >= 3;
-    for (int i = 0; i < nd->n_dim - 3; i++) {
-        fits = fits && nd->shape[i] == 1;
+    if (nd->n_dim < 3 || (nd->kind != 'f' && (nd->kind != 'u' || nd->size != 1))) {
+        return no_picture(nd, where, err);
     }
-    const bool first = fits && s[0] == 3, last = fits && (s[2] == 3 || s[2] == 4 || s[2] == 1);
+    for (int i = 0; i < nd->n_dim - 3; i++) {
+        if (nd->shape[i] != 1) {
+            return no_picture(nd, where, err);
+        }
+    }
+    const int64_t *s = nd->shape + (nd->n_dim - 3);
+    const bool first = s[0] == 3, last = s[2] == 3 || s[2] == 4 || s[2] == 1;
     const int64_t h = first ? s[1] : s[0], w = first ? s[2] : s[1], c = first ? 3 : s[2];
-    if ((!first && !last) || h < 1 || w < 1 || h > SIDE_MAX || w > SIDE_MAX || (nd->kind != 'u' && nd->kind != 'f') ||
-        (nd->kind == 'u' && nd->size != 1)) {
-        char say[96];
-        fw_nd_say(nd, say, sizeof say);
-        return fw_fail(err, FW_SHAPE,
-                       "%s: %s is no picture: wanted [h, w, 3] or [3, h, w], u1 or floats of 0 to 1, at most %d a side",
-                       where, say, SIDE_MAX);
+    if ((!first && !last) || h < 1 || w < 1 || h > SIDE_MAX || w > SIDE_MAX) {
+        return no_picture(nd, where, err);
     }
     *l = (layout){.h = (int)h, .w = (int)w, .channels = (int)c};
     l->step_c = first ? (size_t)h * (size_t)w : 1;
@@ -364,8 +371,9 @@ static fw_status take_prefix(const fw_embodiment *e, const msgpack_object *root,
         return FW_OK;
     }
     FW_TRY(fw_nd_view(o, "prefix", &nd, err));
-    if (nd.n_dim != 2 || nd.shape[1] != e->n_action || nd.shape[0] < 1 || nd.shape[0] > PREFIX_MAX ||
-        !fw_mp_number(fw_mp_get(root, "n_prefix"), &settled) || !(settled >= 0 && settled <= (double)nd.shape[0])) {
+    const bool has_n = fw_mp_number(fw_mp_get(root, "n_prefix"), &settled);
+    if (nd.n_dim != 2 || nd.shape[1] != e->n_action || nd.shape[0] < 1 || nd.shape[0] > PREFIX_MAX || !has_n ||
+        !(settled >= 0 && settled <= (double)nd.shape[0])) {
         char say[96];
         fw_nd_say(&nd, say, sizeof say);
         return fw_fail(err, FW_SHAPE, "prefix: %s with n_prefix %g, wanted [rows, %d] and n_prefix of 0 to rows", say,
