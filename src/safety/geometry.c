@@ -19,11 +19,12 @@ typedef struct {
     float a[3], b[3]; /* corners of a box, or ends of a line */
 } thing;
 
-static const float FAR = 1.0e6F;      /* m, where there is nothing */
-static const uint32_t HALVINGS = 24U; /* a line to 6e-8 of its length */
-static const uint32_t NEWTON = 4U;    /* from 4 % to float32 */
-static const float HALF_PI = 1.57079637F;
-static const float HALF_PI_REST = -4.37113883e-8F; /* what HALF_PI lacks */
+static const float FAR = 1.0e6F;                  /* m, where there is nothing */
+static const uint32_t HALVINGS = 24U;             /* a line to 6e-8 of its length */
+static const uint32_t NEWTON = 3U;                /* from 4 % to float32 */
+static const float QUARTERS = 0.636619772F;       /* quarter turns in a rad */
+static const float HALF_PI = 1.5703125F;          /* so few bits that its multiples are exact */
+static const float HALF_PI_REST = 4.83826795e-4F; /* what it lacks */
 
 float fw_safety_sqrt(float x) {
     uint32_t bits;
@@ -38,11 +39,11 @@ float fw_safety_sqrt(float x) {
 }
 
 void fw_safety_sincos(float x, float *sine, float *cosine) {
-    float turns = x / HALF_PI;
+    float turns = x * QUARTERS;
     int32_t k = (int32_t)(turns + ((turns < 0.0F) ? -0.5F : 0.5F));
     float r = (x - ((float)k * HALF_PI)) - ((float)k * HALF_PI_REST); /* |r| <= pi/4 */
     float r2 = r * r;
-    float s = r - (r * r2 * (0.166666667F - (r2 * (8.33333333e-3F - (r2 * (1.98412698e-4F - (r2 * 2.75573192e-6F)))))));
+    float s = r - (r * r2 * (0.166666667F - (r2 * (8.33333333e-3F - (r2 * 1.98412698e-4F)))));
     float c = 1.0F - (r2 * (0.5F - (r2 * (4.16666667e-2F - (r2 * (1.38888889e-3F - (r2 * 2.48015873e-5F)))))));
     uint32_t quarter = (uint32_t)k % 4U; /* of two's complement: right for negative k */
     bool swapped = (quarter % 2U) == 1U;
