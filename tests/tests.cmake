@@ -97,6 +97,18 @@ endfunction()
 fw_check(includes includes "bad.c:2;bad.c:3;bad.cc:2" ${CMAKE_SOURCE_DIR}/src)
 fw_check(format format.txt "format.txt.c: . places are not as")
 fw_check(headers headers "needs_more.h: does not compile alone as C11;c_only.h: does not compile alone as C..17")
+fw_check(model model.pml "absorbing: wanted 0 errors")
+fw_check(misra misra "rule 10.3;rule 11.5;rule 13.5;rule 14.1;rule 14.4;rule 15.6;rule 16.3;rule 17.2;rule 17.7;rule 21.3")
+
+# The safety core's tests are tested: a test file left out must be missed, and a boundary that no test looks at.
+add_test(NAME check.coverage COMMAND python3 ${CMAKE_SOURCE_DIR}/tools/coverage.py --work ${CMAKE_BINARY_DIR}/coverage)
+add_test(NAME canary.coverage COMMAND python3 ${CMAKE_SOURCE_DIR}/tools/coverage.py --without watch --work ${CMAKE_BINARY_DIR}/coverage_canary)
+add_test(NAME canary.mutants COMMAND python3 ${CMAKE_SOURCE_DIR}/tools/mutants.py --sources ${CMAKE_SOURCE_DIR}/tests/canary/mutants
+  --tests ${CMAKE_SOURCE_DIR}/tests/canary/mutants --work ${CMAKE_BINARY_DIR}/mutants_canary)
+set_tests_properties(check.coverage PROPERTIES LABELS check TIMEOUT 600)
+set_tests_properties(canary.coverage PROPERTIES LABELS canary TIMEOUT 600 PASS_REGULAR_EXPRESSION "watch.c:[0-9]+: never run")
+set_tests_properties(canary.mutants PROPERTIES LABELS canary PASS_REGULAR_EXPRESSION
+  "over . x > 3 . > -> >= . 1\nkilled 1 of 3")
 set(header_flags "-isystem ${FW_DEPS}/mujoco/include -isystem ${FW_DEPS}/pyarrow/include")
 foreach(dir ${PC_INCLUDE_DIRS})
   string(APPEND header_flags " -isystem ${dir}")

@@ -6,7 +6,7 @@
     tools/mutants.py --show 17       what mutant 17 changes
 
 Every function of src/safety is rewritten from clang's syntax tree so that each site asks which mutant is on: all of
-them are compiled once, into one set of test programs, and FW_MUTANT=id turns one on. A mutant is killed when a test
+them are compiled once, into one program with all tests, which tries one after the other. A mutant is killed when a test
 program fails or does not end. Those that mean the same as the original stand in tests/safety/equivalent.txt, one a
 line with the reason; one of them that is killed, or that no longer exists, is an error, and so is a survivor.
 """
@@ -16,7 +16,12 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 COMPARE = {"<": ["<=", ">="], "<=": ["<", ">"], ">": [">=", "<="], ">=": [">", "<"], "==": ["!="], "!=": ["=="]}
 COMPUTE = {"+": "-", "-": "+", "*": "/", "/": "*", "%": "*", "&": "|", "|": "&", "<<": ">>", ">>": "<<"}
 ASSIGN = {"+=": "-=", "-=": "+=", "*=": "/=", "|=": "&=", "&=": "|=", ">>=": "<<="}
-SANE = ["-std=gnu11", "-D_GNU_SOURCE", "-ffp-contract=off", "-O1", "-w", "-fwrapv"]
+FLAGS = ["-std=gnu11", "-D_GNU_SOURCE", "-ffp-contract=off", "-O2", "-w", "-fwrapv", "-ftrivial-auto-var-init=pattern"]
+QUICKLY = ["-fsanitize=bounds", "-fsanitize-undefined-trap-on-error"]
+STRICTLY = ["-fsanitize=address,bounds", "-fno-sanitize-recover=all"]  # for those that survive: out of bounds is a death
+
+
+QUICK = ["watch", "safety", "limits", "geometry", "filter", "motion", "plant", "machine"]  # quickest first
 
 
 class Site:
@@ -126,6 +131,9 @@ class Rewriter:
             node = node["inner"][0]
         if node["kind"] != "IntegerLiteral":
             return was
+        if was in ("true", "false"):
+            id_ = self.site(was, "the other")
+            return f"((_Bool)({was} != (fw_mutant == {id_})))"
         id_ = self.site(was, f"{was} + 1")
         return f"(fw_mutant == {id_} ? {was} + 1 : {was})"
 
@@ -232,8 +240,57 @@ def number(sites):
         s.number = seen[k]
 
 
-def build(where, sources, tests):
-    """Write the mutated core to `where`, compile it with every test program. Returns sites and programs."""
+RUNNER = """
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int fw_mutant = -1;
+%(declared)s
+static int (*const all[])(int, char **) = {%(listed)s};
+/* a line: mutant, seconds, then test programs in order; answers which of them killed it, -1 for none */
+int main(void) {
+    char line[1024];
+    while (fgets(line, sizeof(line), stdin) != NULL) {
+        char *at = line;
+        int answer[2], killer = -1, status;
+        fw_mutant = (int)strtol(at, &at, 10);
+        long limit = strtol(at, &at, 10);
+        if (pipe(answer) != 0)
+            return 2;
+        pid_t child = fork();
+        if (child == 0) {
+            char *arg[2] = {(char *)"test", NULL}, *end;
+            int null = open("/dev/null", O_WRONLY);
+            struct rlimit cpu = {(rlim_t)limit, (rlim_t)limit + 1};
+            setrlimit(RLIMIT_CPU, &cpu);
+            dup2(null, 1), dup2(null, 2);
+            for (long k = strtol(at, &end, 10); end != at; k = strtol(at, &end, 10)) {
+                at = end;
+                char c = (char)k;
+                if (write(answer[1], &c, 1) != 1 || all[k](1, arg) != 0)
+                    _exit(1);
+            }
+            _exit(0);
+        }
+        close(answer[1]);
+        for (char c; read(answer[0], &c, 1) == 1;)
+            killer = c;
+        close(answer[0]);
+        waitpid(child, &status, 0);
+        printf("%%d\\n", status == 0 ? -1 : killer);
+        fflush(stdout);
+    }
+    return 0;
+}
+"""
+
+
+def build(where, sources, tests, checks):
+    """Write the mutated core to `where`, compile it with every test into one program. Returns its sites and its path."""
     sites, objects = [], []
     os.makedirs(f"{where}/safety", exist_ok=True)
     for path in sorted(sources):
@@ -241,32 +298,33 @@ def build(where, sources, tests):
         text = open(path).read() if name == "safety.h" else "extern int fw_mutant;\n" + Rewriter(path, sites).whole()
         open(f"{where}/safety/{name}", "w").write(text)
     number(sites)
-    open(f"{where}/mutant.c", "w").write(
-        '#include <stdlib.h>\nint fw_mutant = -1;\n'
-        '__attribute__((constructor)) static void pick(void) {\n'
-        '    const char *id = getenv("FW_MUTANT");\n    fw_mutant = id ? atoi(id) : -1;\n}\n')
-    for path in [f"{where}/safety/{os.path.basename(p)}" for p in sources if p.endswith(".c")] + [f"{where}/mutant.c"]:
-        subprocess.run(["gcc", *SANE, "-I", where, "-c", path, "-o", path[:-2] + ".o"], check=True)
-        objects.append(path[:-2] + ".o")
-    programs = []
-    for path in tests:
-        program = f"{where}/{os.path.basename(path)[:-2]}"
-        subprocess.run(["gcc", *SANE, "-I", where, "-I", f"{ROOT}/tests", "-I", os.path.dirname(path), path, *objects, "-lm",
-                        "-o", program], check=True)
-        programs.append(program)
-    return sites, programs
+    mains = [f"main_{os.path.basename(p)[:-2]}" for p in tests]
+    open(f"{where}/run.c", "w").write(RUNNER % {"declared": "\n".join(f"int {m}(int, char **);" for m in mains),
+                                               "listed": ", ".join(mains)})
+    core = [f"{where}/safety/{os.path.basename(p)}" for p in sources if p.endswith(".c")]
+    for path, more in [(p, []) for p in [*core, f"{where}/run.c"]] + [(t, [f"-Dmain={m}"]) for t, m in zip(tests, mains)]:
+        out = f"{where}/{os.path.basename(path)[:-2]}.o"
+        subprocess.run(["gcc", *FLAGS, *checks, *more, "-I", where, "-I", f"{ROOT}/tests", "-c", path, "-o", out], check=True)
+        objects.append(out)
+    subprocess.run(["gcc", *checks, *objects, "-lm", "-o", f"{where}/run"], check=True)
+    return sites, f"{where}/run"
 
 
-def killed(programs, id_, limit):
-    """The program that kills a mutant, or None."""
-    env = dict(os.environ, FW_MUTANT=str(id_), FW_SAFETY_COMMANDS="20000")
-    for p in programs:
-        try:
-            if subprocess.run([p], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=limit).returncode:
-                return os.path.basename(p)
-        except subprocess.TimeoutExpired:
-            return os.path.basename(p)
-    return None
+class Runner:
+    """The program that tries mutants, one after the other, each in a process of its own."""
+
+    def __init__(self, program, tests, limit):
+        self.names, self.limit = [os.path.basename(t)[:-2] for t in tests], limit
+        env = dict(os.environ, FW_SAFETY_COMMANDS="8000", FW_SAFETY_AT_ONCE="1")
+        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+
+    def killer(self, id_, file=""):
+        """The test that kills a mutant, or None; the one that is named after its file is tried first."""
+        order = sorted(range(len(self.names)), key=lambda k: self.names[k] != f"test_{os.path.splitext(file)[0]}")
+        self.process.stdin.write(" ".join(map(str, [id_, self.limit, *order])) + "\n")
+        self.process.stdin.flush()
+        k = int(self.process.stdout.readline())
+        return None if k < 0 else self.names[k]
 
 
 def equivalents(path):
@@ -285,27 +343,40 @@ def main():
     p.add_argument("--offset", type=int, default=0)
     p.add_argument("--show", type=int)
     p.add_argument("--only", help="mutants of this file")
+    p.add_argument("--again", help="those that a file with the output of another run says survived")
     p.add_argument("--sources", default=f"{ROOT}/src/safety")
     p.add_argument("--tests", default=f"{ROOT}/tests/safety")
     p.add_argument("--work", default=f"{ROOT}/build/mutants")
-    p.add_argument("--limit", type=float, default=60.0, help="seconds until a test that does not end counts as failed")
+    p.add_argument("--limit", type=int, default=20, help="seconds of CPU until a test that does not end counts as failed")
     a = p.parse_args()
     listed = lambda d, ends: sorted(os.path.join(d, f) for f in os.listdir(d) if f.endswith(ends))
     tests = [t for t in listed(a.tests, ".c") if os.path.basename(t).startswith("test_") and "label=slow" not in open(t).read(200)]
-    tests.sort(key=lambda t: ("plant" in t, "machine" in t, t))  # the quick ones first
-    sites, programs = build(a.work, listed(a.sources, (".c", ".h")), tests)
+    tests.sort(key=lambda t: next((k for k, x in enumerate(QUICK) if x in os.path.basename(t)), 9))
+    sources = [s for s in listed(a.sources, (".c", ".h")) if s not in tests]
+    sites, program = build(a.work, sources, tests, QUICKLY)
     if a.show is not None:
-        print(f"mutant {a.show}: {sites[a.show].key()}")
+        print(f"mutant {a.show} of {len(sites)}: {sites[a.show].key()}")
         return 0
-    if (by := killed(programs, -1, 10 * a.limit)) is not None:
+    runner = Runner(program, tests, a.limit)
+    if (by := runner.killer(-1)) is not None:
         print(f"{by} fails without a mutant")
         return 1
+    strict = None
     same = equivalents(f"{a.tests}/equivalent.txt")
     unknown = set(same) - {s.key() for s in sites}
     chosen = [k for k, s in enumerate(sites) if k % a.sample == a.offset and (not a.only or s.file == a.only)]
+    if a.again:
+        chosen = [int(m) for m in re.findall(r"^survives: (\d+):", open(a.again).read(), re.M)]
     dead, wrong, skipped, began = 0, 0, 0, time.time()
     for n, k in enumerate(chosen):
-        by = killed(programs, k, a.limit)
+        by = runner.killer(k, sites[k].file)
+        if by is None:
+            if strict is None:
+                strict = Runner(build(f"{a.work}/strict", sources, tests, STRICTLY)[1], tests, 5 * a.limit)
+                if (without := strict.killer(-1)) is not None:
+                    print(f"{without} fails without a mutant, its addresses checked")
+                    return 1
+            by = strict.killer(k, sites[k].file)
         if sites[k].key() in same:
             skipped += 1
             if by is not None:

@@ -106,7 +106,7 @@ static float way_of(const fw_safety *s, const fw_safety_motion m[FW_SAFETY_AXIS_
 }
 
 static float clearance_of(const fw_safety *s, const fw_safety_motion m[FW_SAFETY_AXIS_MAX]) {
-    float q[FW_SAFETY_AXIS_MAX] = {0.0F};
+    float q[FW_SAFETY_AXIS_MAX] = {0};
     for (uint32_t i = 0U; i < s->limits.n_axis; i++) {
         q[i] = m[i].q;
     }

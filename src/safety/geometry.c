@@ -239,7 +239,7 @@ static float stroke(const fw_safety_limits *l, const fw_safety_link *link) {
 /* Extents add up along a chain, so that they bound every posture. A link that its axis turns moves by its extent for
  * each rad, one that slides by 1 m for each m; several links of one axis add. */
 float fw_safety_reach(const fw_safety_limits *l, uint32_t axis) {
-    float extent[FW_SAFETY_LINK_MAX] = {0.0F}; /* m from a link's frame to the farthest point that it carries */
+    float extent[FW_SAFETY_LINK_MAX] = {0}; /* m from a link's frame to the farthest point that it carries */
     float reach = 0.0F;
     for (uint32_t k = l->n_link; k > 0U; k--) {
         uint32_t i = k - 1U;

@@ -6,9 +6,8 @@
 static const float LEAST = 1.0e-6F;           /* of what must be above zero */
 static const float MOST = 1.0e6F;             /* of anything */
 static const float FARTHEST = 1000.0F;        /* rad, m, to which sine and distance hold */
-static const float RAMP = 64.0F;              /* cycles from rest to full acceleration at most: bounds a loop */
 static const float UNIT = 2.0e-3F;            /* how far the square of a unit length may be from 1 */
-static const float SECOND = 1.0e-6F;          /* of a microsecond */
+static const float PERIOD_UNIT = 1.0e-6F;     /* s in a microsecond */
 static const float INSIDE = 0.99999F;         /* limits are kept with this to spare, more than rounding takes */
 static const uint32_t LONGEST_US = 60000000U; /* of any timeout */
 
@@ -27,7 +26,7 @@ static bool unit(float squared) {
 
 fw_safety_rates fw_safety_rates_of(const fw_safety_limits *l, uint32_t i) {
     const fw_safety_axis *a = &l->axis[i];
-    float dt = (float)l->period_us * SECOND;
+    float dt = (float)l->period_us * PERIOD_UNIT;
     fw_safety_rates r;
     r.u = INSIDE * a->velocity * dt;
     r.b = INSIDE * a->acceleration * dt * dt;
@@ -54,7 +53,7 @@ static fw_safety_limits_what axis_wrong(const fw_safety_limits *l, uint32_t i) {
         what = FW_SAFETY_LIMITS_VELOCITY;
     } else if (!positive(a->acceleration)) {
         what = FW_SAFETY_LIMITS_ACCELERATION;
-    } else if (!positive(a->jerk) || (r.b > (RAMP * r.j))) {
+    } else if (!positive(a->jerk) || (r.b > ((float)FW_SAFETY_RAMP_CYCLES * r.j))) {
         what = FW_SAFETY_LIMITS_JERK;
     } else if (!positive(a->torque) || !fw_safety_within(a->torque_release, 0.0F, a->torque)) {
         what = FW_SAFETY_LIMITS_TORQUE;

@@ -11,20 +11,18 @@
 #include "safety/safety_int.h"
 
 /* Halvings in a search for b': each half a bit of b', never a matter of safety, since only examined values are used. */
-static const uint32_t HALVINGS = 8U;
+static const uint32_t SEARCH = 8U;
 
 float fw_safety_ramp(float w, float cap, float j) {
-    float k = 1.0F; /* n + 1 */
     float x = cap;
     bool found = false;
 
-    while (!found && (((k - 1.0F) * j) < cap)) {
-        /* the most that n + 1 steps can take back is with x = (n + 1) j */
-        if (w <= (0.5F * j * k * (k + 1.0F))) {
-            x = fw_safety_min((w / k) + (0.5F * j * (k - 1.0F)), cap);
-            found = true;
+    for (uint32_t n = 0U; (n < FW_SAFETY_RAMP_CYCLES) && !found; n++) {
+        float k = (float)n + 1.0F;
+        found = w <= (0.5F * j * k * (k + 1.0F)); /* the most that n + 1 steps can take back is with x = (n + 1) j */
+        if (found) {
+            x = fw_safety_min((w / k) + (0.5F * j * (float)n), cap);
         }
-        k += 1.0F;
     }
     return x;
 }
@@ -78,7 +76,7 @@ static float approach(const fw_safety_motion *m, const fw_safety_rates *r, float
     if (ends_beyond(m, r, hi, goal, rate) <= 0.0F) {
         below = hi;
     } else {
-        for (uint32_t k = 0U; k < HALVINGS; k++) {
+        for (uint32_t k = 0U; k < SEARCH; k++) {
             float mid = 0.5F * (below + above);
             if (ends_beyond(m, r, mid, goal, rate) <= 0.0F) {
                 below = mid;
@@ -126,7 +124,7 @@ float fw_safety_follow(const fw_safety_motion *m, const fw_safety_rates *r, cons
     if (!inside(m, r, &allowed, wanted)) {
         float good = fw_safety_brake(m, r);
         float bad = wanted;
-        for (uint32_t k = 0U; k < HALVINGS; k++) {
+        for (uint32_t k = 0U; k < SEARCH; k++) {
             float mid = 0.5F * (good + bad);
             if (inside(m, r, &allowed, mid)) {
                 good = mid;

@@ -3,7 +3,7 @@
 
 #include "safety/safety_int.h"
 
-static const float SECOND = 1.0e-6F; /* of a microsecond */
+static const float CYCLE_UNIT = 1.0e-6F; /* s in a microsecond */
 
 /* In silence the reference is where the arm is, so that nothing jumps when it is enabled. */
 static void settle(fw_safety *s) {
@@ -131,7 +131,7 @@ static uint32_t move(fw_safety *s) {
 }
 
 static void put(const fw_safety *s, fw_safety_out *out) {
-    float dt = (float)s->limits.period_us * SECOND;
+    float dt = (float)s->limits.period_us * CYCLE_UNIT;
     out->send = s->machine.mode != FW_SAFETY_SILENT;
     out->torque_on = out->send;
     out->release = fw_safety_releases(&s->machine);

@@ -29,6 +29,9 @@ static inline bool fw_safety_sane(float x) {
     return fw_safety_within(x, -1.0e6F, 1.0e6F);
 }
 
+/* Cycles in which jerk reaches full acceleration, at most: checked with the limits. */
+#define FW_SAFETY_RAMP_CYCLES 64U
+
 /* --- motion.c: one axis, in steps of one cycle (see fw_safety_motion) */
 
 /* What is passed through from a state by braking at once, the state itself included. */

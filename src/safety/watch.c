@@ -9,7 +9,7 @@
 
 static const float JUMP = 2.0F;                /* a sample may move this many times the velocity limit */
 static const uint32_t MISMATCHED = 5U;         /* samples in a row until a velocity sensor is not believed */
-static const float SECOND = 1.0e-6F;           /* of a microsecond */
+static const float MICROSECOND = 1.0e-6F;      /* s */
 static const uint32_t BACKWARDS = 0x80000000U; /* a sequence number that is this far ahead is behind */
 
 void fw_safety_forget(fw_safety *s, uint64_t now_us) {
@@ -47,7 +47,8 @@ void fw_safety_measured(const fw_safety *s, uint32_t i, float *lo, float *hi) {
 }
 
 static float seconds(uint64_t from_us, uint64_t to_us) {
-    return (float)(to_us - from_us) * SECOND;
+    uint64_t us = to_us - from_us;
+    return (float)us * MICROSECOND;
 }
 
 static bool sane_sample(const fw_safety_sample *m) {
@@ -158,7 +159,7 @@ static uint32_t places(const fw_safety *s, uint32_t i) {
 
 static uint32_t axes(fw_safety *s, const fw_safety_in *in) {
     uint32_t present = 0U;
-    float q[FW_SAFETY_AXIS_MAX] = {0.0F};
+    float q[FW_SAFETY_AXIS_MAX] = {0};
     for (uint32_t i = 0U; i < s->limits.n_axis; i++) {
         if (in->axis[i].valid) {
             present |= take_sample(s, i, &in->axis[i]);

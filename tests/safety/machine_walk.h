@@ -106,6 +106,12 @@ static void check_step(const fw_safety_machine *was, const fw_safety_machine *is
     CHECK((is->refused != 0) ==
           (e->request < FW_SAFETY_KEEP && is->mode != e->request &&
            !(is->mode == FW_SAFETY_SILENT && is->severity == FW_SAFETY_SEV_TERMINATE && is->refused == 0)));
+    /* and granted where nothing of this is against it */
+    if (e->request >= FW_SAFETY_STANDBY && e->request < FW_SAFETY_KEEP && is->severity <= FW_SAFETY_SEV_WARN &&
+        (was->mode != FW_SAFETY_SILENT || e->at_rest)) {
+        uint32_t later = FW_SAFETY_COMMAND_BAD | FW_SAFETY_COMMAND_STALE | FW_SAFETY_CLIPPED;
+        CHECK(is->mode == e->request || (e->present & fw_safety_counts_in(e->request) & ~later) != 0);
+    }
     /* 8: torque goes off by request or at the end of terminate, and only at rest */
     if (is->mode == FW_SAFETY_SILENT && was->mode != FW_SAFETY_SILENT) {
         CHECK(e->at_rest && (e->request == FW_SAFETY_SILENT || is->severity == FW_SAFETY_SEV_TERMINATE));

@@ -3,7 +3,7 @@
 
 static void square_roots_are_those_of_libm(void) {
     uint64_t seed = 1;
-    for (int k = 0; k < 100000; k++) {
+    for (int k = 0; k < 20000; k++) {
         float x = random_in(&seed, 0, 1);
         x = k % 3 == 0 ? x : k % 3 == 1 ? x * 1.0e6f : x * x * x * x * 1.0e-6f;
         CHECK(fabsf(fw_safety_sqrt(x) - sqrtf(x)) <= 1.2e-7f * sqrtf(x));
@@ -13,7 +13,12 @@ static void square_roots_are_those_of_libm(void) {
 }
 
 static void sine_and_cosine_are_those_of_libm(void) {
-    for (int k = -200000; k <= 200000; k++) {
+    for (int k = -7800; k <= 7800; k++) { /* without a turn taken off, cosine is right to its last bit or two */
+        float x = (float)k * 1.0e-4f, s, c;
+        fw_safety_sincos(x, &s, &c);
+        CHECK(fabs((double)s - sin((double)x)) < 3.8e-7 && fabs((double)c - cos((double)x)) < 1.3e-7);
+    }
+    for (int k = -200000; k <= 200000; k += 17) {
         float x = (float)k * (k % 2 == 0 ? 5.0e-3f : 5.0e-5f), s, c;
         fw_safety_sincos(x, &s, &c);
         CHECK(fabs((double)s - sin((double)x)) < 6.0e-7 && fabs((double)c - cos((double)x)) < 6.0e-7);
@@ -51,8 +56,9 @@ static frame frame_of(const fw_safety_limits *l, int32_t i, const float *q) {
     const fw_safety_link *k = &l->link[i];
     f = frame_of(l, k->parent, q);
     carry(&f, (double[]){(double)k->pos[0], (double)k->pos[1], (double)k->pos[2]}, f.p);
-    double w = (double)k->quat[0], n = sqrt(fmax(1.0e-30, 1 - w * w)), half = acos(fmax(-1, fmin(1, w)));
-    rotate(f.r, (double[]){(double)k->quat[1] / n, (double)k->quat[2] / n, (double)k->quat[3] / n}, 2 * half);
+    double x = (double)k->quat[1], y = (double)k->quat[2], z = (double)k->quat[3];
+    double n = fmax(1.0e-30, sqrt(x * x + y * y + z * z)), half = atan2(n, (double)k->quat[0]);
+    rotate(f.r, (double[]){x / n, y / n, z / n}, 2 * half);
     if (k->axis != FW_SAFETY_NOBODY) {
         double value = (double)k->scale * (double)q[k->axis] + (double)k->offset;
         double about[3] = {(double)k->about[0], (double)k->about[1], (double)k->about[2]};
@@ -155,6 +161,9 @@ static fw_safety_limits random_robot(uint64_t *seed) {
             k->to[d] = i == 3 ? k->from[d] : random_in(seed, -0.2f, 0.2f);
         }
         random_unit(seed, k->quat, 4);
+        for (int d = 0; d < 4; d++) { /* as far from unit length as limits may be */
+            k->quat[d] *= 1.0009f;
+        }
         random_unit(seed, k->about, 3);
         k->slide = i == 1;
         k->scale = random_in(seed, -1.5f, 1.5f);
@@ -181,7 +190,7 @@ static fw_safety_limits random_robot(uint64_t *seed) {
 static void clearance_is_that_of_every_point_of_every_link(void) {
     uint64_t seed = 7;
     int near = 0, inside = 0;
-    for (int k = 0; k < 300; k++) {
+    for (int k = 0; k < 120; k++) {
         fw_safety_limits l = random_robot(&seed);
         CHECK_INT(fw_safety_limits_check(&l).what, FW_SAFETY_LIMITS_OK);
         /* each sort of thing gets its turn to be the nearest */
@@ -200,7 +209,7 @@ static void clearance_is_that_of_every_point_of_every_link(void) {
         near += want < 0.1;
         inside += want < 0;
     }
-    CHECK(near > 50 && inside > 20);
+    CHECK(near > 20 && inside > 8);
 }
 
 static void known_clearances_are_exact(void) {
@@ -249,7 +258,7 @@ static double moved(const fw_safety_limits *l, const float *a, const float *b) {
 
 static void no_point_moves_more_than_the_reach_of_the_axes(void) {
     uint64_t seed = 9;
-    for (int k = 0; k < 500; k++) {
+    for (int k = 0; k < 150; k++) {
         fw_safety_limits l = random_robot(&seed);
         float a[FW_SAFETY_AXIS_MAX] = {0}, b[FW_SAFETY_AXIS_MAX] = {0};
         double most = 0;
@@ -286,6 +295,8 @@ static void reach_is_what_the_longest_chain_gives(void) {
     CHECK(fabsf(fw_safety_reach(&l, 0) - (0.3f + 4.5f + 0.3f + 0.03f)) < 1.0e-5f);
     l.axis[1].position_min = -4; /* now 7.5 the other way */
     CHECK(fabsf(fw_safety_reach(&l, 0) - (0.3f + 7.5f + 0.3f + 0.03f)) < 1.0e-5f);
+    l.link[1].axis = FW_SAFETY_NOBODY; /* a slide that nothing moves has no stroke */
+    CHECK(fabsf(fw_safety_reach(&l, 0) - 0.63f) < 1.0e-6f);
     /* links of one axis add; the farther end counts, whichever it is */
     l = planar_arm();
     l.link[1].axis = 0;

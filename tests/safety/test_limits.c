@@ -133,6 +133,13 @@ static void jerk_reaches_full_acceleration_within_64_cycles(void) {
     CHECK(e.what != FW_SAFETY_LIMITS_JERK);
     l.axis[0].acceleration = 64.1f;
     expect(&l, FW_SAFETY_LIMITS_JERK, 0, "65 cycles");
+    bool exact = false; /* one that is 64 cycles to the last bit */
+    for (float a = 63.999f; a < 64.001f && !exact; a = nextafterf(a, 65)) {
+        l.axis[0].acceleration = a;
+        fw_safety_rates r = fw_safety_rates_of(&l, 0);
+        exact = r.b == 64.0f * r.j;
+    }
+    CHECK(exact && fw_safety_limits_check(&l).what != FW_SAFETY_LIMITS_JERK);
 }
 
 static void a_grip_has_a_direction_or_none(void) {
@@ -147,8 +154,8 @@ static void what_cannot_stop_in_100_ms_is_refused(void) {
     fw_safety_limits l = small_arm(2);
     uint32_t last = 0;
     bool at = false;
-    for (int k = 1; k < 400; k++) {
-        l.axis[1].velocity = (float)k * 0.01f;
+    for (int k = 1; k < 90; k++) {
+        l.axis[1].velocity = (float)k * 0.04f;
         uint32_t us = fw_safety_stop_us(&l, 1);
         CHECK(us + 5000 >= last && us % 5000 == 0);
         expect(&l, us > 100000 ? FW_SAFETY_LIMITS_STOP : FW_SAFETY_LIMITS_OK, us > 100000 ? 1 : 0, "stop");
@@ -161,11 +168,23 @@ static void what_cannot_stop_in_100_ms_is_refused(void) {
     CHECK(at && last > 100000);
 }
 
+static void one_microsecond_more_than_100_ms_is_too_long(void) {
+    fw_safety_limits l = small_arm(1);
+    bool met = false;
+    l.period_us = 9091; /* 11 of them are 100001 us */
+    for (int k = 1; k < 400 && !met; k++) {
+        l.axis[0].velocity = (float)k * 0.01f;
+        met = fw_safety_stop_us(&l, 0) == 100001;
+    }
+    CHECK(met);
+    expect(&l, FW_SAFETY_LIMITS_STOP, 0, "100001 us");
+}
+
 static void a_stop_has_no_more_cycles_than_are_looked_ahead(void) {
     fw_safety_limits l = small_arm(1);
     l.period_us = 500;
     bool fits = false, not_any_more = false;
-    for (int k = 1; k < 1000; k++) {
+    for (int k = 340; k < 440; k++) {
         l.axis[0].velocity = (float)k * 0.004f;
         l.axis[0].jerk = 4000;
         uint32_t cycles = fw_safety_stop_us(&l, 0) / 500;
@@ -265,10 +284,16 @@ static void boxes_have_an_inside(void) {
     probe_box(&l, &l.keepout[2], FW_SAFETY_LIMITS_KEEPOUT, 2);
     l = quick_arm();
     expect(&l, FW_SAFETY_LIMITS_OK, 0, "no links, no workspace");
+    l.n_link = 1;
+    l.link[0] = bar(FW_SAFETY_NOBODY, 0, 0, 0.3f, 0.03f);
+    expect(&l, FW_SAFETY_LIMITS_WORKSPACE, 0, "a link, no workspace");
 }
 
 static void links_are_a_chain_of_frames(void) {
     fw_safety_limits l = planar_arm();
+    l.link[0].radius = -1;
+    expect(&l, FW_SAFETY_LIMITS_LINK, 0, "the first link");
+    l = planar_arm();
     fw_safety_link *k = &l.link[2];
     for (int32_t parent = -2; parent <= 2; parent++) {
         k->parent = parent;
@@ -322,6 +347,7 @@ static void pairs_are_of_two_bodies(void) {
     fw_safety_limits l = planar_arm();
     l.n_pair = 2;
     l.link[2].capsule = false;
+    l.link[3].capsule = true; /* beyond the last */
     l.pair[0][0] = 0;
     l.pair[0][1] = 1;
     for (size_t k = 0; k < sizeof(wrong) / sizeof(wrong[0]); k++) {
@@ -333,6 +359,18 @@ static void pairs_are_of_two_bodies(void) {
         memcpy(l.pair[1], wrong[k], sizeof(wrong[k]));
         expect(&l, FW_SAFETY_LIMITS_OK, 0, "pair");
     }
+}
+
+static void the_first_of_each_kind_is_looked_at(void) {
+    fw_safety_limits l = planar_arm();
+    l.keepout[0].min[0] = 1;
+    expect(&l, FW_SAFETY_LIMITS_KEEPOUT, 0, "keepout");
+    l = planar_arm();
+    l.pair[0][0] = 2;
+    expect(&l, FW_SAFETY_LIMITS_PAIR, 0, "pair");
+    l = planar_arm();
+    l.axis[0].follow = 0;
+    expect(&l, FW_SAFETY_LIMITS_FOLLOW, 0, "axis");
 }
 
 static void the_first_wrong_one_is_named(void) {
@@ -373,6 +411,7 @@ static void wrong_limits_terminate_and_never_move(void) {
 FW_TEST_MAIN(T(every_number_of_an_axis_is_checked), T(velocity_acceleration_and_jerk_are_above_zero),
              T(an_axis_turns_no_less_than_nothing), T(jerk_reaches_full_acceleration_within_64_cycles),
              T(a_grip_has_a_direction_or_none), T(what_cannot_stop_in_100_ms_is_refused),
-             T(a_stop_has_no_more_cycles_than_are_looked_ahead), T(counts_are_checked), T(times_are_checked),
-             T(boxes_have_an_inside), T(links_are_a_chain_of_frames), T(directions_are_of_unit_length),
-             T(pairs_are_of_two_bodies), T(the_first_wrong_one_is_named), T(wrong_limits_terminate_and_never_move))
+             T(one_microsecond_more_than_100_ms_is_too_long), T(a_stop_has_no_more_cycles_than_are_looked_ahead),
+             T(counts_are_checked), T(times_are_checked), T(boxes_have_an_inside), T(links_are_a_chain_of_frames),
+             T(directions_are_of_unit_length), T(pairs_are_of_two_bodies), T(the_first_of_each_kind_is_looked_at),
+             T(the_first_wrong_one_is_named), T(wrong_limits_terminate_and_never_move))
