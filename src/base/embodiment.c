@@ -118,7 +118,8 @@ static fw_status read_cameras(const json_t *j, const char *where, fw_embodiment 
 }
 
 fw_status fw_embodiment_from_json(const json_t *j, const char *where, fw_embodiment *out, fw_err *err) {
-    static const char *const known[] = {"name", "held_out", "rate_hz", "cameras", "state", "action", "model", "safety", NULL};
+    static const char *const known[] = {"name",   "held_out", "rate_hz", "cameras", "state",
+                                        "action", "model",    "safety",  NULL};
     fw_embodiment e;
     memset(&e, 0, sizeof(e));
     FW_TRY(fw_json_only(j, where, known, err));

@@ -100,7 +100,7 @@ static float proposal(const fw_safety *s, uint32_t i, uint32_t *limited) {
 static float way_of(const fw_safety *s, const fw_safety_motion m[FW_SAFETY_AXIS_MAX]) {
     float way = 0.0F;
     for (uint32_t i = 0U; i < s->limits.n_axis; i++) {
-        way += s->rates[i].reach * fw_safety_abs(m[i].u);
+        way += s->reach[i] * fw_safety_abs(m[i].u);
     }
     return way;
 }

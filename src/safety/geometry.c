@@ -169,7 +169,6 @@ static float distance(const thing *line, const thing *t) {
             lo = mid;
         }
     }
-    offset_at(line, t, 0.5F * (lo + hi), offset);
     return fw_safety_sqrt(dot(offset, offset));
 }
 

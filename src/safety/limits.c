@@ -31,7 +31,6 @@ fw_safety_rates fw_safety_rates_of(const fw_safety_limits *l, uint32_t i) {
     r.u = INSIDE * a->velocity * dt;
     r.b = INSIDE * a->acceleration * dt * dt;
     r.j = INSIDE * a->jerk * dt * dt * dt;
-    r.reach = 0.0F;
     return r;
 }
 

@@ -5,13 +5,11 @@
 
 static const float CYCLE_UNIT = 1.0e-6F; /* s in a microsecond */
 
-/* In silence the reference is where the arm is, so that nothing jumps when it is enabled. */
+/* In silence the reference is where the arm is, so that nothing jumps when it is enabled. It stands: silence begins at rest. */
 static void settle(fw_safety *s) {
     for (uint32_t i = 0U; i < s->limits.n_axis; i++) {
         const fw_safety_axis *a = &s->limits.axis[i];
         s->ref[i].q = fw_safety_clamp(fw_safety_newest(s, i), a->position_min, a->position_max);
-        s->ref[i].u = 0.0F;
-        s->ref[i].b = 0.0F;
     }
 }
 
@@ -24,7 +22,7 @@ fw_safety_limits_error fw_safety_init(fw_safety *s, const fw_safety_limits *l) {
         s->good = true;
         for (uint32_t i = 0U; i < l->n_axis; i++) {
             s->rates[i] = fw_safety_rates_of(l, i);
-            s->rates[i].reach = fw_safety_reach(l, i);
+            s->reach[i] = fw_safety_reach(l, i);
         }
     }
     return e;

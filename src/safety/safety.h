@@ -258,7 +258,6 @@ typedef struct {
 
 typedef struct {
     float u, b, j; /* limits of velocity, acceleration, jerk, in rad per cycle, cycle^2, cycle^3 */
-    float reach;   /* m that any point of the robot moves at most when the axis moves by 1 rad */
 } fw_safety_rates;
 
 typedef struct {
@@ -280,6 +279,7 @@ typedef struct {
 typedef struct {
     fw_safety_limits limits;
     fw_safety_rates rates[FW_SAFETY_AXIS_MAX];
+    float reach[FW_SAFETY_AXIS_MAX]; /* m that any point of the robot moves at most when the axis moves by 1 rad */
     fw_safety_machine machine;
     fw_safety_motion ref[FW_SAFETY_AXIS_MAX];
     fw_safety_track track[FW_SAFETY_AXIS_MAX];

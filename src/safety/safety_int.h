@@ -60,7 +60,7 @@ typedef struct {
 float fw_safety_follow(const fw_safety_motion *m, const fw_safety_rates *r, const fw_safety_bounds *within, float goal,
                        float rate);
 
-/* --- limits.c: limits of axis i in units of one cycle; reach is not in it */
+/* --- limits.c: limits of axis i in units of one cycle */
 
 fw_safety_rates fw_safety_rates_of(const fw_safety_limits *l, uint32_t i);
 

@@ -5,6 +5,8 @@
  * not taken in. Rates come from the oldest and newest of the last six samples, so that one noisy sample neither hides
  * nor makes a speed. All ages are differences of the caller's clock; where that goes back, everything is forgotten.
  */
+#include <string.h>
+
 #include "safety/safety_int.h"
 
 static const float JUMP = 2.0F;                /* a sample may move this many times the velocity limit */
@@ -13,20 +15,8 @@ static const float MICROSECOND = 1.0e-6F;      /* s */
 static const uint32_t BACKWARDS = 0x80000000U; /* a sequence number that is this far ahead is behind */
 
 void fw_safety_forget(fw_safety *s, uint64_t now_us) {
-    for (uint32_t i = 0U; i < FW_SAFETY_AXIS_MAX; i++) {
-        fw_safety_track *t = &s->track[i];
-        t->n = 0U;
-        t->at = 0U;
-        t->mismatched = 0U;
-        t->torque = 0.0F;
-        t->residual = 0.0F;
-        t->under_torque_us = now_us;
-        t->under_clamp_us = now_us;
-    }
-    for (uint32_t p = 0U; p < (uint32_t)FW_SAFETY_N_PARTY; p++) {
-        s->heard[p] = false;
-    }
-    s->commanded = false;
+    (void)memset(s->track, 0, sizeof(s->track));
+    (void)memset(s->heard, 0, sizeof(s->heard));
     s->command_us = now_us;
     s->unclipped_us = now_us;
     s->severity_us = now_us;

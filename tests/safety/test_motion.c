@@ -120,6 +120,8 @@ static void a_goal_within_reach_is_met_exactly(void) {
 static void a_goal_on_which_braking_just_ends_is_gone_for(void) {
     fw_safety_motion m = state(0, 0, 0); /* a step of j, one of none, one back: ends at 2 j */
     CHECK(fw_safety_follow(&m, &R, &WIDE, 0.125f, 0.0f) == 0.0625f);
+    /* and one that the search meets: half of j, relative to a goal that comes towards it */
+    CHECK(fw_safety_follow(&m, &R, &WIDE, 0.09375f, -0.0625f) == 0.03125f);
     /* the same with a half of j, which the search meets */
     CHECK(fw_safety_follow(&m, &R, &WIDE, 0.0625f + 0.0078125f, 0.0f) > 0.03f);
 }
@@ -215,6 +217,13 @@ static void bounds_are_reached_and_not_passed(void) {
     }
 }
 
+static void the_search_for_a_bound_closes_in_from_both_sides(void) {
+    fw_safety_motion m = state(0, 0.984375f, 0); /* 1/64 below full speed */
+    CHECK(fw_safety_follow(&m, &R, &WIDE, 90.0f, 0.0f) == 0.015625f);
+    m = state(0, 0.96875f, 0);
+    CHECK(fw_safety_follow(&m, &R, &WIDE, 90.0f, 0.0f) == 0.03125f);
+}
+
 static void bounds_widen_to_what_braking_needs(void) {
     fw_safety_bounds narrow = {-0.1f, 0.1f, 0.01f};
     fw_safety_motion m = state(1, 0.5f, 0.125f); /* outside and too fast already */
@@ -253,4 +262,5 @@ FW_TEST_MAIN(T(a_ramp_takes_back_exactly_what_it_should), T(braking_ends_at_rest
              T(a_goal_on_which_braking_just_ends_is_gone_for), T(a_goal_that_is_run_past_is_not_jumped_at),
              T(following_keeps_all_rates_and_bounds_from_any_state), T(a_standing_goal_is_reached_soon_and_not_overrun),
              T(a_moving_goal_is_caught_up_with), T(bounds_are_reached_and_not_passed),
-             T(bounds_widen_to_what_braking_needs), T(a_limit_is_kept_to_the_last_bit))
+             T(the_search_for_a_bound_closes_in_from_both_sides), T(bounds_widen_to_what_braking_needs),
+             T(a_limit_is_kept_to_the_last_bit))

@@ -9,6 +9,7 @@ static void it_is_silent_until_enabled(void) {
         command_all(&r, 0.5f);
         cycle(&r);
         CHECK(!r.out.send && !r.out.torque_on);
+        CHECK_INT(r.out.limited, 0);
         CHECK_INT(r.out.mode, FW_SAFETY_SILENT);
         CHECK_INT(r.out.latched, 0);
     }
@@ -419,6 +420,59 @@ static void standing_is_all_axes_standing(void) {
     }
 }
 
+static void what_belongs_to_no_axis_is_zero(void) {
+    rig r;
+    fw_safety_limits l = small_arm(2);
+    rig_start(&r, &l);
+    enable(&r, FW_SAFETY_STANDBY);
+    memset(&r.out, 0xff, sizeof(r.out));
+    fw_safety_step(&r.s, &r.in, &r.out);
+    for (uint32_t i = 2; i < FW_SAFETY_AXIS_MAX; i++) {
+        CHECK(r.out.position[i] == 0.0f && r.out.velocity[i] == 0.0f && r.out.acceleration[i] == 0.0f);
+        CHECK(r.out.torque_cap[i] == 0.0f);
+    }
+}
+
+/* sixteen axes that stand elsewhere than at zero are at rest, and may fall silent */
+static void all_axes_at_rest_may_fall_silent(void) {
+    rig r;
+    fw_safety_limits l = small_arm(FW_SAFETY_AXIS_MAX);
+    float at[FW_SAFETY_AXIS_MAX];
+    for (uint32_t i = 0; i < FW_SAFETY_AXIS_MAX; i++) {
+        at[i] = 0.25f + 0.01f * (float)i;
+    }
+    rig_start_at(&r, &l, at);
+    enable(&r, FW_SAFETY_STANDBY);
+    cycles(&r, 8);
+    r.in.request = FW_SAFETY_SILENT;
+    cycle(&r);
+    CHECK_INT(r.out.mode, FW_SAFETY_SILENT);
+}
+
+/* the first command of a mode has no velocity: the one before was of another */
+static void a_new_mode_begins_without_a_velocity(void) {
+    rig r;
+    fw_safety_limits l = small_arm(1);
+    rig_start(&r, &l);
+    enable(&r, FW_SAFETY_AUTONOMOUS);
+    follow(&r, 0.0f, 5);
+    command_all(&r, 0.0f);
+    r.in.request = FW_SAFETY_TELEOPERATED;
+    cycle(&r);
+    command_all(&r, 0.005f);
+    cycle(&r);
+    CHECK_INT(r.out.present & FW_SAFETY_COMMAND_BAD, 0);
+    CHECK(r.s.goal[0] == 0.005f && r.s.rate[0] == 0.0f);
+    command_all(&r, 0.008f);
+    cycle(&r);
+    CHECK(fabsf(r.s.rate[0] - 0.003f) < 1.0e-6f);
+    cycle(&r); /* none in this cycle: it stands */
+    CHECK(r.s.rate[0] == 0.0f);
+    command_all(&r, 0.009f);
+    cycle(&r);
+    CHECK(r.s.rate[0] == 0.0f);
+}
+
 static void the_reference_follows_the_silent_arm(void) {
     rig r;
     fw_safety_limits l = small_arm(2);
@@ -439,8 +493,10 @@ FW_TEST_MAIN(T(an_arm_that_is_being_moved_is_not_enabled), T(torque_goes_off_by_
              T(a_late_call_is_made_good_by_one_and_not_by_two), T(what_leaves_is_in_units_of_seconds),
              T(hold_lasts_as_long_as_it_should_and_retract_no_longer), T(a_hold_that_is_still_braking_goes_on_holding),
              T(retracted_is_every_axis_within_its_noise), T(standing_is_all_axes_standing),
-             T(the_reference_follows_the_silent_arm), T(it_is_silent_until_enabled), T(a_good_command_passes_as_it_is),
-             T(a_jump_is_followed_within_every_rate), T(commands_beyond_a_limit_end_at_it),
-             T(stop_is_zero_velocity_within_100_ms), T(silence_of_the_policy_holds_then_retracts_then_stops),
-             T(recovery_needs_a_person_and_then_a_request), T(contact_stops_and_releases_and_never_retracts),
-             T(an_emergency_stop_is_final), T(taking_over_does_not_jump))
+             T(what_belongs_to_no_axis_is_zero), T(all_axes_at_rest_may_fall_silent),
+             T(a_new_mode_begins_without_a_velocity), T(the_reference_follows_the_silent_arm),
+             T(it_is_silent_until_enabled), T(a_good_command_passes_as_it_is), T(a_jump_is_followed_within_every_rate),
+             T(commands_beyond_a_limit_end_at_it), T(stop_is_zero_velocity_within_100_ms),
+             T(silence_of_the_policy_holds_then_retracts_then_stops), T(recovery_needs_a_person_and_then_a_request),
+             T(contact_stops_and_releases_and_never_retracts), T(an_emergency_stop_is_final),
+             T(taking_over_does_not_jump))

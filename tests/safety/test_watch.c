@@ -45,8 +45,10 @@ static void times_of_samples_neither_go_back_nor_come_from_the_future(void) {
         fw_safety_limits l = small_arm(1);
         rig r = enabled(&l, FW_SAFETY_STANDBY);
         r.numb = true;
+        uint32_t at = r.s.track[0].at;
         cycle(&r); /* the same again is only older */
         EXPECT_NOT(r, FW_SAFETY_SENSOR_BAD);
+        CHECK_INT(r.s.track[0].at, at);
         r.in.now_us += 5000;
         r.in.axis[0].t_us = k == 0 ? r.in.now_us : k == 1 ? r.in.now_us + 1 : k == 2 ? 1039999 : 1045001;
         uint64_t newest = r.s.track[0].t_us[r.s.track[0].at];
@@ -212,6 +214,9 @@ static void a_velocity_sensor_that_lies_five_times_is_not_believed(void) {
         CHECK((creep(&l, 0, (float)sign * most * 1.001f, 9) & FW_SAFETY_SENSOR_BAD) != 0);
         CHECK((creep(&l, 0, (float)sign * most * 0.999f, 20) & FW_SAFETY_SENSOR_BAD) == 0);
     }
+    l.axis[0].noise = 0;
+    CHECK((creep(&l, 0, 0.5f, 20) & FW_SAFETY_SENSOR_BAD) == 0);
+    CHECK((creep(&l, 0, nextafterf(0.5f, 1), 20) & FW_SAFETY_SENSOR_BAD) != 0);
     /* moving at 1 rad/s: right is right, and standing still in the sensor alone is not */
     CHECK((creep(&l, 0.005f, 1.0f, 30) & FW_SAFETY_SENSOR_BAD) == 0);
     CHECK((creep(&l, 0.005f, 0.0f, 30) & FW_SAFETY_SENSOR_BAD) != 0);
@@ -234,6 +239,7 @@ static void one_honest_sample_ends_a_row_of_lies(void) {
         cycle(&r);
     }
     EXPECT(r, FW_SAFETY_SENSOR_BAD);
+    CHECK_INT(r.s.track[0].mismatched, 5); /* it counts no further, for months */
     r.in.axis[0].velocity = 0.0f;
     cycle(&r);
     EXPECT_NOT(r, FW_SAFETY_SENSOR_BAD);
@@ -277,15 +283,17 @@ static void an_arm_beyond_its_limits_cannot_be_enabled(void) {
 }
 
 static void being_pushed_away_is_noticed(void) {
-    for (int sign = -1; sign <= 1; sign += 2) {
+    for (int k = 0; k < 12; k++) {
+        int sign = k % 2 == 0 ? 1 : -1, phase = k / 2; /* wherever in its ring the window begins */
         fw_safety_limits l = small_arm(1);
         l.axis[0].follow = 0.25f;
         l.axis[0].noise = 0.0625f;
         l.axis[0].velocity_tolerance = 0;
         rig r = enabled(&l, FW_SAFETY_STANDBY);
         r.frozen = true;
-        for (int k = 0; k < 5; k++) {
-            r.in.axis[0].position = (float)sign * 0.0625f * (float)(k + 1);
+        cycles(&r, phase);
+        for (int n = 0; n < 5; n++) {
+            r.in.axis[0].position = (float)sign * 0.0625f * (float)(n + 1);
             cycles(&r, 6);
         }
         CHECK(r.in.axis[0].position == (float)sign * 0.3125f); /* follow and noise */
@@ -646,25 +654,42 @@ static void an_overrun_is_a_fault(void) {
     EXPECT_NOT(r, FW_SAFETY_CYCLE);
 }
 
-static void a_clock_that_goes_back_is_a_fault_and_everything_is_forgotten(void) {
+/* in silence, where an overrun does not count: what was held is held for its time, by the new clock */
+static void a_clock_that_goes_back_does_not_hurry_a_hold(void) {
     fw_safety_limits l = small_arm(1);
     rig r = enabled(&l, FW_SAFETY_AUTONOMOUS);
+    cycles(&r, 30);
+    r.in.request = FW_SAFETY_SILENT;
+    cycle(&r);
+    CHECK_INT(r.out.mode, FW_SAFETY_SILENT);
+    r.in.now_us -= 5001;
+    cycle(&r);
+    EXPECT(r, FW_SAFETY_CYCLE);
+    CHECK_INT(r.out.severity, FW_SAFETY_SEV_HOLD);
+}
+
+static void a_clock_that_goes_back_is_a_fault_and_everything_is_forgotten(void) {
+    fw_safety_limits l = small_arm(2);
+    rig r = enabled(&l, FW_SAFETY_AUTONOMOUS);
     run_up(&r, 1.0f);
-    r.in.axis[0].torque = 4.0f;
-    r.in.axis[0].residual = 0.7f;
+    r.in.axis[1].torque = 4.0f;
+    r.in.axis[1].residual = 0.7f;
     cycles(&r, 20);
     r.numb = true;
     r.mute = true;
     r.in.now_us -= 5001;
     cycle(&r);
     EXPECT(r, FW_SAFETY_CYCLE);
+    EXPECT(r, FW_SAFETY_SENSOR_STALE);
     EXPECT(r, FW_SAFETY_POLICY_LOST);
+    EXPECT(r, FW_SAFETY_OPERATOR_LOST);
+    EXPECT_NOT(r, FW_SAFETY_TORQUE | FW_SAFETY_CONTACT | FW_SAFETY_CLIPPED | FW_SAFETY_COMMAND_STALE);
     EXPECT(r, FW_SAFETY_SUPERVISOR_LOST);
     CHECK_INT(r.out.severity, FW_SAFETY_SEV_STOP);
     r.numb = false;
     r.mute = false;
-    r.in.axis[0].torque = 0.0f;
-    r.in.axis[0].residual = 0.0f;
+    r.in.axis[1].torque = 0.0f;
+    r.in.axis[1].residual = 0.0f;
     r.in.now_us -= 900000; /* nearly to the beginning */
     cycle(&r);
     EXPECT(r, FW_SAFETY_CYCLE);
@@ -695,4 +720,5 @@ FW_TEST_MAIN(T(a_sample_that_is_no_number_is_refused), T(times_of_samples_neithe
              T(commands_are_due_from_the_moment_a_mode_begins), T(a_command_is_as_old_as_it_says),
              T(a_mode_change_forgets_the_command_before), T(standby_and_silence_do_not_look_at_commands),
              T(commands_clipped_for_long_are_a_warning), T(an_overrun_is_a_fault),
-             T(a_clock_that_goes_back_is_a_fault_and_everything_is_forgotten))
+             T(a_clock_that_goes_back_is_a_fault_and_everything_is_forgotten),
+             T(a_clock_that_goes_back_does_not_hurry_a_hold))
