@@ -143,7 +143,9 @@ static inline void servo_reply(servo_bus *b, const servo *s, const uint8_t *data
     uint8_t p[96] = {0xFF, 0xFF, s->id, (uint8_t)(n + 2), s->error};
     unsigned sum = 0;
     int by_chance = b->per_mille > 0 && (int)(servo_chance(b) % 1000) < b->per_mille ? (int)(servo_chance(b) % 5) : -1;
-    memcpy(p + 5, data, n);
+    if (n > 0) {
+        memcpy(p + 5, data, n);
+    }
     if (servo_take(&b->stranger) || by_chance == 4) {
         p[2] = 0x2A;
         b->broken++;

@@ -35,9 +35,12 @@ static struct fake {
 
 static int fake_open(const char *path) {
     (void)path;
+    pthread_mutex_lock(&fake.lock);
+    const bool there = fake.there;
+    fake.opens += there;
+    pthread_mutex_unlock(&fake.lock);
     errno = ENOENT;
-    fake.opens += fake.there;
-    return fake.there ? 7 : -1;
+    return there ? 7 : -1;
 }
 static void fake_close(int fd) {
     CHECK_INT(fd, 7);

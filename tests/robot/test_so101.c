@@ -404,8 +404,8 @@ static void two_hundred_hertz_with_a_hundredth_of_the_replies_broken(void) {
            CYCLES, a.bus.replies, a.bus.broken, s.retries, 100.0 * valid / (6.0 * CYCLES), 1e-6 * (double)longest, over,
            1e-6 * (double)bound, late);
     CHECK(a.bus.broken > CYCLES / 40 && s.retries > CYCLES / 80);
-    CHECK(valid > 6 * CYCLES * 8 / 10); /* a machine with ten programs for every CPU delays the emulator, too */
-    CHECK(over <= CYCLES / 100 + late); /* only as often as others take the CPU */
+    CHECK(valid >= 6 * (CYCLES * 9 / 10 - late)); /* what delays us delays the emulator, too */
+    CHECK(over <= CYCLES / 50 + 2 * late);
     fw_driver_close(&d);
     arm_close(&a);
 }
