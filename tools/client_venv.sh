@@ -9,6 +9,10 @@ cd "$(dirname "$0")/.."
 dir=${1:-.deps/clients}
 stamp=$dir/.complete-1
 [ ! -e "$stamp" ] || exit 0
+mkdir -p "$dir"
+exec 8>"$dir/lock"
+flock 8 # two at once: the second waits, then finds it done
+[ ! -e "$stamp" ] || exit 0
 
 python3 -m venv "$dir" 2>/dev/null || {
     echo "client_venv: python3 -m venv does not work; this would help:  apt-get install python3-venv" >&2

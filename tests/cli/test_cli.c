@@ -36,7 +36,7 @@ static void each_verb(const char *prog, void (*fn)(const char *verb)) {
     CHECK(verbs != NULL);
     snprintf(table, sizeof(table), "%.4000s", verbs);
     for (char *save, *line = strtok_r(table, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
-        if (line[0] == ' ' && sscanf(line, " %40[a-z]", verb) == 1) {
+        if (line[0] == ' ' && sscanf(line, " %40[a-z0-9]", verb) == 1) {
             fn(verb);
             n++;
         }
