@@ -28,7 +28,7 @@ void fw_mp_put_json(fw_mp_out *o, const json_t *j) {
         put_inside(o, j);
         return;
     case JSON_STRING:
-        fw_mp_str(o, json_string_value(j));
+        msgpack_pack_str_with_body(&o->pk, json_string_value(j), json_string_length(j)); /* may hold NUL */
         return;
     case JSON_INTEGER:
         fw_mp_int(o, json_integer_value(j));
