@@ -31,7 +31,7 @@
   X(eval,    "judge a policy, in simulation or on recorded episodes")         \
   X(lora,    "adapters of published policies: merge, unmerge")             \
   X(serve,   "policies on a port, for clients of openpi and vla-eval")     \
-  X(so101,   "an SO-100/101 arm on the table: scan, calibrate, read")       \
+  X(so101,   "an SO-100/101 arm on the table: ids, scan, calibrate, read")  \
   X(towers,  "convert the pretrained towers")                              \
   X(train,   "a policy from demonstrations")                               \
   X(version, "what this build is")

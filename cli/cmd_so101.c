@@ -107,6 +107,56 @@ static int so101_scan(int argc, char **argv) {
     return json ? cli_json(json_pack("{s:s, s:o}", "port", port, "servos", list)) : 0;
 }
 
+/* --- id */
+
+static int motor_id(const char *name) {
+    for (int i = 0; name != NULL && i < FW_SO101_MOTORS; i++) {
+        if (strcmp(name, fw_so101_names[i]) == 0) {
+            return i + 1;
+        }
+    }
+    return 0;
+}
+
+static int so101_id(int argc, char **argv) {
+    const char *port = NULL, *motor = NULL;
+    bool json = false;
+    const fw_arg args[] = {
+        FW_ARG_STR("port", &port, "DEV", "the serial port (required)"),
+        FW_ARG_STR("motor", &motor, "NAME",
+                   "shoulder_pan, shoulder_lift, elbow_flex, wrist_flex, wrist_roll or gripper (required)"),
+        FW_ARG_BOOL("json", &json, "one JSON object on stdout"),
+    };
+    const fw_usage usage = {.verb = "so101 id",
+                            .example = "flywheel so101 id --port /dev/ttyACM0 --motor gripper",
+                            .what = "Give a new servo the id of its place: all of them come with id 1. Connect one "
+                                    "servo at a time, before the arm is put together."};
+    int n_paths, code = fw_args_parse(&usage, args, sizeof args / sizeof(*args), argc, argv, &n_paths);
+    const int id = motor_id(motor);
+    if (code != FW_ARGS_GO) {
+        return code;
+    }
+    if (port == NULL || id == 0) {
+        return wants("id", "--port DEV, and --motor with one of the six names");
+    }
+    fw_err err = {0};
+    fw_sts_bus bus;
+    uint8_t from = 0;
+    fw_status st = fw_sts_open(&bus, port, BAUD, 2, PATIENT_US, &err);
+    if (st == FW_OK) {
+        st = fw_so101_set_id(&bus, (uint8_t)id, &from, &err);
+        fw_sts_close(&bus);
+    }
+    if (st != FW_OK) {
+        return cli_fail(&err);
+    }
+    if (json) {
+        return cli_json(json_pack("{s:s, s:s, s:i, s:i}", "port", port, "motor", motor, "from", (int)from, "id", id));
+    }
+    printf("%s: %s has id %d (had %u)\n", port, motor, id, from);
+    return 0;
+}
+
 /* --- read */
 
 static void read_row(const fw_driver_info *info, const fw_driver_state *s, double t_s) {
@@ -351,7 +401,8 @@ static int so101_calibrate(int argc, char **argv) {
 int cmd_so101(int argc, char **argv) {
     static const fw_verb parts[] = {{"scan", "who is on the bus, and how they are", so101_scan},
                                     {"calibrate", "by hand, into a file and the servos", so101_calibrate},
-                                    {"read", "joint positions, limp", so101_read}};
+                                    {"read", "joint positions, limp", so101_read},
+                                    {"id", "a new servo's id, before the arm is put together", so101_id}};
     return cli_dispatch("flywheel so101", "flywheel so101 scan --port /dev/ttyACM0", "an SO-100/101 arm on the table",
-                        parts, 3, argc, argv);
+                        parts, sizeof parts / sizeof(*parts), argc, argv);
 }

@@ -6,7 +6,7 @@
 
 #include "fw/driver.h"
 
-enum { HALF_TURN = 2047, LAST_STEP = 4095, MOVED_MIN = 205, WRIST_ROLL = 4 };
+enum { HALF_TURN = 2047, LAST_STEP = 4095, MOVED_MIN = 205, WRIST_ROLL = 4, SCAN_LAST = 20 };
 
 uint32_t fw_so101_faults(uint8_t error) {
     static const struct {
@@ -158,6 +158,50 @@ static void ids_of(const fw_so101_cal *cal, uint8_t *ids) {
     for (int i = 0; i < FW_SO101_MOTORS; i++) {
         ids[i] = (uint8_t)cal->motor[i].id;
     }
+}
+
+/* The only servo on the bus. */
+static fw_status find_only(fw_sts_bus *b, uint8_t *id, fw_err *err) {
+    const int retries = b->retries;
+    char all[128] = "";
+    int n = 0;
+    fw_status st = FW_OK;
+    b->retries = 0; /* most ids are nobody's */
+    for (int i = 1; i <= SCAN_LAST && (st == FW_OK || st == FW_TIMEOUT); i++) {
+        uint8_t error;
+        st = fw_sts_ping(b, (uint8_t)i, &error, err);
+        if (st == FW_OK && n++ < 16) {
+            *id = (uint8_t)i;
+            snprintf(all + strlen(all), sizeof all - strlen(all), " %d", i);
+        }
+    }
+    b->retries = retries;
+    if (st != FW_OK && st != FW_TIMEOUT) {
+        return st;
+    }
+    return n == 1 ? FW_OK
+                  : fw_fail(err, n == 0 ? FW_TIMEOUT : FW_INVALID,
+                            "%s: wanted exactly one servo connected (ids 1 to %d), %d answer%s%s", b->serial.port,
+                            SCAN_LAST, n, n == 0 ? "" : ":", all);
+}
+
+fw_status fw_so101_set_id(fw_sts_bus *b, uint8_t id, uint8_t *from, fw_err *err) {
+    uint8_t error;
+    int model;
+    fw_err lost;
+    FW_TRY(find_only(b, from, err));
+    FW_TRY(get(b, *from, FW_STS_MODEL, &model, err));
+    if (model != FW_STS_MODEL_3215) {
+        return fw_fail(err, FW_IO, "%s: id %u: wanted model number %d (sts3215), found %d", b->serial.port, *from,
+                       FW_STS_MODEL_3215, model);
+    }
+    FW_TRY(fw_sts_write(b, *from, FW_STS_TORQUE_ENABLE, 0, &error, err));
+    FW_TRY(fw_sts_write(b, *from, FW_STS_LOCK, 0, &error, err));
+    if (fw_sts_write(b, *from, FW_STS_ID, id, &error, &lost) ==
+        FW_CLOSED) { /* who answers, the old or the new one, is open */
+        return fw_fail(err, FW_CLOSED, "%.200s", lost.msg);
+    }
+    return fw_sts_write(b, id, FW_STS_LOCK, 1, &error, err);
 }
 
 fw_status fw_so101_cal_read(fw_sts_bus *b, const uint8_t *ids, fw_so101_cal *out, fw_err *err) {

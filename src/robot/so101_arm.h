@@ -38,6 +38,8 @@ FW_NODISCARD fw_status fw_so101_configure(fw_sts_bus *b, const uint8_t *ids, fw_
 /* Torque of all six off, those that do not answer passed over; the first failure is returned. */
 FW_NODISCARD fw_status fw_so101_limp(fw_sts_bus *b, const uint8_t *ids, fw_err *err);
 
+/* A new servo's id. Exactly one with an id of 1 to 20 may be connected (FW_INVALID names those that answer), of the right model; *from: the id that it had. */
+FW_NODISCARD fw_status fw_so101_set_id(fw_sts_bus *b, uint8_t id, uint8_t *from, fw_err *err);
 /* What the servos hold; drive modes are not kept there: 0. */
 FW_NODISCARD fw_status fw_so101_cal_read(fw_sts_bus *b, const uint8_t *ids, fw_so101_cal *out, fw_err *err);
 

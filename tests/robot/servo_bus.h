@@ -217,7 +217,8 @@ static inline void servo_serve(servo_bus *b, const uint8_t *p, size_t n) {
     case 3:
         if (s != NULL && n_arg >= 2) {
             servo_write(s, arg[0], arg + 1, (int)n_arg - 1);
-            servo_reply(b, s, NULL, 0);
+            servo_reply(b, s, NULL, 0); /* of the old id, when it is the id */
+            s->id = s->reg[5];
         }
         break;
     case 0x82:

@@ -191,6 +191,21 @@ static void an_interrupted_calibration_leaves_what_was_there(void) {
     arm_close(&a);
 }
 
+static void a_new_servo_gets_the_id_of_its_place(void) {
+    servo_bus bus;
+    char text[8192];
+    servo_bus_open(&bus, 2);
+    SERVO_SET(&bus, servo[1].missing, true);
+    CHECK_INT(RUN(text, "so101", "id", "--port", bus.port, "--motor", "gripper"), 0);
+    SAYS(text, "gripper has id 6 (had 1)");
+    CHECK(bus.servo[0].id == 6 && bus.servo[0].reg[5] == 6 && bus.servo[0].reg[55] == 1);
+    SERVO_SET(&bus, servo[1].missing, false);
+    CHECK_INT(RUN(text, "so101", "id", "--port", bus.port, "--motor", "wrist_roll"), 1);
+    SAYS(text, "exactly one servo", "2 answer: 2 6");
+    CHECK_INT(RUN(text, "so101", "id", "--port", bus.port, "--motor", "wrist"), 2);
+    servo_bus_close(&bus);
+}
+
 static void driver_check_judges_a_driver(void) {
     arm a;
     char text[16384], config[160];
@@ -219,4 +234,4 @@ static void driver_check_judges_a_driver(void) {
 
 FW_TEST_MAIN(T(scan_shows_who_is_there_and_how_they_are), T(read_shows_positions_in_radians),
              T(calibrate_goes_by_hand_through_middle_and_ends), T(an_interrupted_calibration_leaves_what_was_there),
-             T(driver_check_judges_a_driver))
+             T(a_new_servo_gets_the_id_of_its_place), T(driver_check_judges_a_driver))
