@@ -247,7 +247,7 @@ static fw_status open_lie(const net *n, const lie *l, const char *format) {
     for (int i = 0; i <= 4 * WIDTH; i++) {
         value[i] = i == 0 ? l->first : 1.0f;
     }
-    bytes[0] = (uint8_t)l->first;
+    bytes[0] = l->dtype == FW_BOOL ? (uint8_t)l->first : 0;
     at += k == at;
     t[k] = (fw_st_out){l->name, l->dtype, FW_SHAPE_OF(l->width), l->dtype == FW_BOOL ? (const void *)bytes : value};
     if (l->dtype == FW_N_DTYPE) {
