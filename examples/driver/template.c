@@ -1,7 +1,7 @@
 /*
  * template.c - a driver for flywheel as a shared object of its own: begin here.
  *
- *     cc -std=c11 -Wall -O2 -fPIC -shared -I include examples/driver/template.c -o mydriver.so
+ *     cc -std=c11 -Wall -O2 -fPIC -shared -I include examples/driver/template.c -o mydriver.so -lm
  *     flywheel driver check ./mydriver.so --config '{"start": [0.1, -0.2]}' --move
  *
  * It drives two imagined motors: each runs to its target at 2 rad/s while its torque is on. Replace what is between the arrows by your

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 
-enum { READS = 50, HOLD_CYCLES = 60, MOVE_CYCLES = 300, FRAME_MS = 3000 };
+enum { READS = 30, HOLD_CYCLES = 40, MOVE_CYCLES = 300, FRAME_MS = 3000 };
 #define STEP_RAD 0.05F
 #define STEP_M   0.005F
 #define NEAR     0.5F /* of a step: what holding and arriving may miss */
