@@ -342,6 +342,7 @@ def main():
     p.add_argument("--sample", type=int, default=1, help="one in so many")
     p.add_argument("--offset", type=int, default=0)
     p.add_argument("--show", type=int)
+    p.add_argument("--first", type=int, default=0, help="begin with this one")
     p.add_argument("--only", help="mutants of this file")
     p.add_argument("--again", help="those that a file with the output of another run says survived")
     p.add_argument("--sources", default=f"{ROOT}/src/safety")
@@ -364,13 +365,13 @@ def main():
     strict = None
     same = equivalents(f"{a.tests}/equivalent.txt")
     unknown = set(same) - {s.key() for s in sites}
-    chosen = [k for k, s in enumerate(sites) if k % a.sample == a.offset and (not a.only or s.file == a.only)]
+    chosen = [k for k, s in enumerate(sites) if k >= a.first and k % a.sample == a.offset and (not a.only or s.file == a.only)]
     if a.again:
         chosen = [int(m) for m in re.findall(r"^survives: (\d+):", open(a.again).read(), re.M)]
     dead, wrong, skipped, began = 0, 0, 0, time.time()
     for n, k in enumerate(chosen):
         by = runner.killer(k, sites[k].file)
-        if by is None:
+        if by is None and sites[k].key() not in same:
             if strict is None:
                 strict = Runner(build(f"{a.work}/strict", sources, tests, STRICTLY)[1], tests, 5 * a.limit)
                 if (without := strict.killer(-1)) is not None:
