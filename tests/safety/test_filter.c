@@ -303,6 +303,27 @@ static void along_a_wall_it_goes_at_full_speed(void) {
     CHECK(fastest[0] > 1.98f && fastest[1] > 1.98f);
 }
 
+/* the same with steps of 26 mm, which are looked at one by one: two of them are farther than the slot is wide */
+static void along_a_wall_it_takes_large_steps(void) {
+    fw_safety_limits l = planar_arm();
+    l.n_keepout = 0;
+    l.link[2].pos[1] = -0.45f;
+    l.link[2].confined = false;
+    l.period_us = 20000;
+    l.sensor_us = l.late_us = 100000;
+    l.workspace = (fw_safety_box){.min = {-1, -1, -0.055f}, .max = {1, 1, 0.055f}};
+    rig r = enabled(&l, FW_SAFETY_AUTONOMOUS);
+    float fastest = 0;
+    for (int k = 0; k < 50; k++) {
+        command_all(&r, 0.0f);
+        r.in.command.position[0] = 1.5f;
+        cycle(&r);
+        CHECK((r.out.limited & FW_SAFETY_LIM_CLEARANCE) == 0);
+        fastest = fmaxf(fastest, r.out.velocity[0]);
+    }
+    CHECK(fastest > 1.98f);
+}
+
 /* staying where it is comes no nearer to anything, however near that is: touching, within the margin, at it */
 static void staying_is_always_allowed(void) {
     static const float gap[] = {0, 0.03125f, 0.0625f, 0.125f};
@@ -433,5 +454,5 @@ FW_TEST_MAIN(T(it_brakes_before_the_last_keep_out_of_all), T(a_robot_of_one_link
              T(at_a_keep_out_it_brakes_and_goes_on_when_told_elsewhere), T(an_arm_does_not_fold_into_itself),
              T(an_arm_that_touches_something_is_not_enabled), T(being_pushed_into_something_stops),
              T(within_the_margin_only_ways_out_are_open), T(a_thin_post_is_not_jumped_over),
-             T(along_a_wall_it_goes_at_full_speed), T(staying_is_always_allowed),
+             T(along_a_wall_it_goes_at_full_speed), T(along_a_wall_it_takes_large_steps), T(staying_is_always_allowed),
              T(retracting_goes_round_nothing_and_stops_before_it))
