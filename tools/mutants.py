@@ -153,9 +153,9 @@ class Rewriter:
 
     def render_BinaryOperator(self, node):
         op, was = node["opcode"], self.text(*self.span(node))
-        if op == "=" or None in (sides := self.two(node)):
+        if op == "=":
             return None
-        left, right = sides
+        left, right = self.two(node)
         if op in ("&&", "||"):
             id_ = self.site(was, "||" if op == "&&" else "&&")
             go_on = f"(fw_mutant == {id_}) {'!=' if op == '&&' else '=='} l{id_}"
@@ -175,18 +175,18 @@ class Rewriter:
 
     def render_CompoundAssignOperator(self, node):
         op, was = node["opcode"], self.text(*self.span(node))
-        right = self.render(node["inner"][1])
-        if right is None or op not in ASSIGN:
+        if op not in ASSIGN:
             return None
+        right = self.render(node["inner"][1])
         left = self.text(*self.span(node["inner"][0]))
         id_ = self.site(was, f"{op} -> {ASSIGN[op]}")
         return f"({{ __auto_type r{id_} = ({right}); if (fw_mutant == {id_}) {left} {ASSIGN[op]} r{id_}; else {left} {op} r{id_}; }})"
 
     def render_UnaryOperator(self, node):
         op, was = node["opcode"], self.text(*self.span(node))
-        inner = self.render(node["inner"][0])
-        if inner is None or op not in ("!", "-", "~", "++", "--"):
+        if op not in ("!", "-", "~", "++", "--"):
             return None
+        inner = self.render(node["inner"][0])
         if op in ("++", "--"):
             id_ = self.site(was, f"{op} -> {'--' if op == '++' else '++'}")
             return f"(fw_mutant == {id_} ? {inner}{'--' if op == '++' else '++'} : {inner}{op})"
@@ -203,8 +203,6 @@ class Rewriter:
 
     def render_ConditionalOperator(self, node):
         parts = self.two(node)
-        if None in parts:
-            return None
         id_ = self.site(self.text(*self.span(node)), "other way round")
         return f"(((_Bool)({parts[0]}) != (fw_mutant == {id_})) ? ({parts[1]}) : ({parts[2]}))"
 
@@ -367,7 +365,8 @@ def main():
     unknown = set(same) - {s.key() for s in sites}
     chosen = [k for k, s in enumerate(sites) if k >= a.first and k % a.sample == a.offset and (not a.only or s.file == a.only)]
     if a.again:
-        chosen = [int(m) for m in re.findall(r"^survives: (\d+):", open(a.again).read(), re.M)]
+        before = set(re.findall(r"^survives: \d+: (.*)$", open(a.again).read(), re.M))
+        chosen = [k for k, s in enumerate(sites) if s.key() in before]
     dead, wrong, skipped, began = 0, 0, 0, time.time()
     for n, k in enumerate(chosen):
         by = runner.killer(k, sites[k].file)
