@@ -19,7 +19,7 @@ typedef struct program {
 } program;
 
 /* Started, and its one line of JSON read. */
-static program start(void) {
+static program start(const char *cert, const char *key) {
     int out[2];
     char line[1024] = "";
     CHECK(pipe(out) == 0);
@@ -27,7 +27,8 @@ static program start(void) {
     if (p.pid == 0) {
         dup2(out[1], 1);
         close(out[0]), close(out[1]);
-        execl(FW_BIN, FW_BIN, "serve", "--policy", policy, "--port", "0", "--json", "--workers", "1", (char *)NULL);
+        execl(FW_BIN, FW_BIN, "serve", "--policy", policy, "--port", "0", "--json", "--workers", "1",
+              cert != NULL ? "--tls-cert" : (char *)NULL, cert, "--tls-key", key, (char *)NULL);
         _exit(127);
     }
     close(out[1]);
@@ -72,7 +73,7 @@ static void the_shipped_policy_answers_through_it_to_the_bit(void) {
     fw_policy *near = NULL, *far = NULL;
     fw_policy_info a, b;
     fw_err err = {0};
-    program p = start();
+    program p = start(NULL, NULL);
     snprintf(url, sizeof url, "ws://127.0.0.1:%d/kitchen3", p.port);
     if (fw_policy_open(policy, NULL, &near, &err) != FW_OK ||
         fw_remote_open(&(fw_remote_opts){.url = url, .timeout_ms = 60000}, &far, &err) != FW_OK ||
@@ -89,6 +90,21 @@ static void the_shipped_policy_answers_through_it_to_the_bit(void) {
     CHECK_INT(infer(far, remote, &err), FW_CLOSED);
     CHECK(strstr(err.msg, "1001 the server is shutting down") != NULL);
     fw_policy_close(far);
+}
+
+/* In the whole program, where other libraries bring an OpenSSL along. */
+static void tls_is_spoken_by_the_program(void) {
+    static const char cert[] = FW_SOURCE_DIR "/tests/serve/localhost.pem";
+    char url[64];
+    fw_policy *far = NULL;
+    fw_err err = {0};
+    program p = start(cert, FW_SOURCE_DIR "/tests/serve/localhost.key");
+    snprintf(url, sizeof url, "wss://localhost:%d", p.port);
+    if (fw_remote_open(&(fw_remote_opts){.url = url, .ca = cert, .connect_ms = 20000}, &far, &err) != FW_OK) {
+        FW_FAILED("%s", err.msg);
+    }
+    fw_policy_close(far);
+    check_end(p);
 }
 
 static int run(const char *args, char *errs, size_t cap) {
@@ -117,7 +133,7 @@ static void what_is_not_meant_is_refused_before_anything_is_loaded(void) {
 }
 
 int main(int argc, char **argv) {
-    const fw_test tests[] = {T(the_shipped_policy_answers_through_it_to_the_bit),
+    const fw_test tests[] = {T(the_shipped_policy_answers_through_it_to_the_bit), T(tls_is_spoken_by_the_program),
                              T(what_is_not_meant_is_refused_before_anything_is_loaded)};
     fw_log_set_level(FW_LOG_ERROR);
     for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
