@@ -126,6 +126,12 @@ static void a_lie_is_never_valid(void) {
     FAILS(fw_driver_read(d, &s, &fails_err), FW_FORMAT, "axis right", "no number");
     CHECK(s.axis[0].valid && !s.axis[1].valid && s.axis[1].position == 0.0F);
     fw_driver_close(&d);
+    OK(fw_driver_open(FW_DRIVER_BAD, "{\"fault\": \"stands_still\"}", &d, &ok_err));
+    OK(fw_driver_start(d, &ok_err));
+    OK(fw_driver_read(d, &s, &ok_err));
+    FAILS(fw_driver_read(d, &s, &fails_err), FW_FORMAT, "axis right", "does not rise");
+    CHECK(s.axis[0].valid && !s.axis[1].valid);
+    fw_driver_close(&d);
     OK(fw_driver_open(FW_DRIVER_BAD, "{\"fault\": \"future\"}", &d, &ok_err));
     OK(fw_driver_start(d, &ok_err));
     FAILS(fw_driver_read(d, &s, &fails_err), FW_FORMAT, "axis right", "in the future");
