@@ -346,7 +346,7 @@ def main():
     p.add_argument("--sources", default=f"{ROOT}/src/safety")
     p.add_argument("--tests", default=f"{ROOT}/tests/safety")
     p.add_argument("--work", default=f"{ROOT}/build/mutants")
-    p.add_argument("--limit", type=int, default=20, help="seconds of CPU until a test that does not end counts as failed")
+    p.add_argument("--limit", type=int, default=4, help="seconds of CPU until a test that does not end counts as failed")
     a = p.parse_args()
     listed = lambda d, ends: sorted(os.path.join(d, f) for f in os.listdir(d) if f.endswith(ends))
     tests = [t for t in listed(a.tests, ".c") if os.path.basename(t).startswith("test_") and "label=slow" not in open(t).read(200)]

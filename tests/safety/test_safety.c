@@ -452,7 +452,7 @@ static void all_axes_at_rest_may_fall_silent(void) {
 /* the first command of a mode has no velocity: the one before was of another */
 static void a_new_mode_begins_without_a_velocity(void) {
     rig r;
-    fw_safety_limits l = small_arm(1);
+    fw_safety_limits l = small_arm(2);
     rig_start(&r, &l);
     enable(&r, FW_SAFETY_AUTONOMOUS);
     follow(&r, 0.0f, 5);
@@ -466,8 +466,9 @@ static void a_new_mode_begins_without_a_velocity(void) {
     command_all(&r, 0.008f);
     cycle(&r);
     CHECK(fabsf(r.s.rate[0] - 0.003f) < 1.0e-6f);
+    CHECK(fabsf(r.s.rate[1] - 0.003f) < 1.0e-6f);
     cycle(&r); /* none in this cycle: it stands */
-    CHECK(r.s.rate[0] == 0.0f);
+    CHECK(r.s.rate[0] == 0.0f && r.s.rate[1] == 0.0f);
     command_all(&r, 0.009f);
     cycle(&r);
     CHECK(r.s.rate[0] == 0.0f);
