@@ -455,6 +455,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons why, void *user, 
         return get(s, c, wsi, in);
     case LWS_CALLBACK_HTTP_WRITEABLE:
         return write_page(c, wsi);
+    case LWS_CALLBACK_HTTP_DROP_PROTOCOL: /* before its memory goes, also where CLOSED_HTTP never comes */
     case LWS_CALLBACK_CLOSED_HTTP:
         if (c != NULL) {
             free(c->page);
