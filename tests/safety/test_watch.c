@@ -303,6 +303,9 @@ static void being_pushed_away_is_noticed(void) {
         r.in.axis[0].position = (float)sign * nextafterf(0.3125f, 1);
         cycles(&r, 5);
         EXPECT_NOT(r, FW_SAFETY_TRACKING); /* one of the last six was still near */
+        float lo = -9.0f, hi = 9.0f;       /* of these six, whatever was there before */
+        fw_safety_measured(&r.s, 0, &lo, &hi);
+        CHECK(fabsf(lo) <= 0.3126f && fabsf(hi) <= 0.3126f && lo != hi);
         cycle(&r);
         EXPECT(r, FW_SAFETY_TRACKING);
         CHECK_INT(r.out.first, FW_SAFETY_IX_TRACKING);
