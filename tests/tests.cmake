@@ -87,11 +87,11 @@ endforeach()
 function(fw_check name canary expect)
   set(tool ${CMAKE_SOURCE_DIR}/tools/check_${name}.sh)
   add_test(NAME check.${name} COMMAND sh ${tool} ${ARGN})
-  set_tests_properties(check.${name} PROPERTIES LABELS check SKIP_RETURN_CODE 77 TIMEOUT 600) # a busy machine
+  set_tests_properties(check.${name} PROPERTIES LABELS check SKIP_RETURN_CODE 77 TIMEOUT 600 RESOURCE_LOCK check_${name}) # a busy machine
   foreach(want ${expect})
     string(MAKE_C_IDENTIFIER "${want}" id)
     add_test(NAME canary.${name}.${id} COMMAND sh ${tool} ${CMAKE_SOURCE_DIR}/tests/canary/${canary})
-    set_tests_properties(canary.${name}.${id} PROPERTIES LABELS canary SKIP_RETURN_CODE 77 PASS_REGULAR_EXPRESSION "${want}")
+    set_tests_properties(canary.${name}.${id} PROPERTIES LABELS canary SKIP_RETURN_CODE 77 PASS_REGULAR_EXPRESSION "${want}" RESOURCE_LOCK check_${name}) # cppcheck writes beside its source
   endforeach()
 endfunction()
 fw_check(includes includes "bad.c:2;bad.c:3;bad.cc:2" ${CMAKE_SOURCE_DIR}/src)
