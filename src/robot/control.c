@@ -76,7 +76,7 @@ struct fw_control {
     operated operated; /* of the operator's thread */
 
     pthread_t control, thought;
-    bool control_runs, thought_runs;
+    bool prepared, control_runs, thought_runs;
 };
 
 /* ---- new ---- */
@@ -180,9 +180,13 @@ static void measure(fw_control *c) {
     if (fw_driver_read(c->o.driver, &c->state, &err) != FW_OK) {
         c->now.driver_errors++;
     }
+    c->now.driver_faults = 0;
     for (int i = 0; i < c->n; i++) {
         const fw_driver_sample *x = &c->state.axis[i];
-        c->in.axis[i] = (fw_safety_sample){x->valid, (uint64_t)x->t_ns / 1000, x->position, x->velocity, x->effort, 0};
+        /* an axis that says it is too hot, overloaded or blind is not believed: it goes stale, and safety stops */
+        const bool valid = x->valid && x->faults == 0;
+        c->now.driver_faults |= x->faults;
+        c->in.axis[i] = (fw_safety_sample){valid, (uint64_t)x->t_ns / 1000, x->position, x->velocity, x->effort, 0};
         c->now.position[i] = x->position;
         c->now.velocity[i] = x->velocity;
         c->now.effort[i] = x->effort;
@@ -395,6 +399,8 @@ static void *control_main(void *ctx) {
             due += (clock_ns(c) - due) / period * period;
         }
     }
+    c->out.send = false; /* nobody steers from here on, whatever the other threads do */
+    act(c);
     return NULL;
 }
 
@@ -516,6 +522,7 @@ fw_status fw_control_prepare(fw_control *c, fw_err *err) {
     (void)fw_safety_init(&c->safety, &c->limits); /* checked in new */
     atomic_store(&c->request, FW_SAFETY_KEEP);
     FW_TRY(fw_driver_start(c->o.driver, err));
+    c->prepared = true;
     fw_control_cycle(c);
     FW_TRY(try_policy(c, err));
     if (c->handover != NULL) {
@@ -566,14 +573,17 @@ void fw_control_halt(fw_control *c) {
         usleep((useconds_t)(1e6 * c->cycle_s));
     }
     atomic_store(&c->quit, true);
+    if (c->control_runs) { /* first: it takes the torque off, and the other may stand still for ever */
+        pthread_join(c->control, NULL);
+    }
     if (c->thought_runs) {
         pthread_join(c->thought, NULL);
     }
-    if (c->control_runs) {
-        pthread_join(c->control, NULL);
-    }
     c->thought_runs = c->control_runs = false;
-    fw_driver_stop(c->o.driver);
+    if (c->prepared) {
+        fw_driver_stop(c->o.driver);
+    }
+    c->prepared = false;
 }
 
 /* ---- other threads ---- */

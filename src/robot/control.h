@@ -32,7 +32,7 @@
  * inference thread (state): re-entrant, no allocation. */
 typedef struct fw_control_map {
     void *ctx;
-    /* joints [n_axis] as measured, gripper_command: the last one -> state [n_state] */
+    /* joints [n_axis] as measured, last_action [n_action]: NULL before there is one -> state [n_state] */
     void (*state)(void *ctx, const float *joints, const float *last_action, float *state);
     /* One row of a chunk -> joint targets. from [n_axis]: the set-point now. False: there is none (unreachable): hold. */
     bool (*target)(void *ctx, const float *from, const float *action, float *joints);
@@ -71,6 +71,8 @@ typedef struct fw_control_status {
     double infer_s;              /* of the last chunk */
     int64_t misses;              /* cycles that ended after the next one should have begun */
     int64_t driver_errors, policy_errors;
+    uint32_t
+        driver_faults; /* fw_driver_fault bits of all axes in this cycle: such an axis does not count as measured */
     int64_t late[FW_CONTROL_BUCKETS]; /* cycles whose beginning was late by [2^i, 2^(i+1)) us; 0: by less than 2 */
 } fw_control_status;
 
@@ -80,7 +82,7 @@ typedef struct fw_control fw_control;
 FW_NODISCARD fw_status fw_control_new(const fw_control_opts *o, fw_control **out, fw_err *err);
 /* Driver started, the policy asked a few times so that its latency is known, threads begun. FW_UNSAFE: the policy is too slow for its max_delay. */
 FW_NODISCARD fw_status fw_control_start(fw_control *c, fw_err *err);
-/* Stop, wait for rest (at most a second), torque off, threads ended. */
+/* Rest (waited for at most 400 cycles), torque off, threads ended: that of the policy when its question is answered. */
 void fw_control_halt(fw_control *c);
 void fw_control_free(fw_control *c); /* halts; NULL is fine */
 

@@ -2,6 +2,8 @@
 #ifndef FW_TESTS_ROBOT_CONTROL_RIG_H
 #define FW_TESTS_ROBOT_CONTROL_RIG_H
 
+#include <stdatomic.h>
+
 #include "fw_test.h"
 #include "robot/control.h"
 
@@ -11,11 +13,13 @@ enum { AXES = 2, ROWS = 16 };
 typedef struct plant {
     float q[AXES], v[AXES], target[AXES];
     bool torque, numb, broken;
+    uint32_t faults; /* of the second joint */
     int64_t t_ns;
     int writes;
     const fw_clock *clock;
 } plant;
-static plant g_plant; /* of the one driver */
+static plant g_plant;                /* of the one driver */
+static _Atomic bool g_plant_powered; /* its torque, for other threads */
 
 static inline fw_status plant_open(const char *config, fw_driver_dev **out, fw_err *err) {
     (void)config, (void)err;
@@ -52,6 +56,7 @@ static inline fw_status plant_read(fw_driver_dev *d, fw_driver_state *out, fw_er
         p->q[i] += way;
         p->v[i] = dt > 0 ? way / dt : p->v[i];
         out->axis[i] = (fw_driver_sample){.valid = !p->numb, .t_ns = now, .position = p->q[i], .velocity = p->v[i]};
+        out->axis[i].faults = i == 1 ? p->faults : 0;
     }
     p->t_ns = now;
     return p->broken || p->numb ? fw_fail(err, FW_TIMEOUT, "plant: no answer") : FW_OK;
@@ -63,7 +68,7 @@ static inline fw_status plant_write(fw_driver_dev *d, const fw_driver_command *c
     if (g_plant.broken) {
         return fw_fail(err, FW_TIMEOUT, "plant: no answer");
     }
-    g_plant.torque = cmd->torque_on;
+    g_plant.torque = g_plant_powered = cmd->torque_on;
     memcpy(g_plant.target, cmd->position, sizeof g_plant.target);
     return FW_OK;
 }

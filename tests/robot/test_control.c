@@ -209,6 +209,21 @@ static void a_numb_robot_stops(void) {
     rig_close(&r);
 }
 
+static void a_joint_that_reports_a_fault_stops_the_robot(void) {
+    sine p = sine_policy(8);
+    rig r;
+    rig_open(&r, &p, 0);
+    to_mode(&r, FW_SAFETY_STANDBY);
+    to_mode(&r, FW_SAFETY_AUTONOMOUS);
+    live(&r, 100);
+    CHECK(r.s.severity == FW_SAFETY_SEV_NONE && r.s.driver_faults == 0);
+    g_plant.faults = FW_DRIVER_FAULT_OVERLOAD;
+    live(&r, 10);
+    CHECK(r.s.driver_faults == FW_DRIVER_FAULT_OVERLOAD && r.s.severity == FW_SAFETY_SEV_STOP);
+    CHECK((r.s.latched & FW_SAFETY_SENSOR_STALE) != 0);
+    rig_close(&r);
+}
+
 static void what_does_not_fit_is_refused(void) {
     fw_err err;
     sine p = sine_policy(8);
@@ -219,7 +234,9 @@ static void what_does_not_fit_is_refused(void) {
     fw_safety_limits l = r.limits;
     o.driver = r.driver, o.limits = &l, o.policy = &p.base, o.clock = &r.clock;
     l.n_axis = 1;
+    to_mode(&r, FW_SAFETY_STANDBY);
     CHECK(fw_control_new(&o, &c, &err) == FW_INVALID && strstr(err.msg, "2 axes") != NULL && c == NULL);
+    CHECK(g_plant.torque); /* refusing it touches no driver that another one has */
     l = r.limits;
     l.axis[1].velocity = NAN;
     CHECK(fw_control_new(&o, &c, &err) == FW_INVALID && strstr(err.msg, "limits") != NULL);
@@ -257,4 +274,5 @@ static void a_policy_too_slow_for_its_training_is_refused(void) {
 FW_TEST_MAIN(T(nothing_moves_until_it_is_asked), T(chunks_change_within_a_nominal_step_at_every_delay),
              T(a_silent_policy_ends_at_rest), T(a_lying_policy_ends_at_rest), T(stop_is_rest_within_100_ms),
              T(a_take_over_and_back_has_no_jump), T(an_operator_who_is_gone_is_noticed), T(a_numb_robot_stops),
-             T(what_does_not_fit_is_refused), T(a_policy_too_slow_for_its_training_is_refused))
+             T(a_joint_that_reports_a_fault_stops_the_robot), T(what_does_not_fit_is_refused),
+             T(a_policy_too_slow_for_its_training_is_refused))

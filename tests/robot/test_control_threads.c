@@ -1,6 +1,6 @@
 /* ctest: timeout=120
  * The control loop with its threads, on the real clock: it keeps time, allocates nothing, and whatever the inference thread does. */
-#include <signal.h>
+#include <pthread.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -96,4 +96,30 @@ static void a_stuck_inference_thread_holds_up_nothing(void) {
     rig_close(&r);
 }
 
-FW_TEST_MAIN(T(it_runs_and_allocates_nothing), T(a_stuck_inference_thread_holds_up_nothing))
+static void *halt(void *ctx) {
+    fw_control_halt(ctx);
+    return NULL;
+}
+
+/* Ending it must not wait for the policy with the torque on. */
+static void torque_is_off_while_the_inference_thread_stands_still(void) {
+    sine p = sine_policy(8);
+    rig r;
+    pthread_t t;
+    p.while_thinking = stuck;
+    real_open(&r, &p);
+    usleep(400000);
+    g_stuck = true;
+    usleep(600000); /* it has asked by now */
+    CHECK(pthread_create(&t, NULL, halt, r.c) == 0);
+    for (int i = 0; i < 2000 && atomic_load(&g_plant_powered); i++) {
+        usleep(5000);
+    }
+    CHECK(!atomic_load(&g_plant_powered));
+    g_stuck = false;
+    pthread_join(t, NULL);
+    rig_close(&r);
+}
+
+FW_TEST_MAIN(T(it_runs_and_allocates_nothing), T(a_stuck_inference_thread_holds_up_nothing),
+             T(torque_is_off_while_the_inference_thread_stands_still))
