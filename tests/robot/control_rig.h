@@ -18,8 +18,8 @@ typedef struct plant {
     int writes;
     const fw_clock *clock;
 } plant;
-static plant g_plant;                /* of the one driver */
-static _Atomic bool g_plant_powered; /* its torque, for other threads */
+static plant g_plant;               /* of the one driver */
+static atomic_bool g_plant_powered; /* its torque, for other threads */
 
 static inline fw_status plant_open(const char *config, fw_driver_dev **out, fw_err *err) {
     (void)config, (void)err;
@@ -68,7 +68,8 @@ static inline fw_status plant_write(fw_driver_dev *d, const fw_driver_command *c
     if (g_plant.broken) {
         return fw_fail(err, FW_TIMEOUT, "plant: no answer");
     }
-    g_plant.torque = g_plant_powered = cmd->torque_on;
+    g_plant.torque = cmd->torque_on;
+    atomic_store(&g_plant_powered, cmd->torque_on);
     memcpy(g_plant.target, cmd->position, sizeof g_plant.target);
     return FW_OK;
 }
