@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "robot/board.h"
+#include "robot/limits.h"
 
 enum { SENTENCE = 256, WARM_UPS = 3, HALT_CYCLES = 400 };
 _Static_assert(sizeof(fw_control_status) <= 8 * FW_BOARD_WORDS, "a status does not fit the board");
@@ -113,10 +114,10 @@ static fw_status fit_rates(fw_control *c, fw_err *err) {
 
 static fw_status check_limits(const fw_safety_limits *l, fw_err *err) {
     const fw_safety_limits_error bad = fw_safety_limits_check(l);
+    char text[160];
     return bad.what == FW_SAFETY_LIMITS_OK
                ? FW_OK
-               : fw_fail(err, FW_INVALID, "safety limits: number %d of kind %d is wrong (fw_safety_limits_what)",
-                         (int)bad.index, (int)bad.what);
+               : fw_fail(err, FW_INVALID, "safety limits: %s", fw_limits_text(bad, NULL, text, sizeof text));
 }
 
 static fw_status build(fw_control *c, fw_err *err) {
