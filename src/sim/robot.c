@@ -135,13 +135,13 @@ int robot_part(const fw_robot *r, const mjModel *m, int body) {
 }
 
 /* --- the gripper: opening is the pads' distance, 0..1; f the fraction of the joints' travel */
-static double opening_of(const robot_arm *a, double f) {
+double robot_opening(const robot_arm *a, double f) {
     double at = robot_clamp(f, 0, 1) * (ROBOT_GAP_N - 1);
     int i = at >= ROBOT_GAP_N - 1 ? ROBOT_GAP_N - 2 : (int)at;
     return a->gap[i] + (at - i) * (a->gap[i + 1] - a->gap[i]);
 }
 
-static double travel_of(const robot_arm *a, double opening) {
+double robot_travel(const robot_arm *a, double opening) {
     int i = 0;
     while (i < ROBOT_GAP_N - 2 && a->gap[i + 1] < opening) {
         i++;
@@ -154,7 +154,7 @@ static double measured_opening(const robot_arm *a, const mjData *d) {
     for (int k = 0; k < a->grip.n_joint; k++) {
         f += (d->qpos[a->grip_q[k]] - a->grip.closed[k]) / (a->grip.open[k] - a->grip.closed[k]);
     }
-    return opening_of(a, f / a->grip.n_joint);
+    return robot_opening(a, f / a->grip.n_joint);
 }
 
 /* --- a mobile robot's base: the commanded pose lives in its frame */
@@ -212,7 +212,7 @@ void robot_start(fw_robot *r, const mjModel *m, mjData *d, mjData *ik, const dou
             d->qpos[a->q[k]] = mem->q_cmd[k];
             d->qvel[a->v[k]] = 0;
         }
-        double f = travel_of(a, mem->grip);
+        double f = robot_travel(a, mem->grip);
         for (int k = 0; k < a->grip.n_joint; k++) {
             d->qpos[a->grip_q[k]] = a->grip.closed[k] + f * (a->grip.open[k] - a->grip.closed[k]);
         }
@@ -297,7 +297,7 @@ void robot_apply(const fw_robot *r, const mjModel *m, mjData *d, double u) {
             d->ctrl[a->u[k]] = mem->q_cmd[k] + u * step + a->lag_s * step / r->control_dt;
         }
         d->ctrl[a->grip_u] =
-            a->grip.closed[0] + travel_of(a, mem->grip) * (a->grip.open[0] - a->grip.closed[0]) -
+            a->grip.closed[0] + robot_travel(a, mem->grip) * (a->grip.open[0] - a->grip.closed[0]) -
             copysign(a->grip.squeeze, a->grip.open[0] - a->grip.closed[0]) * robot_clamp(1 - mem->grip / 0.2, 0, 1);
     }
 }

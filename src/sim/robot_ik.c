@@ -113,7 +113,7 @@ double robot_ik(const fw_robot *r, int arm, const mjModel *m, const mjData *d, m
         mj_comPos(m, ik);
         pose_error(a, ik, pos, yaw, e);
         left = mju_norm3(e) + 0.1 * mju_norm3(e + 3);
-        if (left < 2e-4) {
+        if (left < 2e-4 && it >= r->ik_least) {
             break;
         }
         ik_step(r, a, m, ik, e);

@@ -114,6 +114,7 @@ struct fw_robot {
     double *jac;  /* owned [6,nv] */
     robot_memory mem;
     double control_dt; /* s */
+    int ik_least;      /* steps that inverse kinematics takes however near the hand is */
 };
 
 static inline double robot_clamp(double x, double lo, double hi) {
@@ -129,5 +130,8 @@ FW_NODISCARD fw_status robot_build(fw_robot *r, const char *home_dir, fw_err *er
 double robot_ik(const fw_robot *r, int arm, const mjModel *m, const mjData *d, mjData *ik, const double pos[3],
                 double yaw, const double *q0, double *q);
 void robot_tcp(const fw_robot *r, int arm, const mjData *d, double pos[3], double *yaw);
+/* robot.c: the pads' distance, 0 closed .. 1 open, at fraction f of the gripper's travel, and back. */
+double robot_opening(const robot_arm *a, double f);
+double robot_travel(const robot_arm *a, double opening);
 
 #endif /* FW_SIM_ROBOT_INT_H */
