@@ -85,8 +85,9 @@ static void index_page(const fw_serve *s, fw_http_reply *reply) {
     reply->body = strdup(text);
 }
 
-void fw_serve_page(void *serve, const char *path, const char *query, fw_http_reply *reply) {
+void fw_serve_page(void *serve, const fw_ws_request *r, fw_http_reply *reply) {
     fw_serve *s = serve;
+    const char *path = r->path;
     const bool draining = atomic_load(&s->draining);
     if (strcmp(path, "/healthz") == 0) {
         reply->status = draining ? 503 : 200;
@@ -98,7 +99,7 @@ void fw_serve_page(void *serve, const char *path, const char *query, fw_http_rep
     } else if (strcmp(path, "/metrics") == 0) {
         metrics(s, reply);
     } else if (strcmp(path, "/config") == 0) {
-        config(s, query, reply);
+        config(s, r->query, reply);
     } else if (strcmp(path, "/") == 0) {
         index_page(s, reply);
     }

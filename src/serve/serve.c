@@ -11,18 +11,18 @@
 
 /* ---- events ---- */
 
-static int may_upgrade(void *self, const char *path, char *why, size_t cap) {
+static int may_upgrade(void *self, const fw_ws_request *q, char *why, size_t cap) {
     const fw_serve *s = self;
     const char *names[FW_SERVE_MODELS];
     route r;
     for (int i = 0; i < s->n_model; i++) {
         names[i] = s->model[i].name;
     }
-    return fw_route(path, names, s->n_model, &r, why, cap);
+    return fw_route(q->path, names, s->n_model, &r, why, cap);
 }
 
-static void *on_open(void *self, fw_ws_id id, const char *path) {
-    return fw_session_new(self, id, path);
+static void *on_open(void *self, fw_ws_id id, const fw_ws_request *r) {
+    return fw_session_new(self, id, r->path);
 }
 
 static void on_message(void *self, void *c, fw_ws_id id, fw_buf *m, bool text) {

@@ -105,7 +105,7 @@ typedef struct route {
 int fw_route(const char *path, const char *const *names, int n, route *out, char *why, size_t cap);
 
 /* pages.c */
-void fw_serve_page(void *serve, const char *path, const char *query, fw_http_reply *reply);
+void fw_serve_page(void *serve, const fw_ws_request *r, fw_http_reply *reply);
 bool fw_serve_page_is_open(void *serve, const char *path);
 
 #endif /* FW_SERVE_SERVE_INT_H */

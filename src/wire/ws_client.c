@@ -218,7 +218,7 @@ static void connect_it(fw_ws_client *c) {
     struct lws_client_connect_info i = {0};
     static const lws_retry_bo_t quiet = {.secs_since_valid_ping = 65535, .secs_since_valid_hangup = 65535};
     i.context = c->lws;
-    i.address = i.host = i.origin = c->url.host;
+    i.address = i.host = c->url.host; /* no origin: that is what browsers say */
     i.port = c->url.port;
     i.path = c->url.path;
     i.protocol = NULL;

@@ -43,13 +43,20 @@ typedef struct conn {
     int64_t tx_since;     /* ns, when the first of them began to wait; 0: none */
     bool closing;
     char *page; /* body of an HTTP reply */
+    size_t page_n;
 } conn;
+
+/* A request's parts, copied out of libwebsockets. */
+typedef struct asked {
+    fw_ws_request r;
+    char path[FW_WS_PATH_MAX], query[512], host[300], origin[320], authorization[640];
+} asked;
 
 struct fw_ws_server {
     fw_ws_events on;
     fw_ws_keys *keys;
     size_t max_message;
-    int max_connections, port;
+    int max_connections, port, send_buffer;
     int64_t message_ns;
     struct lws_context *lws;
     struct lws_protocols protocols[2];
@@ -238,10 +245,45 @@ void fw_ws_timer(fw_ws_server *s, fw_ws_id id, int ms) {
 
 /* ---- connections ---- */
 
+/* libwebsockets keeps "a=1&b=2" as pieces. What does not fit is left out. */
+static void copy_query(struct lws *wsi, char *out, size_t cap) {
+    char piece[256];
+    size_t at = 0;
+    out[0] = 0;
+    for (int i = 0; lws_hdr_copy_fragment(wsi, piece, sizeof piece, WSI_TOKEN_HTTP_URI_ARGS, i) > 0; i++) {
+        if (at + strlen(piece) + 2 > cap) {
+            return;
+        }
+        at += (size_t)snprintf(out + at, cap - at, "%s%s", at > 0 ? "&" : "", piece);
+    }
+}
+
+/* A header that is missing is empty; one that does not fit is "?", which nobody takes for anything. */
+static void copy_header(struct lws *wsi, enum lws_token_indexes which, char *out, size_t cap) {
+    out[0] = 0;
+    if (lws_hdr_total_length(wsi, which) > 0 && lws_hdr_copy(wsi, out, (int)cap, which) < 0) {
+        snprintf(out, cap, "?");
+    }
+}
+
+static void copy_request(struct lws *wsi, const char *path, asked *a) {
+    snprintf(a->path, sizeof a->path, "%s", path);
+    copy_query(wsi, a->query, sizeof a->query);
+    copy_header(wsi, WSI_TOKEN_HOST, a->host, sizeof a->host);
+    copy_header(wsi, WSI_TOKEN_ORIGIN, a->origin, sizeof a->origin);
+    copy_header(wsi, WSI_TOKEN_HTTP_AUTHORIZATION, a->authorization, sizeof a->authorization);
+    a->r = (fw_ws_request){a->path, a->query, a->host, a->origin, a->authorization};
+}
+
 static int opened(fw_ws_server *s, conn *c, struct lws *wsi) {
     char path[FW_WS_PATH_MAX] = "/";
+    asked a;
     if (lws_hdr_copy(wsi, path, sizeof path, WSI_TOKEN_GET_URI) < 0) {
         return -1; /* looked at in upgrade(), so it is there and fits */
+    }
+    copy_request(wsi, path, &a);
+    if (s->send_buffer > 0) {
+        setsockopt(lws_get_socket_fd(wsi), SOL_SOCKET, SO_SNDBUF, &s->send_buffer, sizeof s->send_buffer);
     }
     for (int i = 0; i < s->max_connections; i++) { /* an id whose place is free */
         const fw_ws_id id = ++s->next_id;
@@ -251,7 +293,7 @@ static int opened(fw_ws_server *s, conn *c, struct lws *wsi) {
             c->wsi = wsi;
             c->id = id;
             atomic_fetch_add(&s->n_live, 1);
-            c->session = s->on.open(s->on.ctx, id, path);
+            c->session = s->on.open(s->on.ctx, id, &a.r);
             return 0;
         }
     }
@@ -302,12 +344,17 @@ static void sweep(lws_sorted_usec_list_t *sul) {
 
 /* ---- HTTP ---- */
 
-static int http_head(struct lws *wsi, int status, const char *type, size_t n) {
-    unsigned char buf[LWS_PRE + 1024], *start = buf + LWS_PRE, *p = start, *end = buf + sizeof buf - 1;
-    if (lws_add_http_common_headers(wsi, (unsigned)status, type, n, &p, end) != 0 ||
-        (status == 401 && lws_add_http_header_by_name(wsi, (const unsigned char *)"www-authenticate:",
-                                                      (const unsigned char *)"Api-Key", 7, &p, end) != 0)) {
+static int http_head(struct lws *wsi, const fw_http_reply *r) {
+    static const fw_http_header none[] = {{NULL, NULL}}, key[] = {{"www-authenticate:", "Api-Key"}, {NULL, NULL}};
+    unsigned char buf[LWS_PRE + 2048], *start = buf + LWS_PRE, *p = start, *end = buf + sizeof buf - 1;
+    if (lws_add_http_common_headers(wsi, (unsigned)r->status, r->type, r->n, &p, end) != 0) {
         return -1;
+    }
+    for (const fw_http_header *h = r->status == 401 ? key : r->more != NULL ? r->more : none; h->name != NULL; h++) {
+        if (lws_add_http_header_by_name(wsi, (const unsigned char *)h->name, (const unsigned char *)h->value,
+                                        (int)strlen(h->value), &p, end) != 0) {
+            return -1;
+        }
     }
     return lws_finalize_write_http_header(wsi, start, &p, end);
 }
@@ -318,7 +365,11 @@ static int http_refuse(struct lws *wsi, int status, const char *why) {
     static const struct {
         int status;
         const char *name;
-    } names[] = {{401, "Unauthorized"}, {404, "Not Found"}, {414, "URI Too Long"}, {503, "Service Unavailable"}};
+    } names[] = {{401, "Unauthorized"},
+                 {403, "Forbidden"},
+                 {404, "Not Found"},
+                 {414, "URI Too Long"},
+                 {503, "Service Unavailable"}};
     unsigned char buf[LWS_PRE + 1024];
     const char *name = "Refused";
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -347,6 +398,7 @@ static const char *const no_key = "this server wants a key: the header 'Authoriz
 
 static int upgrade(fw_ws_server *s, struct lws *wsi) {
     char why[320] = "", path[FW_WS_PATH_MAX] = "/";
+    asked a;
     if (!has_key(s, wsi)) {
         fw_warn("a websocket without a valid key is refused");
         return http_refuse(wsi, 401, no_key);
@@ -360,45 +412,40 @@ static int upgrade(fw_ws_server *s, struct lws *wsi) {
         lws_hdr_copy(wsi, path, sizeof path, WSI_TOKEN_GET_URI) < 0) {
         return http_refuse(wsi, 414, "the path is too long");
     }
-    const int status = s->on.accept != NULL ? s->on.accept(s->on.ctx, path, why, sizeof why) : 0;
+    copy_request(wsi, path, &a);
+    const int status = s->on.accept != NULL ? s->on.accept(s->on.ctx, &a.r, why, sizeof why) : 0;
     if (status != 0) {
         return http_refuse(wsi, status, why);
     }
     return 0;
 }
 
-/* libwebsockets keeps "a=1&b=2" as pieces. What does not fit is left out. */
-static void copy_query(struct lws *wsi, char *out, size_t cap) {
-    char piece[256];
-    size_t at = 0;
-    out[0] = 0;
-    for (int i = 0; lws_hdr_copy_fragment(wsi, piece, sizeof piece, WSI_TOKEN_HTTP_URI_ARGS, i) > 0; i++) {
-        if (at + strlen(piece) + 2 > cap) {
-            return;
-        }
-        at += (size_t)snprintf(out + at, cap - at, "%s%s", at > 0 ? "&" : "", piece);
+static void ask_for_page(fw_ws_server *s, struct lws *wsi, const char *path, fw_http_reply *r) {
+    const bool open = s->on.open_page != NULL && s->on.open_page(s->on.ctx, path);
+    asked a;
+    if (lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) <= 0) {
+        r->status = 405;
+    } else if (!open && !has_key(s, wsi)) {
+        r->status = 401;
+        r->body = strdup(no_key);
+    } else if (s->on.http != NULL) {
+        copy_request(wsi, path, &a);
+        s->on.http(s->on.ctx, &a.r, r);
     }
+    if (r->body == NULL) {
+        r->body = strdup(r->status == 404 ? "not found\n" : r->status == 405 ? "only GET\n" : "");
+        r->n = 0;
+    }
+    r->n = r->n == 0 && r->body != NULL ? strlen(r->body) : r->n;
 }
 
 static int get(fw_ws_server *s, conn *c, struct lws *wsi, const char *path) {
-    char query[512] = "";
     fw_http_reply r = {.status = 404, .type = "text/plain; charset=utf-8"};
-    const bool open = s->on.open_page != NULL && s->on.open_page(s->on.ctx, path);
-    if (lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) <= 0) {
-        r.status = 405;
-    } else if (!open && !has_key(s, wsi)) {
-        r.status = 401;
-        r.body = strdup(no_key);
-    } else if (s->on.http != NULL) {
-        copy_query(wsi, query, sizeof query);
-        s->on.http(s->on.ctx, path, query, &r);
-    }
-    if (r.body == NULL) {
-        r.body = strdup(r.status == 404 ? "not found\n" : r.status == 405 ? "only GET\n" : "");
-    }
+    ask_for_page(s, wsi, path, &r);
     free(c->page);
     c->page = r.body;
-    if (c->page == NULL || http_head(wsi, r.status, r.type, strlen(c->page)) != 0) {
+    c->page_n = r.n;
+    if (c->page == NULL || http_head(wsi, &r) != 0) {
         return -1;
     }
     lws_callback_on_writable(wsi);
@@ -406,7 +453,7 @@ static int get(fw_ws_server *s, conn *c, struct lws *wsi, const char *path) {
 }
 
 static int write_page(conn *c, struct lws *wsi) {
-    const size_t n = c->page != NULL ? strlen(c->page) : 0;
+    const size_t n = c->page != NULL ? c->page_n : 0;
     unsigned char *mem = malloc(LWS_PRE + n + 1);
     int r = -1;
     if (mem != NULL) {
@@ -523,6 +570,7 @@ static fw_status make_context(fw_ws_server *s, const fw_ws_server_opts *o, fw_er
     ci.iface = strcmp(host, "0.0.0.0") == 0 ? NULL : host;
     ci.protocols = s->protocols;
     ci.user = s;
+    ci.alpn = "http/1.1"; /* over TLS too: what is asked about a request below is HTTP/1's */
     ci.vhost_name = "flywheel";
     ci.pt_serv_buf_size = SERV_BUF;
     ci.fd_limit_per_thread = (unsigned)s->max_connections + 64; /* those who ask for pages, or for nothing, too */
@@ -584,6 +632,7 @@ fw_status fw_ws_server_start(const fw_ws_server_opts *o, const fw_ws_events *on,
     s->on = *on;
     s->max_message = o->max_message > 0 ? o->max_message : (size_t)64 << 20;
     s->max_connections = o->max_connections > 0 ? o->max_connections : 256;
+    s->send_buffer = o->send_buffer;
     s->message_ns = (int64_t)(o->message_s > 0 ? o->message_s : 30) * 1000000000;
     s->inbox_end = &s->inbox;
     pthread_mutex_init(&s->lock, NULL);

@@ -27,23 +27,35 @@
 typedef struct fw_ws_server fw_ws_server;
 typedef uint64_t fw_ws_id; /* of a connection; never 0 */
 
+/* What a stranger asks for. Text that did not come is "". Borrowed during the event. */
+typedef struct fw_ws_request {
+    const char *path, *query; /* path without the query; query "" or "a=1&b=2" */
+    const char *host, *origin, *authorization;
+} fw_ws_request;
+
+typedef struct fw_http_header {
+    const char *name, *value; /* static: "cache-control:" (with the colon), "no-store" */
+} fw_http_header;
+
 typedef struct fw_http_reply {
-    int status;       /* 200, ... */
-    const char *type; /* static: "text/plain; charset=utf-8" */
-    char *body;       /* owned by the reply (malloc); text, NUL-terminated; NULL: none */
+    int status;                 /* 200, ... */
+    const char *type;           /* static: "text/plain; charset=utf-8" */
+    char *body;                 /* owned by the reply (malloc); NULL: none */
+    size_t n;                   /* bytes of it; 0: it is text, NUL-terminated */
+    const fw_http_header *more; /* static, ends with a NULL name; NULL: none */
 } fw_http_reply;
 
 /* All on the service thread; none may block. */
 typedef struct fw_ws_events {
     void *ctx;
-    /* A GET. path without the query; query "" or "a=1&b=2". reply is 404 before; NULL: there are no pages. */
-    void (*http)(void *ctx, const char *path, const char *query, fw_http_reply *reply);
+    /* A GET. reply is 404 before; NULL: there are no pages. */
+    void (*http)(void *ctx, const fw_ws_request *r, fw_http_reply *reply);
     /* Pages that want no key. NULL: all want one when there are keys. */
     bool (*open_page)(void *ctx, const char *path);
-    /* May this path have a websocket? 0, or an HTTP status and why. NULL: any. */
-    int (*accept)(void *ctx, const char *path, char *why, size_t cap);
+    /* May it have a websocket? 0, or an HTTP status and why. NULL: any. */
+    int (*accept)(void *ctx, const fw_ws_request *r, char *why, size_t cap);
     /* A websocket is there. The result is `session` below; NULL with a refusal is no failure, just a NULL session. */
-    void *(*open)(void *ctx, fw_ws_id id, const char *path);
+    void *(*open)(void *ctx, fw_ws_id id, const fw_ws_request *r);
     /* A whole message, consumed: take m's memory or leave it. */
     void (*message)(void *ctx, void *session, fw_ws_id id, fw_buf *m, bool text);
     /* A message has left completely. NULL: not interested. */
@@ -62,6 +74,7 @@ typedef struct fw_ws_server_opts {
     size_t max_message;     /* bytes; 0: 64 MiB */
     int max_connections;    /* 0: 256 */
     int message_s;          /* a message must come, or be taken, within this time; 0: 30 */
+    int send_buffer; /* bytes that the system may hold for a peer that is slow to take them; 0: as many as it likes */
 } fw_ws_server_opts;
 
 /* *out owned: fw_ws_server_stop, fw_ws_server_free. Events may come before it returns. FW_IO: address in use, certificate unreadable. */

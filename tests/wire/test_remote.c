@@ -55,11 +55,11 @@ static void make_robot(void) {
     }
 }
 
-static void *greet(void *self, fw_ws_id id, const char *path) {
+static void *greet(void *self, fw_ws_id id, const fw_ws_request *r) {
     liar *l = self;
     fw_mp_out o;
     fw_buf b;
-    (void)path;
+    (void)r;
     l->greetings++;
     fw_mp_begin(&o);
     if (l->plain) {

@@ -1,0 +1,13 @@
+# embed.cmake - the page's files as C. cmake -DOUT=web_files.c -DFILES="a;b" -P embed.cmake
+set(text "/* written by web/embed.cmake */\n#include \"console/console_int.h\"\n")
+set(table "")
+set(i 0)
+foreach(f ${FILES})
+  get_filename_component(name ${f} NAME)
+  file(READ ${f} hex HEX)
+  string(REGEX REPLACE "(..)" "0x\\1," bytes "${hex}")
+  string(APPEND text "static const unsigned char file_${i}[] = {${bytes}0};\n")
+  string(APPEND table "    {\"${name}\", file_${i}, sizeof file_${i} - 1},\n")
+  math(EXPR i "${i} + 1")
+endforeach()
+file(WRITE ${OUT} "${text}const fw_web_file fw_web_files[] = {\n${table}    {NULL, NULL, 0},\n};\n")
