@@ -46,6 +46,7 @@ struct fw_control {
     fw_driver_state state;
     fw_driver_command command;
     fw_motion motion;
+    fw_observer observer; /* opts.observer != NULL */
     fw_handover *handover;
     fw_control_status now;
     seen last;
@@ -124,6 +125,10 @@ static fw_status build(fw_control *c, fw_err *err) {
     FW_TRY(check_limits(&c->limits, err));
     FW_TRY(fit_axes(c, err));
     FW_TRY(fit_rates(c, err));
+    if (c->o.observer != NULL) {
+        FW_TRY(fw_observer_init(&c->observer, c->body, c->o.observer, err));
+        c->o.observer = &c->observer.o;
+    }
     if (c->o.policy != NULL) {
         c->rows = calloc((size_t)c->policy.horizon * (size_t)c->policy.embodiment->n_action, sizeof *c->rows);
         if (c->rows == NULL) {
@@ -176,10 +181,26 @@ static int64_t clock_ns(const fw_control *c) {
     return c->o.clock->now_ns(c->o.clock->self);
 }
 
+/* What is felt on axis i from outside. What a gripper holds pushes back on it: for that there is GRIP. */
+static float felt(const fw_control *c, int i) {
+    return c->o.observer != NULL && c->limits.axis[i].grip == 0 ? c->observer.residual[i] : 0;
+}
+
+/* Nm (N); 0 where a current is measured and nobody says what it is worth. */
+static float torque(const fw_control *c, int i) {
+    const double nm = c->o.observer != NULL                                ? c->observer.nm[i]
+                      : c->body->axis[i].effort == FW_DRIVER_EFFORT_AMPERE ? 0
+                                                                           : 1;
+    return (float)(nm * (double)c->state.axis[i].effort);
+}
+
 static void measure(fw_control *c) {
     fw_err err;
     if (fw_driver_read(c->o.driver, &c->state, &err) != FW_OK) {
         c->now.driver_errors++;
+    }
+    if (c->o.observer != NULL) {
+        fw_observer_step(&c->observer, &c->state);
     }
     c->now.driver_faults = 0;
     for (int i = 0; i < c->n; i++) {
@@ -187,7 +208,9 @@ static void measure(fw_control *c) {
         /* an axis that says it is too hot, overloaded or blind is not believed: it goes stale, and safety stops */
         const bool valid = x->valid && x->faults == 0;
         c->now.driver_faults |= x->faults;
-        c->in.axis[i] = (fw_safety_sample){valid, (uint64_t)x->t_ns / 1000, x->position, x->velocity, x->effort, 0};
+        c->now.residual[i] = felt(c, i);
+        c->in.axis[i] = (fw_safety_sample){valid,        (uint64_t)x->t_ns / 1000, x->position, x->velocity,
+                                           torque(c, i), c->now.residual[i]};
         c->now.position[i] = x->position;
         c->now.velocity[i] = x->velocity;
         c->now.effort[i] = x->effort;

@@ -26,6 +26,7 @@
 #include "fw/policy.h"
 #include "robot/handover.h"
 #include "robot/motion.h"
+#include "robot/observer.h"
 #include "safety/safety.h"
 
 /* Between the embodiment's units, which policies speak, and the driver's joints. Called by the control thread (target) and the
@@ -44,6 +45,8 @@ typedef struct fw_control_opts {
     const fw_safety_limits *limits;
     const fw_control_map *map; /* NULL: state and actions are the driver's axes, in their order */
     const char *instruction;   /* what to do at first */
+    const fw_observer_opts
+        *observer; /* the arm's dynamics: contacts are felt (observer.h); copied. NULL: they are not */
     fw_handover_opts handover;
     const fw_clock *clock; /* NULL: the real one */
     bool allow_slow;       /* a policy slower than its max_delay covers is not refused */
@@ -59,6 +62,8 @@ typedef struct fw_control_status {
     int64_t t_ns, cycle, executed;
     int n_axis;
     float position[FW_DRIVER_AXIS_MAX], velocity[FW_DRIVER_AXIS_MAX], effort[FW_DRIVER_AXIS_MAX];
+    float residual
+        [FW_DRIVER_AXIS_MAX]; /* Nm (N) from outside, as safety is told; 0 without an observer, and of grippers */
     float command[FW_DRIVER_AXIS_MAX];
     float action[FW_DIM_MAX]; /* the row being executed */
     fw_safety_mode mode;
@@ -78,7 +83,7 @@ typedef struct fw_control_status {
 
 typedef struct fw_control fw_control;
 /* FW_INVALID: the driver's axes are not those of the limits, the rates do not fit (the cycle rate is limits->period_us, a whole multiple of the
- * policy's), limits are wrong (named). *out owned. */
+ * policy's), limits are wrong (named), contacts cannot be felt though an observer is wanted. *out owned. */
 FW_NODISCARD fw_status fw_control_new(const fw_control_opts *o, fw_control **out, fw_err *err);
 /* Driver started, the policy asked a few times so that its latency is known, threads begun. FW_UNSAFE: the policy is too slow for its max_delay. */
 FW_NODISCARD fw_status fw_control_start(fw_control *c, fw_err *err);
