@@ -207,6 +207,10 @@ fw_status fw_recorder_end(fw_recorder *r, bool keep, int success, fw_err *err) {
     return FW_OK;
 }
 
+void fw_recorder_name(const fw_recorder *r, int ahead, char *out) {
+    recording_name(r, r->episode + (uint64_t)ahead, out);
+}
+
 uint64_t fw_recorder_acknowledged(const fw_recorder *r) {
     return atomic_load_explicit(&r->acknowledged, memory_order_acquire);
 }

@@ -36,6 +36,7 @@
 #include "fw/status.h"
 
 #define FW_RECORDER_TEXT 512 /* bytes of a sentence or another text, NUL included */
+#define FW_RECORDER_NAME 64  /* bytes of the field `recording`, NUL included */
 
 typedef struct fw_recorder_desc {
     fw_writer_desc writer; /* marks and fields are the recorder's own: leave them zero. seal_every 0: 10 */
@@ -44,8 +45,10 @@ typedef struct fw_recorder_desc {
 
 /* What an episode is about; everything borrowed for the call. */
 typedef struct fw_recording {
-    const char *sentence;            /* not empty */
-    const fw_provenance *provenance; /* NULL: unknown. success and fields are not used: see fw_recorder_end */
+    const char *sentence; /* not empty */
+    /* NULL: unknown. success and fields are not used: see fw_recorder_end. FW_SOURCE_AUTONOMOUS becomes FW_SOURCE_INTERVENTION when a frame
+     * has a person's hand on it. */
+    const fw_provenance *provenance;
 } fw_recording;
 
 /* One tick; everything borrowed for the call. */
@@ -73,6 +76,10 @@ FW_NODISCARD fw_status fw_recorder_begin(fw_recorder *r, const fw_recording *wha
 FW_NODISCARD fw_status fw_recorder_frame(fw_recorder *r, const fw_frame *frame, fw_err *err);
 /* keep false: the episode is dropped. success: 1, 0, -1 unknown. */
 FW_NODISCARD fw_status fw_recorder_end(fw_recorder *r, bool keep, int success, fw_err *err);
+
+/* What the field `recording` of the open episode (of the next one, when none is open) will say, or of the one `ahead` episodes later. out
+ * [FW_RECORDER_NAME]. The caller's loop. */
+void fw_recorder_name(const fw_recorder *r, int ahead, char *out);
 
 /* Frames known to be on the disk, of all that were taken, in order. Never goes back. Any thread. */
 uint64_t fw_recorder_acknowledged(const fw_recorder *r);

@@ -19,7 +19,7 @@
 #include "data/store_int.h"
 
 #define REC_FOLDER ".recorder"
-#define REC_NAME   64 /* "<session>-<episode>" and NUL */
+#define REC_NAME   FW_RECORDER_NAME /* "<session>-<episode>" and NUL */
 
 /* What is recorded, as bytes. */
 typedef struct rec_layout {

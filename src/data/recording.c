@@ -570,6 +570,9 @@ fw_status rec_episode_add(const rec_episode *e, fw_writer *w, fw_err *err) {
                        .n_fields = N_FIELDS,
                        .fields = field};
     fw_status st = columns_of(e, &c, err);
+    if (st == FW_OK && p.source == FW_SOURCE_AUTONOMOUS && memchr(c.intervention, 1, (size_t)e->length) != NULL) {
+        p.source = FW_SOURCE_INTERVENTION;
+    }
     if (st == FW_OK) {
         fw_writer_episode ep = {.length = e->length,
                                 .state = c.state,

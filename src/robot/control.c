@@ -64,11 +64,13 @@ struct fw_control {
     /* between threads */
     fw_board status, sight, operators;
     _Atomic int request;
-    _Atomic bool stop, estop, quit;
+    _Atomic bool stop, estop, withhold, quit;
     _Atomic uint32_t acknowledge, policy_count, policy_echo, supervisor_count, supervisor_echo;
 
     /* inference thread */
-    float *rows; /* [horizon, n_action] */
+    float *rows;               /* [horizon, n_action] */
+    uint8_t *seen[FW_CAM_MAX]; /* pictures of the policy's cameras, [h,w,3] each */
+    fw_pictures *pictures;
     double infer_s;
     bool failing;
     _Atomic double last_infer_s;
@@ -121,6 +123,27 @@ static fw_status check_limits(const fw_safety_limits *l, fw_err *err) {
                : fw_fail(err, FW_INVALID, "safety limits: %s", fw_limits_text(bad, NULL, text, sizeof text));
 }
 
+/* Which of the driver's cameras is the policy's i-th; -1: none. */
+static int camera_of(const fw_control *c, int i) {
+    for (int k = 0; k < c->body->n_camera; k++) {
+        if (strcmp(c->body->camera[k].name, c->policy.embodiment->camera[i].name) == 0) {
+            return k;
+        }
+    }
+    return -1;
+}
+
+static fw_status build_sight(fw_control *c, fw_err *err) {
+    for (int i = 0; c->o.policy != NULL && i < c->policy.embodiment->n_camera; i++) {
+        const int k = camera_of(c, i);
+        const fw_camera *cam = k >= 0 ? &c->body->camera[k] : NULL;
+        if (cam != NULL && (c->seen[i] = malloc(3 * (size_t)cam->width * (size_t)cam->height)) == NULL) {
+            return fw_fail(err, FW_NOMEM, "control: out of memory");
+        }
+    }
+    return fw_pictures_new(c->o.driver, &c->pictures, err);
+}
+
 static fw_status build(fw_control *c, fw_err *err) {
     FW_TRY(check_limits(&c->limits, err));
     FW_TRY(fit_axes(c, err));
@@ -129,6 +152,7 @@ static fw_status build(fw_control *c, fw_err *err) {
         FW_TRY(fw_observer_init(&c->observer, c->body, c->o.observer, err));
         c->o.observer = &c->observer.o;
     }
+    FW_TRY(build_sight(c, err));
     if (c->o.policy != NULL) {
         c->rows = calloc((size_t)c->policy.horizon * (size_t)c->policy.embodiment->n_action, sizeof *c->rows);
         if (c->rows == NULL) {
@@ -170,6 +194,10 @@ void fw_control_free(fw_control *c) {
     }
     fw_control_halt(c);
     fw_handover_free(c->handover);
+    fw_pictures_free(c->pictures);
+    for (int i = 0; i < FW_CAM_MAX; i++) {
+        free(c->seen[i]);
+    }
     free(c->rows);
     pthread_mutex_destroy(&c->words);
     free(c);
@@ -392,9 +420,10 @@ void fw_control_cycle(fw_control *c) {
     listen(c);
     c->in.now_us = (uint64_t)clock_ns(c) / 1000;
     c->in.command.present = false;
-    if (before == FW_SAFETY_AUTONOMOUS && !held) {
+    const bool withheld = held || atomic_load(&c->withhold);
+    if (before == FW_SAFETY_AUTONOMOUS && !withheld) {
         command_of_policy(c);
-    } else if (before == FW_SAFETY_TELEOPERATED && !held) {
+    } else if (before == FW_SAFETY_TELEOPERATED && !withheld) {
         command_of_operator(c);
     }
     fw_safety_step(&c->safety, &c->in, &c->out);
@@ -432,17 +461,13 @@ static void *control_main(void *ctx) {
 
 /* Pictures by the policy's names; missing where the driver has none, or an old one. */
 static void look(fw_control *c, fw_obs *obs) {
-    const fw_embodiment *e = c->policy.embodiment;
-    obs->n_image = e->n_camera;
-    for (int i = 0; i < e->n_camera; i++) {
-        for (int k = 0; k < c->body->n_camera; k++) {
-            fw_driver_frame f;
-            fw_err err;
-            if (strcmp(c->body->camera[k].name, e->camera[i].name) == 0 &&
-                fw_driver_frame_latest(c->o.driver, k, &f, &err) == FW_OK &&
-                (double)(clock_ns(c) - f.t_ns) < 1e9 * c->o.camera_age_s) {
-                obs->image[i] = (fw_image){f.rgb, f.h, f.w};
-            }
+    obs->n_image = c->policy.embodiment->n_camera;
+    for (int i = 0; i < obs->n_image; i++) {
+        fw_driver_frame f;
+        fw_err err;
+        if (c->seen[i] != NULL && fw_pictures_get(c->pictures, camera_of(c, i), c->seen[i], &f, &err) == FW_OK &&
+            (double)(clock_ns(c) - f.t_ns) < 1e9 * c->o.camera_age_s) {
+            obs->image[i] = (fw_image){f.rgb, f.h, f.w};
         }
     }
 }
@@ -569,6 +594,7 @@ static void go_real_time(fw_control *c) {
 
 fw_status fw_control_start(fw_control *c, fw_err *err) {
     FW_TRY(fw_control_prepare(c, err));
+    FW_TRY(fw_pictures_start(c->pictures, err));
     atomic_store(&c->quit, false);
     int e = pthread_create(&c->control, NULL, control_main, c);
     c->control_runs = e == 0;
@@ -604,6 +630,7 @@ void fw_control_halt(fw_control *c) {
         pthread_join(c->thought, NULL);
     }
     c->thought_runs = c->control_runs = false;
+    fw_pictures_stop(c->pictures);
     if (c->prepared) {
         fw_driver_stop(c->o.driver);
     }
@@ -630,6 +657,14 @@ void fw_control_stop(fw_control *c, bool on) {
 
 void fw_control_estop(fw_control *c, bool on) {
     atomic_store(&c->estop, on);
+}
+
+void fw_control_withhold(fw_control *c, bool on) {
+    atomic_store(&c->withhold, on);
+}
+
+fw_status fw_control_picture(fw_control *c, int camera, uint8_t *rgb, fw_driver_frame *out, fw_err *err) {
+    return fw_pictures_get(c->pictures, camera, rgb, out, err);
 }
 
 fw_status fw_control_say(fw_control *c, const char *sentence, fw_err *err) {

@@ -27,16 +27,19 @@
 #include "robot/handover.h"
 #include "robot/motion.h"
 #include "robot/observer.h"
+#include "robot/pictures.h"
 #include "safety/safety.h"
 
 /* Between the embodiment's units, which policies speak, and the driver's joints. Called by the control thread (target) and the
- * inference thread (state): re-entrant, no allocation. */
+ * inference thread (state) at the same time; no allocation. */
 typedef struct fw_control_map {
     void *ctx;
     /* joints [n_axis] as measured, last_action [n_action]: NULL before there is one -> state [n_state] */
     void (*state)(void *ctx, const float *joints, const float *last_action, float *state);
     /* One row of a chunk -> joint targets. from [n_axis]: the set-point now. False: there is none (unreachable): hold. */
     bool (*target)(void *ctx, const float *from, const float *action, float *joints);
+    /* The other way: what brought the set-point from `from` to `to` [n_axis] -> action [n_action]. Recording; NULL: actions cannot be told. */
+    void (*action)(void *ctx, const float *from, const float *to, float *action);
 } fw_control_map;
 
 typedef struct fw_control_opts {
@@ -98,6 +101,10 @@ void fw_control_request(fw_control *c, fw_safety_mode mode);
 void fw_control_acknowledge(fw_control *c);
 void fw_control_stop(fw_control *c, bool on);  /* the stop button: pressed until released */
 void fw_control_estop(fw_control *c, bool on); /* the emergency stop chain */
+/* While on, neither the policy's nor the operator's commands are passed on: safety holds, then retracts, then stops. */
+void fw_control_withhold(fw_control *c, bool on);
+/* As fw_pictures_get, of the driver's cameras. Not the control thread. */
+FW_NODISCARD fw_status fw_control_picture(fw_control *c, int camera, uint8_t *rgb, fw_driver_frame *out, fw_err *err);
 /* A sentence for the policy, from its next observation on. FW_INVALID: longer than 255 bytes. */
 FW_NODISCARD fw_status fw_control_say(fw_control *c, const char *sentence, fw_err *err);
 /* An operator's joint targets [n_axis], and with them a sign of life; only while teleoperated they move anything. One thread. */
