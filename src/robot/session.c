@@ -628,7 +628,7 @@ fw_status fw_session_move(fw_session *s, uint64_t who, const float *share, fw_er
             return fw_fail(err, FW_UNSUPPORTED, "%s is told \"%s\", which is no step: send joints", s->e.name,
                            s->e.action[i].name);
         }
-        if (!isfinite(share[i])) {
+        if (!isfinite(share[i]) && m != FW_MEANING_GRIPPER) {
             return fw_fail(err, FW_FORMAT, "move: value %d is not a finite number", i);
         }
     }
@@ -636,7 +636,9 @@ fw_status fw_session_move(fw_session *s, uint64_t who, const float *share, fw_er
     const fw_status st = holds(s, who, err);
     if (st == FW_OK && s->op.by != BY_LEADER) {
         s->op.by = BY_SHARES;
-        memcpy(s->op.share, share, sizeof(float) * (size_t)s->e.n_action);
+        for (int i = 0; i < s->e.n_action; i++) {
+            s->op.share[i] = isfinite(share[i]) ? share[i] : s->op.share[i];
+        }
         s->op.heard_ns = clock_ns(s);
     }
     pthread_mutex_unlock(&s->lock);

@@ -94,7 +94,7 @@ FW_NODISCARD fw_status fw_session_take(fw_session *s, uint64_t who, bool leader,
 FW_NODISCARD fw_status fw_session_give(fw_session *s, uint64_t who, fw_err *err);
 /* The holder is gone: nobody moves it; the robot holds, retracts, stops. */
 void fw_session_left(fw_session *s, uint64_t who);
-/* Wanted motion as shares -1..1 of the actions' ranges [n_action] a control step, and for grippers their value (without a map: of half the axes' velocity
+/* Wanted motion as shares -1..1 of the actions' ranges [n_action] a control step, and for grippers their value, NaN: as it is (without a map: of half the axes' velocity
  * limits); a sign of life. FW_UNSUPPORTED for a robot whose actions are no steps. */
 FW_NODISCARD fw_status fw_session_move(fw_session *s, uint64_t who, const float *share, fw_err *err);
 /* Joints [n_axis] to follow; a sign of life. */

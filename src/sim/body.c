@@ -348,6 +348,44 @@ bool fw_body_target(fw_body *b, const float *from, const float *measured, const 
     return true;
 }
 
+static double grip_of(const fw_body *b, const float *joints, int arm) {
+    for (int i = 0; i < b->n; i++) {
+        if (b->axis[i].gripper && b->axis[i].arm == arm) {
+            return fw_body_opening(b, i, (double)joints[i]);
+        }
+    }
+    return 0;
+}
+
+static double joint_of(const fw_body *b, const float *joints, int arm, int nth) {
+    for (int i = 0; i < b->n; i++) {
+        if (b->place[i].arm == arm && b->place[i].k == nth) {
+            return (double)joints[i];
+        }
+    }
+    return 0;
+}
+
+void fw_body_action(fw_body *b, const float *from, const float *to, float *action) {
+    const fw_embodiment *e = &b->r->emb;
+    double pos[2][FW_ARM_MAX][3], yaw[2][FW_ARM_MAX];
+    int nth[FW_ARM_MAX][FW_MEANING_OTHER + 1] = {{0}};
+    for (int a = 0; a < b->r->n_arm; a++) {
+        fw_body_hand(b, from, a, pos[0][a], &yaw[0][a]);
+        fw_body_hand(b, to, a, pos[1][a], &yaw[1][a]);
+    }
+    for (int i = 0; i < e->n_action; i++) {
+        const fw_dim *d = &e->action[i];
+        const int a = d->arm, k = nth[a][d->meaning]++;
+        const double x = d->meaning == FW_MEANING_EE_DELTA_POS   ? pos[1][a][k % 3] - pos[0][a][k % 3]
+                         : d->meaning == FW_MEANING_EE_DELTA_YAW ? remainder(yaw[1][a] - yaw[0][a], 2 * mjPI)
+                         : d->meaning == FW_MEANING_GRIPPER      ? grip_of(b, to, a)
+                         : d->meaning == FW_MEANING_JOINT_POS    ? joint_of(b, to, a, k)
+                                                                 : 0;
+        action[i] = (float)robot_clamp(x, d->min, d->max);
+    }
+}
+
 void fw_body_hand(fw_body *b, const float *joints, int arm, double pos[3], double *yaw) {
     stand(b, b->d, joints);
     robot_tcp(b->r, arm, b->d, pos, yaw);

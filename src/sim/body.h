@@ -60,6 +60,9 @@ void fw_body_state(fw_body *b, const float *joints, const float *last_action, fl
  * is approached as near as it goes, as in the simulator. False: a value that is no number; joints is untouched. */
 bool fw_body_target(fw_body *b, const float *from, const float *measured, const float *action, float *joints);
 
+/* The other way: what took the set-point from `from` to `to` [n_axis] within one control step -> action [n_action], held to its limits. */
+void fw_body_action(fw_body *b, const float *from, const float *to, float *action);
+
 /* Fraction 0 closed .. 1 open of the pads' distance at a gripper axis' position, and back. */
 double fw_body_opening(const fw_body *b, int axis, double position);
 double fw_body_position(const fw_body *b, int axis, double opening);

@@ -207,6 +207,36 @@ static void slow_motion_arrives(void) {
     fw_body_close(b);
 }
 
+/* What was asked for is what is told of it afterwards. */
+static void an_action_can_be_told_from_its_ends(const char *name) {
+    fw_body *b;
+    fw_err err;
+    fw_rng rng = fw_rng_stream(3, "told");
+    float q[FW_BODY_AXIS_MAX], to[FW_BODY_AXIS_MAX], action[FW_DIM_MAX], told[FW_DIM_MAX];
+    must(fw_body_open(fw_home(), name, &b, &err), &err);
+    const fw_embodiment *e = fw_body_embodiment(b);
+    fw_body_home(b, q);
+    for (int i = 0; i < 40; i++) {
+        for (int k = 0; k < e->n_action; k++) {
+            const fw_dim *d = &e->action[k];
+            const double small = d->meaning == FW_MEANING_GRIPPER ? 1 : 0.3;
+            action[k] = (float)(small * fw_rng_uniform(&rng, d->min, d->max));
+        }
+        CHECK(fw_body_target(b, q, NULL, action, to));
+        fw_body_action(b, q, to, told);
+        for (int k = 0; k < e->n_action; k++) {
+            NEAR(told[k], action[k], e->action[k].meaning == FW_MEANING_GRIPPER ? 0.01 : 0.004);
+        }
+        fw_body_home(b, q);
+    }
+    fw_body_close(b);
+}
+
+static void actions_can_be_told_from_their_ends(void) {
+    an_action_can_be_told_from_its_ends("panda_kitchen");
+    an_action_can_be_told_from_its_ends("aloha");
+}
+
 static void what_is_no_number_is_refused(void) {
     fw_body *b;
     fw_err err;
@@ -326,6 +356,6 @@ static void what_is_no_arm_is_refused(void) {
 }
 
 FW_TEST_MAIN(T(panda_says_what_the_room_says), T(so101_says_what_the_room_says), T(aloha_says_what_the_room_says),
-             T(slow_motion_arrives), T(what_is_no_number_is_refused), T(a_blocked_hand_does_not_wind_up),
-             T(dynamics_are_those_of_the_simulation), T(links_reach_from_the_base_to_the_hand),
-             T(nothing_allocates_after_open), T(what_is_no_arm_is_refused))
+             T(slow_motion_arrives), T(actions_can_be_told_from_their_ends), T(what_is_no_number_is_refused),
+             T(a_blocked_hand_does_not_wind_up), T(dynamics_are_those_of_the_simulation),
+             T(links_reach_from_the_base_to_the_hand), T(nothing_allocates_after_open), T(what_is_no_arm_is_refused))
