@@ -20,7 +20,32 @@ static fw_err err;
         CHECK(strstr(err.msg, text) != NULL);                                                                          \
     } while (0)
 
+/* An arm in a person's hand: limp, and measured. */
+static float g_lead[AXES];
+static bool g_lead_numb;
+
+static fw_status lead_read(fw_driver_dev *d, fw_driver_state *out, fw_err *e) {
+    (void)d;
+    memset(out, 0, sizeof *out);
+    out->n_axis = AXES;
+    for (int i = 0; i < AXES; i++) {
+        out->axis[i] = (fw_driver_sample){
+            .valid = !g_lead_numb, .t_ns = g_plant.clock->now_ns(g_plant.clock->self), .position = g_lead[i]};
+    }
+    return g_lead_numb ? fw_fail(e, FW_TIMEOUT, "leader: no answer") : FW_OK;
+}
+
+static fw_status lead_write(fw_driver_dev *d, const fw_driver_command *c, fw_err *e) {
+    (void)d;
+    return c->torque_on ? fw_fail(e, FW_INVALID, "leader: it is held by a hand") : FW_OK;
+}
+
+static const fw_driver_api lead_api = {FW_DRIVER_ABI, sizeof(fw_driver_api), "leader",    "",
+                                       plant_open,    plant_describe,        plant_start, lead_read,
+                                       lead_write,    plant_frame,           plant_stop,  plant_stop};
+
 typedef struct scene {
+    fw_driver *leader;
     rig r;
     sine policy;
     fw_session *s;
@@ -30,6 +55,8 @@ typedef struct scene {
 } scene;
 
 static void open_scene(scene *k, const char *name) {
+    memset(k, 0, sizeof *k);
+    g_lead_numb = false;
     k->policy = sine_policy(8);
     rig_open(&k->r, &k->policy, 0);
     snprintf(k->dir, sizeof k->dir, "%s/fw_session_%s_%d", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", name,
@@ -41,12 +68,16 @@ static void open_scene(scene *k, const char *name) {
     fw_session_opts o = FW_SESSION_OPTS_DEFAULT;
     o.control = k->r.c, o.body = fw_driver_get_info(k->r.driver), o.limits = &k->r.limits;
     o.embodiment = &k->policy.body, o.has_policy = true, o.clock = &k->r.clock, o.record = k->dir, o.home = "home-3";
+    OK(fw_driver_open_api(&lead_api, "{}", &k->leader, &err));
+    OK(fw_driver_start(k->leader, &err));
+    o.leader = strcmp(name, "token") != 0 ? k->leader : NULL;
     OK(fw_session_new(&o, &k->s, &err));
 }
 
 static void close_scene(scene *k) {
     fw_session_free(k->s);
     rig_close(&k->r);
+    fw_driver_close(&k->leader);
     OK(fw_remove_tree(k->dir, &err));
 }
 
@@ -258,6 +289,29 @@ static void joints_are_followed_from_where_the_robot_is(void) {
     close_scene(&k);
 }
 
+/* The leader's pose is reached without a jump, then followed; a leader that does not answer is an operator who is gone. */
+static void a_leader_arm_is_followed(void) {
+    static scene k;
+    open_scene(&k, "leader");
+    start(&k);
+    k.most = 0;
+    g_lead[0] = 0.8f, g_lead[1] = -0.5f;
+    OK(fw_session_take(k.s, 2, true, &err));
+    pass(&k, 3.5);
+    CHECK(k.at.control.mode == FW_SAFETY_TELEOPERATED && k.at.leader);
+    CHECK(fabsf(k.at.control.position[0] - 0.8f) < 0.02f && fabsf(k.at.control.position[1] + 0.5f) < 0.02f);
+    CHECK(k.most <= 2.0f * 0.005f * 1.001f);
+    for (int i = 0; i < 50; i++) { /* a hand moves it at 0.5 rad/s */
+        g_lead[0] -= 0.01f;
+        pass(&k, 0.02);
+    }
+    pass(&k, 0.2);
+    CHECK(fabsf(k.at.control.position[0] - 0.3f) < 0.02f);
+    g_lead_numb = true;
+    holds_retracts_stops(&k, FW_SAFETY_OPERATOR_LOST);
+    close_scene(&k);
+}
+
 static void a_new_sentence_is_a_new_episode(void) {
     static scene k;
     open_scene(&k, "say");
@@ -281,4 +335,5 @@ static void a_new_sentence_is_a_new_episode(void) {
 
 FW_TEST_MAIN(T(a_take_over_bends_the_motion_and_is_labelled), T(one_operator_holds_the_token),
              T(an_operator_who_is_gone_is_missed), T(a_robot_that_cannot_record_does_not_go_on),
-             T(joints_are_followed_from_where_the_robot_is), T(a_new_sentence_is_a_new_episode))
+             T(joints_are_followed_from_where_the_robot_is), T(a_leader_arm_is_followed),
+             T(a_new_sentence_is_a_new_episode))
