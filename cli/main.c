@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "cli.h"
+#include "task/sim_driver.h"
 
 static const fw_verb verbs[] = {
 #define X(name, help) {#name, help, cmd_##name},
@@ -13,6 +14,11 @@ static const fw_verb verbs[] = {
 };
 
 int main(int argc, char **argv) {
+    fw_err err = {FW_OK, ""};
+    if (fw_driver_add(fw_sim_driver_api(), &err) !=
+        FW_OK) { /* src/robot, which knows the others, may not know src/task */
+        return cli_fail(&err);
+    }
     int code = cli_dispatch("flywheel", "flywheel demo \"put the mug in the sink\"",
                             "one general policy for any robot, and the loop that makes it better", verbs,
                             sizeof(verbs) / sizeof(*verbs), argc, argv);

@@ -156,13 +156,17 @@ typedef struct fw_driver fw_driver;
 FW_NODISCARD fw_status fw_driver_open(const char *name_or_path, const char *config, fw_driver **out, fw_err *err);
 /* One that the caller has: the simulator, a test's. api: static. */
 FW_NODISCARD fw_status fw_driver_open_api(const fw_driver_api *api, const char *config, fw_driver **out, fw_err *err);
-/* Built-in ones: [*n] static. */
+/* Those that fw_driver_open knows by name: [*n] static. */
 const fw_driver_api *const *fw_driver_builtin(size_t *n);
+/* One more. api: static. Before any other thread opens drivers. FW_INVALID: no room, or another one has its name. */
+FW_NODISCARD fw_status fw_driver_add(const fw_driver_api *api, fw_err *err);
 
 /* Time as the driver's samples have it, where it is not CLOCK_MONOTONIC: a simulation. Before start. */
 void fw_driver_set_time(fw_driver *d, int64_t (*now_ns)(void *self), void *self);
 
 const fw_driver_info *fw_driver_get_info(const fw_driver *d); /* borrowed until close */
+/* The driver's own object, for whoever knows more of it than this interface (the simulator's owner). NULL: it is not of this api. */
+fw_driver_dev *fw_driver_get_dev(const fw_driver *d, const fw_driver_api *api);
 FW_NODISCARD fw_status fw_driver_start(fw_driver *d, fw_err *err);
 FW_NODISCARD fw_status fw_driver_read(fw_driver *d, fw_driver_state *out, fw_err *err);
 FW_NODISCARD fw_status fw_driver_write(fw_driver *d, const fw_driver_command *cmd, fw_err *err);

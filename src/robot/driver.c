@@ -40,11 +40,29 @@ void fw_driver_set_time(fw_driver *d, int64_t (*now_ns)(void *self), void *self)
     d->self = self;
 }
 
-static const fw_driver_api *const builtin[] = {&fw_so101_api};
+enum { BUILTIN_MAX = 8 };
+static const fw_driver_api *builtin[BUILTIN_MAX] = {&fw_so101_api};
+static size_t n_builtin = 1;
 
 const fw_driver_api *const *fw_driver_builtin(size_t *n) {
-    *n = sizeof builtin / sizeof *builtin;
+    *n = n_builtin;
     return builtin;
+}
+
+fw_status fw_driver_add(const fw_driver_api *api, fw_err *err) {
+    for (size_t i = 0; i < n_builtin; i++) {
+        if (builtin[i] == api) {
+            return FW_OK;
+        }
+        if (strcmp(builtin[i]->name, api->name) == 0) {
+            return fw_fail(err, FW_INVALID, "a second driver '%s'", api->name);
+        }
+    }
+    if (n_builtin == BUILTIN_MAX) {
+        return fw_fail(err, FW_INVALID, "driver %s: there are %d already", api->name, BUILTIN_MAX);
+    }
+    builtin[n_builtin++] = api;
+    return FW_OK;
 }
 
 const char *fw_driver_faults_text(uint32_t faults, char *out, size_t cap) {
@@ -173,7 +191,7 @@ fw_status fw_driver_open(const char *name_or_path, const char *config, fw_driver
     if (strchr(name_or_path, '/') != NULL) {
         return open_shared(name_or_path, config, out, err);
     }
-    for (size_t i = 0; i < sizeof builtin / sizeof *builtin; i++) {
+    for (size_t i = 0; i < n_builtin; i++) {
         if (strcmp(builtin[i]->name, name_or_path) == 0) {
             return open_api(builtin[i], NULL, name_or_path, config, out, err);
         }
@@ -185,6 +203,10 @@ fw_status fw_driver_open(const char *name_or_path, const char *config, fw_driver
 
 const fw_driver_info *fw_driver_get_info(const fw_driver *d) {
     return &d->info;
+}
+
+fw_driver_dev *fw_driver_get_dev(const fw_driver *d, const fw_driver_api *api) {
+    return d->api == api ? d->dev : NULL;
 }
 
 /* --- running */

@@ -13,11 +13,6 @@
 
 #define LINK_MIN_M 0.004
 
-/* Where an axis is in the model. */
-typedef struct place {
-    int arm, k; /* k: joint of the arm; -1: its gripper */
-} place;
-
 struct fw_body {
     fw_robot *r; /* owned */
     mjModel *m;  /* owned */
@@ -25,7 +20,7 @@ struct fw_body {
     mjData *ik;  /* owned: scratch */
     int n;
     fw_body_axis axis[FW_BODY_AXIS_MAX];
-    place place[FW_BODY_AXIS_MAX];
+    robot_axis place[FW_BODY_AXIS_MAX];
     int n_link, link[FW_BODY_LINK_MAX]; /* geoms */
     double *full, *torque;              /* owned [nv,nv], [nv] */
     double *follow;                     /* owned [nv,n]: velocity of each joint of the model a unit of each axis' */
@@ -59,23 +54,23 @@ static fw_status check_safety(const fw_body *b, const char *home_dir, fw_err *er
     return st;
 }
 
-static void add_axis(fw_body *b, int arm, int k) {
-    const robot_arm *a = &b->r->arm[arm];
-    const int v = k >= 0 ? a->v[k] : b->m->jnt_dofadr[mj_name2id(b->m, mjOBJ_JOINT, a->grip.joint[0])];
-    const int j = b->m->dof_jntid[v];
+static void add_axis(fw_body *b) {
+    const robot_axis p = robot_axis_at(b->r, b->n);
+    const robot_arm *a = &b->r->arm[p.arm];
+    const int v = p.k >= 0 ? a->v[p.k] : a->grip_v[0], j = b->m->dof_jntid[v];
     fw_body_axis *x = &b->axis[b->n];
-    *x = (fw_body_axis){.slide = b->m->jnt_type[j] == mjJNT_SLIDE, .gripper = k < 0, .arm = arm};
-    snprintf(x->name, sizeof x->name, "%s", k >= 0 ? a->joint[k] : a->grip.joint[0]);
-    x->min = k >= 0 ? b->m->jnt_range[2 * j] : fmin(a->grip.closed[0], a->grip.open[0]);
-    x->max = k >= 0 ? b->m->jnt_range[2 * j + 1] : fmax(a->grip.closed[0], a->grip.open[0]);
-    if (k >= 0 && !b->m->jnt_limited[j]) {
+    *x = (fw_body_axis){.slide = b->m->jnt_type[j] == mjJNT_SLIDE, .gripper = p.k < 0, .arm = p.arm};
+    snprintf(x->name, sizeof x->name, "%s", p.k >= 0 ? a->joint[p.k] : a->grip.joint[0]);
+    x->min = p.k >= 0 ? b->m->jnt_range[2 * j] : fmin(a->grip.closed[0], a->grip.open[0]);
+    x->max = p.k >= 0 ? b->m->jnt_range[2 * j + 1] : fmax(a->grip.closed[0], a->grip.open[0]);
+    if (p.k >= 0 && !b->m->jnt_limited[j]) {
         x->min = -2 * mjPI, x->max = 2 * mjPI;
     }
     x->damping = b->m->dof_damping[v];
     x->stick = b->m->dof_frictionloss[v];
-    const double force = k >= 0 ? a->force[k] : a->grip.force;
+    const double force = p.k >= 0 ? a->force[p.k] : a->grip.force;
     x->effort = force > 0 ? force : (double)INFINITY;
-    b->place[b->n++] = (place){arm, k};
+    b->place[b->n++] = p;
 }
 
 /* The velocity of every joint when one axis moves by a unit: itself, and what follows a gripper. */
@@ -87,8 +82,8 @@ static void note_followers(fw_body *b) {
             continue;
         }
         for (int k = 0; k < a->grip.n_joint; k++) {
-            const int v = b->m->jnt_dofadr[mj_name2id(b->m, mjOBJ_JOINT, a->grip.joint[k])];
-            b->follow[v * b->n + i] = (a->grip.open[k] - a->grip.closed[k]) / (a->grip.open[0] - a->grip.closed[0]);
+            b->follow[a->grip_v[k] * b->n + i] =
+                (a->grip.open[k] - a->grip.closed[k]) / (a->grip.open[0] - a->grip.closed[0]);
         }
     }
 }
@@ -116,7 +111,7 @@ static void choose_links(fw_body *b) {
 }
 
 static fw_status check_robot(const fw_robot *r, fw_err *err) {
-    int n = r->n_arm;
+    const int n = robot_n_axis(r);
     if (r->base.n > 0) {
         return fw_fail(err, FW_UNSUPPORTED, "%s has a base that drives: only its arms would be axes", r->emb.name);
     }
@@ -125,9 +120,6 @@ static fw_status check_robot(const fw_robot *r, fw_err *err) {
             return fw_fail(err, FW_UNSUPPORTED, "%s: state[%d] \"%s\" is a velocity, which positions do not say",
                            r->emb.name, i, r->emb.state[i].name);
         }
-    }
-    for (int i = 0; i < r->n_arm; i++) {
-        n += r->arm[i].n;
     }
     return n <= FW_BODY_AXIS_MAX
                ? FW_OK
@@ -172,13 +164,8 @@ static fw_status build(fw_body *b, const char *home_dir, const char *embodiment,
     FW_TRY(compile(b, err));
     b->r->ik_least =
         1; /* a set-point begins where the last one ended, not where it was meant to: small wishes add up */
-    for (int i = 0; i < b->r->n_arm; i++) {
-        for (int k = 0; k < b->r->arm[i].n; k++) {
-            add_axis(b, i, k);
-        }
-    }
-    for (int i = 0; i < b->r->n_arm; i++) {
-        add_axis(b, i, -1);
+    while (b->n < robot_n_axis(b->r)) {
+        add_axis(b);
     }
     note_followers(b);
     choose_links(b);

@@ -99,7 +99,7 @@ static fw_status bind_arm(fw_robot *r, int i, const mjModel *m, fw_err *err) {
         FW_TRY(bind_joint(m, a->joint[k], &a->q[k], &a->v[k], &a->u[k], err));
     }
     for (int k = 0; k < a->grip.n_joint; k++) {
-        FW_TRY(bind_joint(m, a->grip.joint[k], &a->grip_q[k], NULL, k == 0 ? &a->grip_u : NULL, err));
+        FW_TRY(bind_joint(m, a->grip.joint[k], &a->grip_q[k], &a->grip_v[k], k == 0 ? &a->grip_u : NULL, err));
     }
     snprintf(name, sizeof name, "tcp%d", i);
     FW_TRY(find(m, mjOBJ_SITE, "site", name, &a->site, err));
@@ -281,8 +281,13 @@ void robot_plan(fw_robot *r, const mjModel *m, mjData *d, mjData *ik, const floa
     }
 }
 
-/* Targets at fraction u in (0, 1] of the control step. Below a fifth the gripper asks for more than closed, so that thin things
- * are pushed with the servo's limit too. */
+/* Below a fifth the gripper asks for more than closed, so that thin things are pushed with the servo's limit too. */
+double robot_grip_ctrl(const robot_arm *a, double opening) {
+    return a->grip.closed[0] + robot_travel(a, opening) * (a->grip.open[0] - a->grip.closed[0]) -
+           copysign(a->grip.squeeze, a->grip.open[0] - a->grip.closed[0]) * robot_clamp(1 - opening / 0.2, 0, 1);
+}
+
+/* Targets at fraction u in (0, 1] of the control step. */
 void robot_apply(const fw_robot *r, const mjModel *m, mjData *d, double u) {
     (void)m;
     for (int k = 0; k < r->base.n; k++) {
@@ -296,9 +301,7 @@ void robot_apply(const fw_robot *r, const mjModel *m, mjData *d, double u) {
             double step = robot_clamp(mem->q_next[k] - mem->q_cmd[k], -STEP_RAD, STEP_RAD);
             d->ctrl[a->u[k]] = mem->q_cmd[k] + u * step + a->lag_s * step / r->control_dt;
         }
-        d->ctrl[a->grip_u] =
-            a->grip.closed[0] + robot_travel(a, mem->grip) * (a->grip.open[0] - a->grip.closed[0]) -
-            copysign(a->grip.squeeze, a->grip.open[0] - a->grip.closed[0]) * robot_clamp(1 - mem->grip / 0.2, 0, 1);
+        d->ctrl[a->grip_u] = robot_grip_ctrl(a, mem->grip);
     }
 }
 

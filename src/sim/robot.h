@@ -53,6 +53,14 @@ void robot_apply(const fw_robot *r, const mjModel *m, mjData *d, double u);
 /* ... and after the last: the plan becomes the command. */
 void robot_finish(fw_robot *r);
 
+/* --- its motors one by one, in the order of sim/body.h */
+int robot_n_axis(const fw_robot *r);
+int robot_axis_body(const fw_robot *r, const mjModel *m, int axis);    /* the link that it moves */
+void robot_axes(const fw_robot *r, const mjData *d, fw_sim_axis *out); /* [n_axis] */
+/* Before a physics step: ctrl, and torque limits into m (m0: as compiled). */
+void robot_drive(fw_robot *r, mjModel *m, const mjModel *m0, mjData *d, const fw_sim_drive *drive);
+void robot_engage(const fw_robot *r, mjModel *m, const mjModel *m0); /* torque and its limits as compiled */
+
 void robot_view(const fw_robot *r, const mjModel *m, const mjData *d, fw_scene *out); /* arm[], n_arm, base */
 void robot_state(const fw_robot *r, const mjModel *m, const mjData *d, float *state); /* [n_state] */
 

@@ -77,7 +77,8 @@ typedef struct robot_arm {
     double turn_yaw;                     /* rad: middle of the half turn that experts use */
     robot_grip grip;
     /* ids in the compiled model */
-    int q[ROBOT_DOF_MAX], v[ROBOT_DOF_MAX], u[ROBOT_DOF_MAX], site, grip_q[ROBOT_GRIP_MAX], grip_u;
+    int q[ROBOT_DOF_MAX], v[ROBOT_DOF_MAX], u[ROBOT_DOF_MAX], site, grip_q[ROBOT_GRIP_MAX], grip_v[ROBOT_GRIP_MAX],
+        grip_u;
     double gap[ROBOT_GAP_N]; /* [i]: distance of the pads at fraction i/(N-1) of the gripper's travel, 1 = open */
 } robot_arm;
 
@@ -121,6 +122,13 @@ static inline double robot_clamp(double x, double lo, double hi) {
     return x < lo ? lo : x > hi ? hi : x;
 }
 
+/* An axis: joint k of an arm, or with k = -1 its gripper. All arms' joints come first. */
+typedef struct robot_axis {
+    int arm, k;
+} robot_axis;
+
+/* robot_axis.c */
+robot_axis robot_axis_at(const fw_robot *r, int axis);
 /* robot_read.c */
 FW_NODISCARD fw_status robot_read(fw_robot *r, const char *path, fw_err *err);
 /* robot_build.c: parse the pieces, make r->spec */
@@ -133,5 +141,6 @@ void robot_tcp(const fw_robot *r, int arm, const mjData *d, double pos[3], doubl
 /* robot.c: the pads' distance, 0 closed .. 1 open, at fraction f of the gripper's travel, and back. */
 double robot_opening(const robot_arm *a, double f);
 double robot_travel(const robot_arm *a, double opening);
+double robot_grip_ctrl(const robot_arm *a, double opening); /* of its servo */
 
 #endif /* FW_SIM_ROBOT_INT_H */

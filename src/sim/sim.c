@@ -263,6 +263,57 @@ fw_status fw_sim_step(fw_sim *s, const float *action, fw_err *err) {
     return FW_OK;
 }
 
+/* --- motors commanded from outside */
+typedef struct drive_args {
+    fw_sim *s;
+    const fw_sim_drive *drive;
+} drive_args;
+
+static void drive_step(void *ctx) {
+    drive_args *a = ctx;
+    fw_sim *s = a->s;
+    robot_drive(s->robot, s->m, s->m0, s->d, a->drive);
+    rz_eye(s->rz, s->m, s->d, s->sub, s->n_sub);
+    rz_drive(s->rz, s->d);
+    mj_step(s->m, s->d);
+    s->sub++;
+    if (s->sub == s->n_sub) {
+        rz_eye(s->rz, s->m, s->d, s->n_sub, s->n_sub);
+        mj_forward(s->m, s->d);
+    }
+}
+
+fw_status fw_sim_drive_step(fw_sim *s, const fw_sim_drive *drive, bool *looked, fw_err *err) {
+    *looked = false;
+    if (s->diverged) {
+        return fw_fail(err, FW_CLOSED, "the episode ended: physics diverged");
+    }
+    fw_status st = sim_guard(drive_step, &(drive_args){s, drive}, "physics step", err);
+    if (st == FW_OK && !finite_state(s->d)) {
+        st = fw_fail(err, FW_CLOSED, "physics diverged at %.2f s", s->d->time);
+    }
+    s->diverged = st != FW_OK;
+    *looked = st == FW_OK && s->sub == s->n_sub;
+    if (*looked) {
+        s->sub = 0;
+        look(s);
+    }
+    return st;
+}
+
+int fw_sim_n_axis(const fw_sim *s) {
+    return robot_n_axis(s->robot);
+}
+void fw_sim_axes(const fw_sim *s, fw_sim_axis *out) {
+    robot_axes(s->robot, s->d, out);
+}
+double fw_sim_timestep(const fw_sim *s) {
+    return s->m->opt.timestep;
+}
+void fw_sim_push(fw_sim *s, int axis, const double force[3]) {
+    mju_copy3(s->d->xfrc_applied + 6 * robot_axis_body(s->robot, s->m, axis), force);
+}
+
 /* --- a new episode */
 static void draw_starts(fw_sim *s, fw_rng *layout) {
     double k = fmin(1, robot_reach(s->robot)->far_m / 0.66); /* a small robot's hand starts in a small region */
@@ -290,8 +341,10 @@ static void reset(void *ctx) {
     fw_rng layout = fw_rng_stream(seeds->layout, "layout"), visual = fw_rng_stream(seeds->visual, "visual"),
            dynamics = fw_rng_stream(seeds->dynamics, "dynamics");
     rz_dynamics(s->rz, s->m, s->m0, &dynamics, seeds->dynamics);
+    robot_engage(s->robot, s->m, s->m0);
     mj_setConst(s->m, s->d);
     mj_resetData(s->m, s->d);
+    s->sub = 0;
     memset(s->start_set, 0, sizeof s->start_set);
     mj_kinematics(s->m, s->d);
     sim_observe_furniture(s);

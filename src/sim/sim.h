@@ -27,6 +27,7 @@
 #define FW_REGION_MAX 12
 #define FW_HINGE_MAX  12
 #define FW_AUX_MAX    32
+#define FW_AXIS_MAX   16
 
 typedef struct fw_sim fw_sim;
 typedef struct fw_world fw_world; /* a model being built: sim/world.h */
@@ -179,6 +180,27 @@ FW_NODISCARD fw_status fw_sim_render(fw_sim *s, const char *camera, int w, int h
 
 int64_t fw_sim_frame(const fw_sim *s); /* control steps since the episode began */
 bool fw_sim_held_out(const fw_sim *s); /* its ranges are a held-out domain: never for training data */
+
+/* --- motors, for whoever commands them himself instead of by fw_sim_step: a driver. Axes as sim/body.h numbers them; a mobile base has
+ * none and stands. */
+typedef struct fw_sim_axis {
+    double position, velocity; /* rad (m), rad/s (m/s); a gripper's: the mean of its fingers, as its first joint */
+    double effort;             /* Nm (N) that the motor gives */
+} fw_sim_axis;
+typedef struct fw_sim_drive {
+    bool limp;                    /* no torque; the arm's weight stays carried, as by brakes */
+    double position[FW_AXIS_MAX]; /* where the servo shall be now ... */
+    double
+        velocity[FW_AXIS_MAX]; /* ... and moves; its lag is made up for. A gripper told to close pushes beyond closed */
+    double effort[FW_AXIS_MAX]; /* most that the motor gives; more than its own limit: that */
+} fw_sim_drive;
+int fw_sim_n_axis(const fw_sim *s);
+void fw_sim_axes(const fw_sim *s, fw_sim_axis *out); /* [n_axis] */
+double fw_sim_timestep(const fw_sim *s);             /* s of one physics step */
+/* One physics step; *looked: it completed a control step, and the scene is a new one. FW_CLOSED as fw_sim_step. */
+FW_NODISCARD fw_status fw_sim_drive_step(fw_sim *s, const fw_sim_drive *drive, bool *looked, fw_err *err);
+/* Somebody pushes the link that an axis moves, at its centre of mass: N, world, until told otherwise or the next reset. */
+void fw_sim_push(fw_sim *s, int axis, const double force[3]);
 
 /* --- views: what the cameras see, as numbers, to be drawn again later with another size, camera or look */
 int fw_sim_view_size(const fw_sim *s); /* doubles; constant for one home */

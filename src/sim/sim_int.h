@@ -43,6 +43,7 @@ struct fw_sim {
     double start_base[3];
     bool diverged;
     int n_sub;     /* physics steps a control step */
+    int sub;       /* those of the present one, when motors are commanded (fw_sim_drive_step) */
     double *cloth; /* owned: vertices as doubles, [rows*cols,3]; NULL without */
 
     int obj_body[FW_OBJ_MAX], obj_q[FW_OBJ_MAX], obj_v[FW_OBJ_MAX];

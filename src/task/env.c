@@ -365,14 +365,26 @@ fw_status fw_env_observe(fw_env *e, fw_obs *obs, fw_err *err) {
     return FW_OK;
 }
 
+static void count_step(fw_env *e) {
+    fw_verdict v;
+    e->past.steps++;
+    fw_env_judge(e, &v);
+    e->past.held = v.success ? e->past.held + 1 : 0;
+}
+
 fw_status fw_env_step(fw_env *e, const float *action, fw_err *err) {
     fw_sim_state(now(e), e->past.state);
     memcpy(e->past.action, action, (size_t)e->body.n_action * sizeof *action);
     FW_TRY(fw_sim_step(fw_env_sim(e), action, err));
-    e->past.steps++;
-    fw_verdict v;
-    fw_env_judge(e, &v);
-    e->past.held = v.success ? e->past.held + 1 : 0;
+    count_step(e);
+    return FW_OK;
+}
+
+fw_status fw_env_drive(fw_env *e, const fw_sim_drive *drive, bool *looked, fw_err *err) {
+    FW_TRY(fw_sim_drive_step(fw_env_sim(e), drive, looked, err));
+    if (*looked) {
+        count_step(e);
+    }
     return FW_OK;
 }
 

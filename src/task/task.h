@@ -93,6 +93,8 @@ FW_NODISCARD fw_status fw_env_observe(fw_env *e, fw_obs *obs, fw_err *err);
 /* One control step with action [n_action] in the embodiment's units; values past its limits are clamped, NaN is
  * FW_INVALID. FW_CLOSED when physics diverged (now or before): the episode is over. */
 FW_NODISCARD fw_status fw_env_step(fw_env *e, const float *action, fw_err *err);
+/* One physics step with the motors commanded joint by joint (sim/sim.h); *looked: it completed a control step, which counts. */
+FW_NODISCARD fw_status fw_env_drive(fw_env *e, const fw_sim_drive *drive, bool *looked, fw_err *err);
 int fw_env_steps(const fw_env *e); /* control steps since reset */
 /* Success has held for 5 steps, or the time limit is reached, or physics diverged. */
 bool fw_env_done(const fw_env *e);
