@@ -415,7 +415,7 @@ static void bias(fw_body *b, bool gravity, double *out) {
     to_axes(b, b->torque, out);
 }
 
-void fw_body_dynamics(fw_body *b, const double *q, const double *v, double *M, double *coriolis, double *gravity) {
+static void moving(fw_body *b, const double *q, const double *v) {
     for (int i = 0; i < b->n; i++) {
         put(b, b->d, i, q[i]);
     }
@@ -424,12 +424,16 @@ void fw_body_dynamics(fw_body *b, const double *q, const double *v, double *M, d
     }
     mj_kinematics(b->m, b->d);
     mj_comPos(b->m, b->d);
+    mj_comVel(b->m, b->d);
+}
+
+void fw_body_dynamics(fw_body *b, const double *q, const double *v, double *M, double *coriolis, double *gravity) {
+    moving(b, q, v);
     if (M != NULL) {
         mj_makeM(b->m, b->d);
         mass(b, M);
     }
     if (coriolis != NULL) {
-        mj_comVel(b->m, b->d);
         bias(b, false, coriolis);
     }
     if (gravity != NULL) {
@@ -437,6 +441,14 @@ void fw_body_dynamics(fw_body *b, const double *q, const double *v, double *M, d
         mj_comVel(b->m, b->d);
         bias(b, true, gravity);
     }
+}
+
+void fw_body_model(void *body, const double *q, const double *v, double *M, double *both) {
+    fw_body *b = body;
+    moving(b, q, v);
+    mj_makeM(b->m, b->d);
+    mass(b, M);
+    bias(b, true, both);
 }
 
 /* --- drawing */

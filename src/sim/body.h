@@ -71,6 +71,9 @@ double fw_body_position(const fw_body *b, int axis, double opening);
  * motor must give is M a + coriolis + gravity + friction. Each output may be NULL. Units as the axes have them. */
 void fw_body_dynamics(fw_body *b, const double *q, const double *v, double *M, double *coriolis, double *gravity);
 
+/* The same as an fw_observer_dynamics (robot/observer.h), quicker; body: an fw_body. bias [n_axis] = coriolis + gravity. */
+void fw_body_model(void *body, const double *q, const double *v, double *M, double *bias);
+
 /* The robot as capsules, to be drawn: xyzr [n,7] = both ends and the radius, m, world. */
 int fw_body_n_link(const fw_body *b); /* at most FW_BODY_LINK_MAX */
 void fw_body_links(fw_body *b, const float *joints, float *xyzr);
