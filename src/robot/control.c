@@ -76,7 +76,7 @@ struct fw_control {
     _Atomic double last_infer_s;
     _Atomic int64_t policy_errors;
     pthread_mutex_t words; /* never taken by the control thread */
-    char sentence[SENTENCE], said[SENTENCE];
+    char sentence[SENTENCE], said[SENTENCE], trouble[SENTENCE];
     operated operated; /* of the operator's thread */
 
     pthread_t control, thought;
@@ -507,6 +507,12 @@ static void live(fw_control *c) {
     atomic_fetch_add(&c->policy_count, 1);
 }
 
+static void remember_trouble(fw_control *c, const char *what) {
+    pthread_mutex_lock(&c->words);
+    snprintf(c->trouble, sizeof c->trouble, "%s", what);
+    pthread_mutex_unlock(&c->words);
+}
+
 bool fw_control_think(fw_control *c) {
     seen s;
     fw_err err = {FW_OK, ""};
@@ -517,8 +523,12 @@ bool fw_control_think(fw_control *c) {
     }
     if (ask(c, &s, &err) == FW_OK) {
         live(c);
+        if (c->failing) {
+            remember_trouble(c, "");
+        }
         c->failing = false;
     } else {
+        remember_trouble(c, err.msg);
         if (!c->failing) { /* once until it works again */
             fw_warn("policy: %s", err.msg);
         }
@@ -665,6 +675,13 @@ void fw_control_withhold(fw_control *c, bool on) {
 
 fw_status fw_control_picture(fw_control *c, int camera, uint8_t *rgb, fw_driver_frame *out, fw_err *err) {
     return fw_pictures_get(c->pictures, camera, rgb, out, err);
+}
+
+const char *fw_control_trouble(fw_control *c, char *out, size_t cap) {
+    pthread_mutex_lock(&c->words);
+    snprintf(out, cap, "%s", c->trouble);
+    pthread_mutex_unlock(&c->words);
+    return out;
 }
 
 fw_status fw_control_say(fw_control *c, const char *sentence, fw_err *err) {

@@ -105,6 +105,8 @@ void fw_control_estop(fw_control *c, bool on); /* the emergency stop chain */
 void fw_control_withhold(fw_control *c, bool on);
 /* As fw_pictures_get, of the driver's cameras. Not the control thread. */
 FW_NODISCARD fw_status fw_control_picture(fw_control *c, int camera, uint8_t *rgb, fw_driver_frame *out, fw_err *err);
+/* What the policy's last question failed with; "" when it was answered. Not the control thread. Returns out. */
+const char *fw_control_trouble(fw_control *c, char *out, size_t cap);
 /* A sentence for the policy, from its next observation on. FW_INVALID: longer than 255 bytes. */
 FW_NODISCARD fw_status fw_control_say(fw_control *c, const char *sentence, fw_err *err);
 /* An operator's joint targets [n_axis], and with them a sign of life; only while teleoperated they move anything. One thread. */

@@ -394,16 +394,19 @@ static void watch_record(fw_session *s, fw_tape_state *t) {
 
 static void why(const fw_session *s, const fw_tape_state *t, char *out, size_t cap) {
     const fw_control_status *c = &s->now;
-    char faults[160] = "";
+    char faults[160] = "", trouble[160] = "";
     out[0] = 0;
+    if ((c->latched & (FW_SAFETY_POLICY_LOST | FW_SAFETY_COMMAND_STALE)) != 0) {
+        (void)fw_control_trouble(s->o.control, trouble, sizeof trouble);
+    }
     if (t->late && !s->o.may_go_unrecorded) {
         snprintf(out, cap, "It cannot record (%.180s), so nothing moves it.",
                  t->recorder.last_error.code != FW_OK ? t->recorder.last_error.msg : "the disk is slow");
     } else if (c->driver_faults != 0) {
         snprintf(out, cap, "A joint reports: %s.", fw_driver_faults_text(c->driver_faults, faults, sizeof faults));
     } else if (c->severity >= FW_SAFETY_SEV_HOLD) {
-        snprintf(out, cap, "It is %s: %s. Acknowledge, then start again.", severity_text(c->severity),
-                 fw_safety_fault_text(c->first));
+        snprintf(out, cap, "It is %s: %s%s%.130s%s. Acknowledge, then start again.", severity_text(c->severity),
+                 fw_safety_fault_text(c->first), *trouble != 0 ? " (" : "", trouble, *trouble != 0 ? ")" : "");
     } else if (s->stopped) {
         snprintf(out, cap, "The stop button is pressed.");
     } else if (c->refused != 0) {

@@ -47,7 +47,8 @@ void robot_axes(const fw_robot *r, const mjData *d, fw_sim_axis *out) {
         const robot_axis x = robot_axis_at(r, i);
         const robot_arm *a = &r->arm[x.arm];
         if (x.k >= 0) {
-            out[i] = (fw_sim_axis){.position = d->qpos[a->q[x.k]], .velocity = d->qvel[a->v[x.k]]};
+            out[i] = (fw_sim_axis){
+                .position = d->qpos[a->q[x.k]], .velocity = d->qvel[a->v[x.k]], .weight = d->qfrc_gravcomp[a->v[x.k]]};
         } else {
             measure_grip(a, d, &out[i]);
         }
@@ -64,12 +65,14 @@ void robot_engage(const fw_robot *r, mjModel *m, const mjModel *m0) {
     }
 }
 
-static void limit_torque(mjModel *m, const mjModel *m0, int u, double most) {
+/* most: of motor and weight together. */
+static void limit_torque(mjModel *m, const mjModel *m0, int u, double most, double weight) {
     const double *own = m0->actuator_forcerange + 2 * u;
-    most = m0->actuator_forcelimited[u] ? fmin(most, own[1]) : most;
-    m->actuator_forcelimited[u] = isfinite(most);
-    if (isfinite(most)) {
-        m->actuator_forcerange[2 * u] = -most, m->actuator_forcerange[2 * u + 1] = most;
+    const bool limited = m0->actuator_forcelimited[u];
+    m->actuator_forcelimited[u] = limited || isfinite(most);
+    if (m->actuator_forcelimited[u]) {
+        m->actuator_forcerange[2 * u] = limited ? fmax(-most - weight, own[0]) : -most - weight;
+        m->actuator_forcerange[2 * u + 1] = limited ? fmin(most - weight, own[1]) : most - weight;
     }
 }
 
@@ -85,6 +88,7 @@ void robot_drive(fw_robot *r, mjModel *m, const mjModel *m0, mjData *d, const fw
             r->mem.arm[x.arm].grip = robot_opening(a, f); /* what the scene calls its command */
             d->ctrl[a->grip_u] = robot_grip_ctrl(a, r->mem.arm[x.arm].grip);
         }
-        limit_torque(m, m0, motor(r, x), drive->effort[i]);
+        const double weight = x.k >= 0 && !drive->limp ? d->qfrc_gravcomp[a->v[x.k]] : 0;
+        limit_torque(m, m0, motor(r, x), drive->effort[i], weight);
     }
 }

@@ -185,14 +185,15 @@ bool fw_sim_held_out(const fw_sim *s); /* its ranges are a held-out domain: neve
  * none and stands. */
 typedef struct fw_sim_axis {
     double position, velocity; /* rad (m), rad/s (m/s); a gripper's: the mean of its fingers, as its first joint */
-    double effort;             /* Nm (N) that the motor gives */
+    double effort;             /* Nm (N) that the motor gives beside the arm's weight ... */
+    double weight;             /* ... which is carried for it */
 } fw_sim_axis;
 typedef struct fw_sim_drive {
     bool limp;                    /* no torque; the arm's weight stays carried, as by brakes */
     double position[FW_AXIS_MAX]; /* where the servo shall be now ... */
     double
         velocity[FW_AXIS_MAX]; /* ... and moves; its lag is made up for. A gripper told to close pushes beyond closed */
-    double effort[FW_AXIS_MAX]; /* most that the motor gives; more than its own limit: that */
+    double effort[FW_AXIS_MAX]; /* most that the motor gives, weight included; more than its own limit: that */
 } fw_sim_drive;
 int fw_sim_n_axis(const fw_sim *s);
 void fw_sim_axes(const fw_sim *s, fw_sim_axis *out); /* [n_axis] */

@@ -376,7 +376,7 @@ static void measure(fw_driver_dev *d, int64_t now_ns, fw_driver_state *out) {
                                           .t_ns = now_ns,
                                           .position = (float)(x[i].position + ahead_s * x[i].velocity),
                                           .velocity = (float)x[i].velocity,
-                                          .effort = (float)x[i].effort,
+                                          .effort = d->drive.limp ? 0 : (float)(x[i].effort + x[i].weight),
                                           .temperature = NAN,
                                           .voltage = NAN};
     }
