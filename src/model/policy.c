@@ -137,11 +137,14 @@ static fw_status policy_infer(fw_policy *self, const fw_obs *obs, fw_chunk *chun
     fw_flywheel_put_text(p->plan, &p->io, 0, words);
     float *body = fw_plan_data(p->plan, p->io.state);
     fw_proprio_row(&p->proprio, obs->state, obs->prev_state, obs->prev_action, body);
-    fw_proprio_prefix(&p->proprio, obs->prefix, obs->n_prefix, body);
+    fw_proprio_settled(&p->proprio, obs->prefix, obs->n_prefix, body);
     fw_flywheel_fill(p->plan, &p->io, &p->rng);
     FW_TRY(fw_plan_run(p->plan, err));
     float *pred = fw_plan_data(p->plan, p->io.pred);
     fw_norm_invert(&p->proprio.action, pred, pred, (size_t)p->meta.cfg.horizon);
+    const int na = p->meta.embodiment.n_action, go_on = p->meta.cfg.horizon - obs->n_prefix;
+    memmove(pred + obs->n_prefix * na, pred,
+            sizeof(float) * (size_t)(go_on * na)); /* its first row follows the settled ones */
     return fw_chunk_put(&p->meta.embodiment, obs, pred, p->meta.cfg.horizon, chunk, err);
 }
 

@@ -5,8 +5,12 @@
  *
  * A single state says where the robot is, not where it is going, and a gripper without a sensor says nothing at all.
  * Both extras are known on a robot at any moment. The row is [state | state - previous state | previous action], each
- * part normalised; a missing previous state counts as standing still, a missing previous action as the mean one. With a max_delay
- * of D the prefix follows: D flags "there is such a row", then D rows of n_action, zero where there is none.
+ * part normalised; a missing previous state counts as standing still, a missing previous action as the mean one.
+ *
+ * With a max_delay of D, what is settled follows: D flags "there is such a command", the way that the settled commands lead ([n_action],
+ * a D-th of the normalised sum; zero for what is no step), and D rows of the commands that are no steps (a gripper's). The way is all that is
+ * said of the steps: a demonstration's single steps give away where its expert was heading, and a policy that reads that off them has only its own last
+ * chunk to read from when it is alone.
  */
 #ifndef FW_MODEL_PROPRIO_H
 #define FW_MODEL_PROPRIO_H
@@ -18,6 +22,9 @@
 typedef struct fw_proprio {
     int n_state, n_action, max_delay;
     bool prev_state, prev_action;
+    bool step[FW_DIM_MAX];        /* the action is a step of something, or a speed: its commands add up */
+    int seen_pos[FW_DIM_MAX];     /* of an action: the state whose change is that step; -1: none */
+    int seen_order[FW_DIM_MAX];   /* of an action: the state "<name>_command", which says what it was last; -1: none */
     fw_norm state, delta, action; /* delta: only with prev_state; action always (it also maps the chunk) */
 } fw_proprio;
 
@@ -33,7 +40,10 @@ void fw_proprio_clear(fw_proprio *p);
 /* out [width], all but the prefix. state [n_state], prev_state [n_state] or NULL, prev_action [n_action] or NULL, in the robot's units. */
 void fw_proprio_row(const fw_proprio *p, const float *state, const float *prev_state, const float *prev_action,
                     float *out);
-/* The end of a row: n <= max_delay settled commands, prefix [n, n_action] in the robot's units. */
-void fw_proprio_prefix(const fw_proprio *p, const float *prefix, int n, float *row);
+/* The end of a row: n <= max_delay settled commands, settled [n, n_action] in the robot's units. */
+void fw_proprio_settled(const fw_proprio *p, const float *settled, int n, float *row);
+/* What a recorded robot executed in n steps, out [n, n_action]: where its state tells, since a demonstration keeps the expert's command and may
+ * have executed another; else the recorded command. state [n + 1, n_state], action [n, n_action], both from the first step on. */
+void fw_proprio_executed(const fw_proprio *p, const float *state, const float *action, int n, float *out);
 
 #endif /* FW_MODEL_PROPRIO_H */

@@ -41,18 +41,26 @@ static void fill_vision(const fill *f, int b, const fw_train_episode *ep, int64_
     }
 }
 
-/* The chunk of row r, of which the first rows may be settled: those are told instead of asked for. rng NULL: no augmentation. */
+/* How many commands from frame t on are settled: none for half of the rows, since a policy that is never late must not be worse for it;
+ * else 1 to max_delay alike. A frame remains that is asked for. rng NULL: by the row's number. */
+static int draw_delay(const fw_train_cfg *cfg, int b, int64_t left, fw_rng *rng) {
+    const int most = cfg->policy.max_delay;
+    if (most == 0 || (rng != NULL ? fw_rng_unit(rng) < 0.5 : b % 2 == 0)) {
+        return 0;
+    }
+    const int settled = 1 + (rng != NULL ? (int)fw_rng_below(rng, (uint64_t)most) : b / 2 % most);
+    return settled < left ? settled : (int)left - 1;
+}
+
+/* The chunk of frame t, which begins after the commands that are settled; these are told at the end of the body's row. */
 static void fill_chunk(const fill *f, int b, const fw_train_episode *ep, int64_t t, fw_rng *rng, float *body) {
     const fw_trainset *ts = f->ts;
-    const int na = ts->cfg->embodiment.n_action, h = ts->cfg->policy.horizon, most = ts->cfg->policy.max_delay;
-    float *target = f->target + (size_t)b * (size_t)(h * na), *weight = f->weight + (size_t)b * (size_t)h;
-    fw_chunk_gather(ep->action, ep->length, na, t, h, target, weight);
-    if (most > 0) {
-        int settled = rng != NULL ? (int)fw_rng_below(rng, (uint64_t)most + 1) : b % (most + 1);
-        settled = settled < ep->length - t ? settled : (int)(ep->length - t) - 1; /* a row that counts remains */
-        fw_proprio_prefix(&ts->proprio, target, settled, body);
-        memset(weight, 0, sizeof(float) * (size_t)settled);
-    }
+    const int ns = ts->cfg->embodiment.n_state, na = ts->cfg->embodiment.n_action, h = ts->cfg->policy.horizon;
+    const int settled = draw_delay(ts->cfg, b, ep->length - t, rng);
+    float executed[FW_HORIZON_MAX * FW_DIM_MAX], *target = f->target + (size_t)b * (size_t)(h * na);
+    fw_proprio_executed(&ts->proprio, ep->state + t * ns, ep->action + t * na, settled, executed);
+    fw_proprio_settled(&ts->proprio, executed, settled, body);
+    fw_chunk_gather(ep->action, ep->length, na, t + settled, h, target, f->weight + (size_t)b * (size_t)h);
     fw_norm_apply(&ts->proprio.action, target, target, (size_t)h);
 }
 
@@ -79,7 +87,7 @@ static void fill_row(void *ctx, int b, int worker) {
     for (int i = 0; augment && cfg->state_noise > 0 && i < fw_proprio_body(&ts->proprio); i++) {
         state[i] += (float)(cfg->state_noise * fw_rng_normal(&rng));
     }
-    fw_proprio_prefix(&ts->proprio, NULL, 0, state);
+    fw_proprio_settled(&ts->proprio, NULL, 0, state);
     if (f->target != NULL) {
         fill_chunk(f, b, ep, r->t, augment ? &rng : NULL, state);
     }

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "model/checkpoint.h"
+#include "model/proprio.h"
 #include "tensor/safetensors.h"
 
 fw_status fw_learner_open(const fw_train_cfg *cfg, const char *const *dirs, int n, fw_pool *pool, fw_learner **out,
@@ -62,8 +63,27 @@ static fw_status load_tower(fw_params *params, fw_err *err) {
     return s;
 }
 
-/* Weights of another policy, where it has them: one trained on a frozen tower lacks "tower." and gets it elsewhere. */
-static fw_status load_from(const char *dir, fw_params *params, fw_err *err) {
+/* The layer that reads the body, of a policy that knew less of what is settled: `more` of its columns are new, and zero, so that the two begin as
+ * the same policy. `after` columns come behind them. */
+static fw_status load_wider(const fw_st *f, fw_parameter *p, int64_t more, int64_t after, fw_err *err) {
+    const int64_t n = p->shape.d[0], wide = p->shape.d[1], narrow = wide - more, head = narrow - after;
+    float *w = malloc(sizeof(float) * (size_t)(n * narrow));
+    if (w == NULL) {
+        return fw_fail(err, FW_NOMEM, "no memory for '%s'", p->name);
+    }
+    fw_status s = fw_st_read_f32(f, p->name, &FW_SHAPE_OF(n, narrow), w, err);
+    memset(p->data, 0, sizeof(float) * (size_t)(n * wide));
+    for (int64_t i = 0; i < n && s == FW_OK; i++) {
+        memcpy(p->data + i * wide, w + i * narrow, sizeof(float) * (size_t)head);
+        memcpy(p->data + i * wide + wide - after, w + i * narrow + head, sizeof(float) * (size_t)after);
+    }
+    free(w);
+    return s;
+}
+
+/* Weights of another policy, where it has them: one trained on a frozen tower lacks "tower." and gets it elsewhere. more: values of the body's
+ * row that it did not have. */
+static fw_status load_from(const char *dir, const fw_flywheel_cfg *cfg, int more, fw_params *params, fw_err *err) {
     char path[1100];
     fw_st *f = NULL;
     fw_status s = FW_OK;
@@ -72,12 +92,25 @@ static fw_status load_from(const char *dir, fw_params *params, fw_err *err) {
     for (int i = 0; i < fw_params_count(params) && s == FW_OK; i++) {
         fw_parameter *p = fw_params_at(params, i);
         bool optional = strncmp(p->name, "tower.", 6) == 0 || strncmp(p->name, "pi.norm.", 8) == 0;
-        if (!optional || fw_st_find(f, p->name) != NULL) {
+        const bool mlp = strcmp(p->name, "pi.mlp.0.weight") == 0;
+        if (more > 0 && (mlp || strcmp(p->name, "pi.state.token.weight") == 0)) {
+            s = load_wider(f, p, more, mlp ? cfg->text_dim : 0, err);
+        } else if (!optional || fw_st_find(f, p->name) != NULL) {
             s = fw_st_read_f32(f, p->name, &p->shape, p->data, err);
         }
     }
     fw_st_close(f);
     return s;
+}
+
+/* From a policy that may have been trained without a delay. */
+static fw_status begin_from(const fw_train_cfg *c, fw_params *params, fw_err *err) {
+    fw_flywheel_meta had;
+    FW_TRY(fw_flywheel_read_meta(c->from, &had, err));
+    const int width = fw_proprio_width(&c->policy, &c->embodiment);
+    had.cfg.prev_state = c->policy.prev_state, had.cfg.prev_action = c->policy.prev_action;
+    return load_from(c->from, &c->policy,
+                     had.cfg.max_delay == 0 ? width - fw_proprio_width(&had.cfg, &c->embodiment) : 0, params, err);
 }
 
 static fw_status build(flywheel *f, fw_err *err) {
@@ -93,7 +126,7 @@ static fw_status build(flywheel *f, fw_err *err) {
         FW_TRY(fw_flywheel_set_feature_norm(l->params, &c->policy, l->data.stats, err));
     }
     if (c->from[0] != 0) {
-        FW_TRY(load_from(c->from, l->params, err));
+        FW_TRY(begin_from(c, l->params, err));
     }
     l->loss = f->io.loss;
     FW_TRY(fw_learner_plan(l, err));

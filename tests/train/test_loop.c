@@ -182,6 +182,55 @@ static void a_run_can_begin_with_another_policy(void) {
     CHECK(fw_train(&o, &more, &err) == FW_IO && strstr(err.msg, "/nonexistent/policy") != NULL);
 }
 
+/* "pi.mlp.0.weight" of a policy in the test's folder, [64, *wide]; owned */
+static float *first_layer(const char *policy, int64_t *wide) {
+    char path[600];
+    fw_err err = {0};
+    fw_st *f = NULL;
+    snprintf(path, sizeof path, "%s/model.safetensors", in_tmp(policy));
+    CHECK_OK(fw_st_open(path, &f, &err), err);
+    const fw_st_tensor *t = fw_st_find(f, "pi.mlp.0.weight");
+    CHECK(t != NULL && t->shape.n == 2 && t->shape.d[0] == 64);
+    float *w = malloc(sizeof(float) * 64 * (size_t)t->shape.d[1]);
+    CHECK(w != NULL);
+    CHECK_OK(fw_st_read_f32(f, t->name, &t->shape, w, &err), err);
+    *wide = t->shape.d[1];
+    fw_st_close(f);
+    return w;
+}
+
+/* One small step from it, the layer that reads the body is the other's, with columns near zero before those of the words. */
+static void a_policy_that_is_never_late_can_learn_to_be(void) {
+    fw_err err = {0};
+    char *text = NULL, *at;
+    size_t n = 0;
+    int64_t narrow, wide;
+    CHECK_OK(fw_file_read(in_tmp("tiny.json"), 1 << 20, &text, &n, &err), err);
+    CHECK((at = strstr(text, "\"execute\"")) != NULL);
+    char config[512], dir[512], out[512], from[512], late[4096];
+    snprintf(late, sizeof late, "%.*s\"max_delay\": 3, %s", (int)(at - text), text, at);
+    free(text);
+    snprintf(config, sizeof config, "%s", in_tmp("late.json"));
+    CHECK_OK(fw_file_write_atomic(config, late, strlen(late), &err), err);
+    snprintf(dir, sizeof dir, "%s", data());
+    snprintf(out, sizeof out, "%s", in_tmp("late"));
+    snprintf(from, sizeof from, "%s", in_tmp("straight"));
+    const char *dirs[] = {dir};
+    const fw_train_opts o = {
+        .config = config, .from = from, .dirs = dirs, .n_dirs = 1, .out = out, .steps = 1, .seed = -1, .threads = 1};
+    CHECK_OK(fw_train(&o, NULL, &err), err);
+    float *had = first_layer("straight", &narrow), *has = first_layer("late", &wide);
+    CHECK_INT(wide - narrow, 3 + 5 + 3);
+    for (int64_t i = 0; i < 64; i++) {
+        for (int64_t k = 0; k < wide; k++) {
+            const int64_t was = k < narrow - 16 ? k : k - (wide - narrow);
+            const float want = k >= narrow - 16 && k < wide - 16 ? 0.0f : had[i * narrow + was];
+            CHECK(fabsf(has[i * wide + k] - want) < 0.004f + 0.01f * fabsf(want));
+        }
+    }
+    free(had), free(has);
+}
+
 static void mistakes_leave_nothing_behind(void) {
     fw_err err = {0};
     char dir[512], config[512], out[512];
@@ -307,6 +356,7 @@ static void open_loop_refuses_what_was_deleted(void) {
 }
 
 FW_TEST_MAIN(T(loss_falls_and_the_policy_answers), T(a_killed_run_ends_in_the_same_bytes),
-             T(checkpointing_changes_no_bit), T(a_run_can_begin_with_another_policy), T(mistakes_leave_nothing_behind),
+             T(checkpointing_changes_no_bit), T(a_run_can_begin_with_another_policy),
+             T(a_policy_that_is_never_late_can_learn_to_be), T(mistakes_leave_nothing_behind),
              T(open_loop_baselines_are_what_they_should_be), T(a_policy_is_calibrated_on_recorded_frames),
              T(open_loop_refuses_what_was_deleted))
