@@ -78,10 +78,14 @@ export class Body {
   }
 
   frame() {
-    const t = Math.min(1, (performance.now() - this.since) / 100)
+    const t = this.small() ? 1 : Math.min(1, (performance.now() - this.since) / 100)
     this.shown = this.to.map((l, i) => l.map((x, k) => this.from[i][k] + t * (x - this.from[i][k])))
     this.draw()
     if (t < 1) requestAnimationFrame(() => this.frame())
+  }
+
+  small() {
+    return this.canvas.clientWidth < 300
   }
 
   // Where the robot stands, and how large it is: looked at once, so that the picture stands still while it moves.
@@ -127,9 +131,11 @@ export class Body {
     if (!this.centre) this.frameOn()
     this.w = box.width
     this.h = box.height
-    this.canvas.width = Math.round(box.width * dpr)
-    this.canvas.height = Math.round(box.height * dpr)
+    const [w, h] = [Math.round(box.width * dpr), Math.round(box.height * dpr)]
+    if (this.canvas.width !== w) this.canvas.width = w
+    if (this.canvas.height !== h) this.canvas.height = h
     this.g.setTransform(dpr, 0, 0, dpr, 0, 0)
+    this.g.clearRect(0, 0, box.width, box.height)
     const c = this.colours()
     this.drawFloor(c)
     this.drawShadow()
@@ -151,7 +157,7 @@ export class Body {
 
   drawFloor(c) {
     const step = this.size > 1.2 ? 0.2 : 0.1
-    const n = 8
+    const n = 7
     const x0 = Math.round(this.centre[0] / step) * step
     const y0 = Math.round(this.centre[1] / step) * step
     this.g.lineCap = "butt"

@@ -41,9 +41,10 @@ export class Eyes {
     const names = JSON.stringify([cameras.map((c) => c.name), links.length > 0])
     if (names !== this.names) this.build(names, cameras, links)
     cameras.forEach((c, i) => {
-      const old = !(c.age_s <= OLD_S)
+      const known = c.age_s >= 0
+      const old = c.gone || !known || c.age_s > OLD_S
       this.cameras[i].el.classList.toggle("old", old)
-      set(this.cameras[i].age, old ? (Number.isFinite(c.age_s) ? `no picture for ${c.age_s.toFixed(1)} s` : "no picture") : "")
+      set(this.cameras[i].age, !old ? "" : c.gone ? "unplugged" : known ? `no picture for ${c.age_s.toFixed(1)} s` : "no picture")
     })
     this.body?.set(links)
   }

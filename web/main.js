@@ -111,10 +111,10 @@ $("speed").addEventListener("input", () => (drive.speed = Number($("speed").valu
 function showHolder() {
   const driving = mine()
   document.body.dataset.holder = driving ? "me" : state.holder ? "other" : "nobody"
-  drive.setDriving(driving)
-  $("drive").hidden = !driving
+  drive.setDriving(driving && !state.leader) // else a leader arm is in someone's hand
+  $("drive").hidden = !driving || state.leader === true
   p.set($("take"), driving ? "Give back" : "Take over")
-  p.set($("holder"), !driving && state.holder ? `Operator ${state.holder} drives` : "")
+  p.set($("holder"), driving && state.leader ? "Move the leader arm" : !driving && state.holder ? `Operator ${state.holder} drives` : "")
 }
 
 function show() {
@@ -125,6 +125,7 @@ function show() {
   p.showNumbers(state)
   p.showAxes(state.axes)
   showHolder()
+  p.set($("stop").firstElementChild, state.stopped ? "Stopped" : "Stop")
   $("new").hidden = !state.task
   $("sentence").placeholder = state.sentence ? `Now: ${state.sentence}` : "Say what to do"
 }

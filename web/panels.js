@@ -66,9 +66,13 @@ export function showTrouble(s) {
 export function showRecording(r) {
   $("recording").hidden = !r
   if (!r) return
-  $("recording").className = r.error ? "broken" : r.on ? "on" : ""
-  set($("recording-what"), r.error ? "Not recording" : r.on ? "Recording" : "Not recording")
-  set($("recording-frames"), r.error || (r.on ? `episode ${r.episode} \u00b7 ${r.frames} frames, ${r.acknowledged ?? 0} on disk` : ""))
+  const [word, text] = r.error ? ["Recording fails", r.error]
+    : !r.on ? ["Not recorded", ""]
+    : r.within === false ? ["Ready to record", `${r.episode} episodes`]
+    : ["Recording", `episode ${r.episode} \u00b7 ${r.frames} frames, ${r.acknowledged ?? 0} on disk`]
+  $("recording").className = r.error ? "broken" : word === "Recording" ? "on" : ""
+  set($("recording-what"), word)
+  set($("recording-frames"), text)
 }
 
 export function showPolicy(s) {
@@ -82,9 +86,10 @@ export function showPolicy(s) {
     const name = i < (c.delay_rows ?? 0) ? "told" : ""
     cells[i].className = i === c.row ? `${name} now` : i < c.row ? `${name} done` : name
   }
-  $("chunk").setAttribute("aria-label", n > 0 ? `row ${c.row + 1} of ${n} of its chunk` : "no chunk")
-  set($("chunk-text"), n > 0
-    ? `Chunk ${c.n}, row ${c.row + 1} of ${n}: ${fixed(c.infer_ms, 0)} ms, ${c.delay_rows ?? 0} rows late, jump ${fixed(c.jump, 2)}`
+  const where = c.row >= 0 ? `row ${c.row + 1} of ${n}` : `${n} rows`
+  $("chunk").setAttribute("aria-label", n > 0 ? `chunk ${c.n}, ${where}` : "no chunk")
+  set($("chunk-text"), c.n > 0
+    ? `Chunk ${c.n}, ${where}: ${fixed(c.infer_ms, 0)} ms, ${c.delay_rows ?? 0} rows late, jump ${fixed(c.jump, 2)}`
     : "No chunk yet")
   const task = s.task
   $("judge").hidden = !task || !(task.success || task.reason)

@@ -115,7 +115,9 @@ static inline void browser_event(const json_t *m) {
         const char *level = json_string_value(json_object_get(entry, "level")),
                    *source = json_string_value(json_object_get(entry, "source"));
         if (entry == NULL || (strcmp(level, "error") == 0 && strcmp(source, "network") != 0)) {
-            fprintf(stderr, "the page complains: %s\n", json_dumps(m, JSON_COMPACT));
+            char *words = json_dumps(m, JSON_COMPACT);
+            fprintf(stderr, "the page complains: %s\n", words);
+            free(words);
             browser.complaints++;
         }
     }
@@ -249,6 +251,12 @@ static inline void page_finger(const page *p, const char *type, double x, double
     tell(p->session, "Input.dispatchTouchEvent", json_pack("{s:s,s:o}", "type", type, "touchPoints", points));
 }
 
+static inline void page_mouse(const page *p, const char *type, double x, double y) {
+    tell(p->session, "Input.dispatchMouseEvent",
+         json_pack("{s:s,s:f,s:f,s:s,s:i,s:i}", "type", type, "x", x, "y", y, "button", "left", "buttons", 1,
+                   "clickCount", 1));
+}
+
 /* A finger or the mouse on the middle of it, pressed only. */
 static inline void page_press(const page *p, const char *selector) {
     double x, y;
@@ -256,9 +264,7 @@ static inline void page_press(const page *p, const char *selector) {
     if (p->touch) {
         page_finger(p, "touchStart", x, y);
     } else {
-        tell(p->session, "Input.dispatchMouseEvent",
-             json_pack("{s:s,s:f,s:f,s:s,s:i}", "type", "mousePressed", "x", x, "y", y, "button", "left", "clickCount",
-                       1));
+        page_mouse(p, "mousePressed", x, y);
     }
 }
 
@@ -269,10 +275,16 @@ static inline void page_click(const page *p, const char *selector) {
     if (p->touch) {
         page_finger(p, "touchEnd", x, y);
     } else {
-        tell(p->session, "Input.dispatchMouseEvent",
-             json_pack("{s:s,s:f,s:f,s:s,s:i}", "type", "mouseReleased", "x", x, "y", y, "button", "left", "clickCount",
-                       1));
+        page_mouse(p, "mouseReleased", x, y);
     }
+}
+
+static inline void page_drag(const page *p, const char *selector, double dx, double dy) {
+    double x, y;
+    page_centre(p, selector, &x, &y);
+    page_mouse(p, "mousePressed", x, y);
+    page_mouse(p, "mouseMoved", x + dx, y + dy);
+    page_mouse(p, "mouseReleased", x + dx, y + dy);
 }
 
 /* code: as of KeyboardEvent, "KeyW"; key: what it types. */

@@ -133,6 +133,7 @@ static inline char *feed_state(feed *f) {
                           f->sentence, "holder", (json_int_t)f->holder, "t_s", 0.1 * (double)f->tick, "axes",
                           feed_axes(q), "links", links, "cycles", (json_int_t)f->tick * 20, "misses", 3);
     json_object_set_new(s, "faults", f->fault != NULL ? json_pack("[s]", f->fault) : json_array());
+    json_object_set_new(s, "stopped", json_boolean(strcmp(f->severity, "stop") == 0));
     json_object_set_new(s, "why", json_string(f->fault != NULL ? f->fault : ""));
     json_object_set_new(s, "subtask", json_string(alone ? "reach for the mug" : ""));
     json_object_set_new(s, "chunk",

@@ -76,7 +76,6 @@ static void stop_is_one_message_away_by_button_and_by_key(void) {
     page_key(&desk, "rawKeyDown", "Escape", "Escape"); /* also while one types */
     feed_wait(&robot, before, FW_CONSOLE_STOP);
     page_wait(&desk, "document.querySelector('#mode-name').textContent === 'Stopped'");
-    page_shot(&desk, "stopped");
     page_click(&desk, "#acknowledge");
     settle(&desk, "standby");
     page_close(&desk), page_close(&phone);
@@ -119,8 +118,6 @@ static void keys_move_the_robot_twenty_times_a_second(void) {
     page p = open_page(false);
     page_click(&p, "#start");
     settle(&p, "autonomous");
-    usleep(700000);
-    page_shot(&p, "desk");
     page_key(&p, "rawKeyDown", "KeyW", "w"); /* not his to move yet */
     CHECK_INT(moves_of(300, none), 0);
     page_key(&p, "keyUp", "KeyW", "w");
@@ -128,7 +125,7 @@ static void keys_move_the_robot_twenty_times_a_second(void) {
     const int idle = moves_of(1000, none);
     page_key(&p, "rawKeyDown", "KeyW", "w");
     const int held = moves_of(1000, ahead);
-    page_shot(&p, "desk_driving");
+    page_shot(&p, "page_desk");
     printf("   moves in a second: %d with nothing pressed, %d with W\n", idle, held);
     CHECK(idle >= 14 && idle <= 26 && held >= 14 && held <= 26);
     tell(p.session, "Input.dispatchKeyEvent",
@@ -174,8 +171,6 @@ static void sticks_move_it_from_a_phone_and_stop_stays_under_the_thumb(void) {
     page p = open_page(true);
     page_click(&p, "#start");
     settle(&p, "autonomous");
-    usleep(700000);
-    page_shot(&p, "phone");
     take_over(&p);
     page_centre(&p, "#stop", &x, &y);
     CHECK(y > 844 - 120 && page_number(&p, "document.querySelector('#stop').getBoundingClientRect().width") > 300);
@@ -183,7 +178,7 @@ static void sticks_move_it_from_a_phone_and_stop_stays_under_the_thumb(void) {
     page_finger(&p, "touchStart", x, y);
     page_finger(&p, "touchMove", x, y - 200); /* far up: all of it */
     CHECK(moves_of(500, (const float[4]){0.5f}) > 5);
-    page_shot(&p, "phone_driving");
+    page_shot(&p, "page_phone");
     page_finger(&p, "touchMove", x - 200, y);
     CHECK(moves_of(300, (const float[4]){0, 0.5f}) > 3);
     page_finger(&p, "touchEnd", x, y);
@@ -252,7 +247,7 @@ static void a_lost_robot_cannot_be_missed_and_comes_back_by_itself(void) {
     page_wait(&p, "document.body.dataset.link === 'down' && document.querySelector('#lost-title').textContent === 'No "
                   "connection to the robot'");
     page_wait(&p, "document.body.dataset.holder === 'nobody'");
-    page_shot(&p, "lost");
+    page_shot(&p, "page_lost");
     page_press(&p, "#stop"); /* sent as soon as there is somebody */
     feed_start(&robot, (fw_console_opts){.port = port});
     feed_wait(&robot, 0, FW_CONSOLE_STOP);
@@ -298,9 +293,11 @@ static void pictures_and_the_body_are_drawn(void) {
     page_wait(&p, drawn);
     page_click(&p, "[data-tile=body]");
     page_wait(&p, "document.querySelector('[data-tile=body]').classList.contains('large')");
+    page_drag(&p, "[data-tile=body] canvas", 120, 30); /* seen from elsewhere now */
+    page_wait(&p, drawn);
     page_dark(&p, true);
     usleep(300000);
-    page_shot(&p, "body_dark");
+    page_shot(&p, "page_dark");
     page_close(&p);
 }
 
