@@ -30,6 +30,7 @@
   X(driver,  "which robots this build drives; is a driver what it must be") \
   X(eval,    "judge a policy, in simulation or on recorded episodes")         \
   X(lora,    "adapters of published policies: merge, unmerge")             \
+  X(run,     "a robot at work: policy, page, record, stop button")              \
   X(serve,   "policies on a port, for clients of openpi and vla-eval")     \
   X(so101,   "an SO-100/101 arm on the table: ids, scan, calibrate, read")  \
   X(towers,  "convert the pretrained towers")                              \
