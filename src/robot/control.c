@@ -15,7 +15,7 @@
 #include "robot/board.h"
 #include "robot/limits.h"
 
-enum { SENTENCE = 256, WARM_UPS = 3, HALT_CYCLES = 400 };
+enum { SENTENCE = 256, WARM_UPS = 3, HALT_CYCLES = 400, SIGHT_S = 5 };
 _Static_assert(sizeof(fw_control_status) <= 8 * FW_BOARD_WORDS, "a status does not fit the board");
 
 typedef struct seen {
@@ -459,14 +459,18 @@ static void *control_main(void *ctx) {
 
 /* ---- thinking ---- */
 
-/* Pictures by the policy's names; missing where the driver has none, or an old one. */
+/* The policy's i-th camera now, into seen[i]; false: missing, gone, or old. */
+static bool sees(fw_control *c, int i, fw_driver_frame *f) {
+    fw_err err;
+    return c->seen[i] != NULL && fw_pictures_get(c->pictures, camera_of(c, i), c->seen[i], f, &err) == FW_OK &&
+           (double)(clock_ns(c) - f->t_ns) < 1e9 * c->o.camera_age_s;
+}
+
 static void look(fw_control *c, fw_obs *obs) {
     obs->n_image = c->policy.embodiment->n_camera;
     for (int i = 0; i < obs->n_image; i++) {
         fw_driver_frame f;
-        fw_err err;
-        if (c->seen[i] != NULL && fw_pictures_get(c->pictures, camera_of(c, i), c->seen[i], &f, &err) == FW_OK &&
-            (double)(clock_ns(c) - f.t_ns) < 1e9 * c->o.camera_age_s) {
+        if (sees(c, i, &f)) {
             obs->image[i] = (fw_image){f.rgb, f.h, f.w};
         }
     }
@@ -577,17 +581,43 @@ static fw_status try_policy(fw_control *c, fw_err *err) {
     return FW_OK;
 }
 
-fw_status fw_control_prepare(fw_control *c, fw_err *err) {
+static bool sees_all(fw_control *c) {
+    bool all = true;
+    for (int i = 0; c->o.policy != NULL && i < c->policy.embodiment->n_camera; i++) {
+        fw_driver_frame f;
+        all = all && (c->seen[i] == NULL || sees(c, i, &f));
+    }
+    return all;
+}
+
+/* Cameras take a moment to wake up; meanwhile the robot is read. A policy that sees nothing after that will say so. */
+static void await_sight(fw_control *c) {
+    for (int i = 0; i * c->cycle_s < SIGHT_S && !sees_all(c); i++) {
+        fw_control_cycle(c);
+        usleep((useconds_t)(1e6 * c->cycle_s));
+    }
+}
+
+/* threads: pictures come by themselves. */
+static fw_status prepare(fw_control *c, bool threads, fw_err *err) {
     (void)fw_safety_init(&c->safety, &c->limits); /* checked in new */
     atomic_store(&c->request, FW_SAFETY_KEEP);
     FW_TRY(fw_driver_start(c->o.driver, err));
     c->prepared = true;
+    if (threads) {
+        FW_TRY(fw_pictures_start(c->pictures, err));
+        await_sight(c);
+    }
     fw_control_cycle(c);
     FW_TRY(try_policy(c, err));
     if (c->handover != NULL) {
         fw_handover_clear(c->handover);
     }
     return FW_OK;
+}
+
+fw_status fw_control_prepare(fw_control *c, fw_err *err) {
+    return prepare(c, false, err);
 }
 
 /* The thread's own stack touched, memory locked, priority above everything that is not a robot. */
@@ -603,8 +633,7 @@ static void go_real_time(fw_control *c) {
 }
 
 fw_status fw_control_start(fw_control *c, fw_err *err) {
-    FW_TRY(fw_control_prepare(c, err));
-    FW_TRY(fw_pictures_start(c->pictures, err));
+    FW_TRY(prepare(c, true, err));
     atomic_store(&c->quit, false);
     int e = pthread_create(&c->control, NULL, control_main, c);
     c->control_runs = e == 0;

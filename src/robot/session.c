@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "robot/tape.h"
 
-enum { TICK_MS = 20, LATENCIES = 128, WORDS = 256 };
+enum { TICK_MS = 20, LATENCIES = 128, WORDS = 256, ASKED_TICKS = 100 };
 #define TICK_S (1e-3 * TICK_MS)
 
 typedef enum source { BY_SHARES, BY_JOINTS, BY_LEADER } source;
@@ -52,6 +52,7 @@ struct fw_session {
         lock; /* of what follows up to the thread's own; held for moments only, never by the control thread */
     operating op;
     fw_safety_mode wanted; /* FW_SAFETY_KEEP: nothing */
+    int asked;             /* ticks */
     char sentence[WORDS];
     bool stopped;
     int success;     /* said of the open episode */
@@ -169,14 +170,26 @@ static bool moves(fw_safety_mode m) {
     return m == FW_SAFETY_AUTONOMOUS || m == FW_SAFETY_TELEOPERATED;
 }
 
+static const char *reason(uint32_t refused) {
+    return (refused & FW_SAFETY_LATCHED) != 0  ? "acknowledge what happened first"
+           : (refused & FW_SAFETY_MOVING) != 0 ? "it still moves"
+           : refused != 0                      ? fw_safety_fault_text((int32_t)__builtin_ctz(refused))
+                                               : "nothing answers";
+}
+
+/* Asks until it is so, for as long as nothing has happened, and for two seconds at most: nothing starts when nobody expects it any more. */
 static void steer_mode(fw_session *s) {
+    s->asked = s->wanted == FW_SAFETY_KEEP ? 0 : s->asked + 1;
     if (s->wanted == FW_SAFETY_KEEP) {
         return;
     }
     if (s->now.mode == s->wanted) {
         s->wanted = FW_SAFETY_KEEP;
-    } else if ((s->now.refused & FW_SAFETY_LATCHED) != 0 || s->now.severity >= FW_SAFETY_SEV_HOLD) {
-        s->wanted = FW_SAFETY_KEEP; /* acknowledge first, and ask anew */
+    } else if ((s->now.refused & FW_SAFETY_LATCHED) != 0 || s->now.severity >= FW_SAFETY_SEV_HOLD ||
+               s->asked > ASKED_TICKS) {
+        tell(s, "it does not begin: %s",
+             reason(s->now.severity >= FW_SAFETY_SEV_HOLD ? FW_SAFETY_LATCHED : s->now.refused));
+        s->wanted = FW_SAFETY_KEEP;
     } else {
         fw_control_request(s->o.control, s->wanted);
     }
@@ -410,10 +423,7 @@ static void why(const fw_session *s, const fw_tape_state *t, char *out, size_t c
     } else if (s->stopped) {
         snprintf(out, cap, "The stop button is pressed.");
     } else if (c->refused != 0) {
-        snprintf(out, cap, "Refused: %s.",
-                 (c->refused & FW_SAFETY_LATCHED) != 0  ? "acknowledge what happened first"
-                 : (c->refused & FW_SAFETY_MOVING) != 0 ? "it still moves"
-                                                        : fw_safety_fault_text((int32_t)__builtin_ctz(c->refused)));
+        snprintf(out, cap, "Refused: %s.", reason(c->refused));
     }
 }
 

@@ -17,7 +17,7 @@ void fw_request_free(request *r) {
         fw_observed_clear(&r->seen);
         fw_mp_clear(&r->doc);
         fw_buf_free(&r->message);
-        fw_session_drop(r->session);
+        fw_serve_session_drop(r->session);
         free(r);
     }
 }

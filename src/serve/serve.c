@@ -22,7 +22,7 @@ static int may_upgrade(void *self, const fw_ws_request *q, char *why, size_t cap
 }
 
 static void *on_open(void *self, fw_ws_id id, const fw_ws_request *r) {
-    return fw_session_new(self, id, r->path);
+    return fw_serve_session_new(self, id, r->path);
 }
 
 static void on_message(void *self, void *c, fw_ws_id id, fw_buf *m, bool text) {
@@ -31,20 +31,20 @@ static void on_message(void *self, void *c, fw_ws_id id, fw_buf *m, bool text) {
         fw_ws_send(s->ws, id, &(fw_buf){0}, &(fw_ws_out){.close = 1011, .reason = "no memory for a session"});
         return;
     }
-    fw_session_message(c, m, text);
+    fw_serve_session_message(c, m, text);
 }
 
 static void on_sent(void *self, void *c, fw_ws_id id) {
     (void)self, (void)id;
     if (c != NULL) {
-        fw_session_sent(c);
+        fw_serve_session_sent(c);
     }
 }
 
 static void on_timer(void *self, void *c, fw_ws_id id) {
     (void)self, (void)id;
     if (c != NULL) {
-        fw_session_timer(c);
+        fw_serve_session_timer(c);
     }
 }
 
@@ -53,7 +53,7 @@ static void on_closed(void *self, void *c, fw_ws_id id) {
     if (c != NULL) {
         fw_info("connection %llu: closed after %lld observations", (unsigned long long)id,
                 (long long)((session *)c)->requests);
-        fw_session_drop(c);
+        fw_serve_session_drop(c);
     }
 }
 

@@ -88,11 +88,11 @@ int fw_model_waiting(model *m);
 void fw_request_free(request *r);
 
 /* session.c: protocols */
-session *fw_session_new(fw_serve *s, fw_ws_id id, const char *path);
-void fw_session_drop(session *c);
-void fw_session_timer(session *c);
-void fw_session_message(session *c, fw_buf *m, bool text);
-void fw_session_sent(session *c);
+session *fw_serve_session_new(fw_serve *s, fw_ws_id id, const char *path);
+void fw_serve_session_drop(session *c);
+void fw_serve_session_timer(session *c);
+void fw_serve_session_message(session *c, fw_buf *m, bool text);
+void fw_serve_session_sent(session *c);
 /* The answers of a request; any thread. */
 void fw_answer_chunk(request *r, const fw_chunk *chunk, double infer_ms, int batch);
 void fw_answer_error(request *r, const fw_err *err);

@@ -20,7 +20,7 @@ static const char *const openpi_reason = "Internal server error. Traceback inclu
 
 /* ---- life ---- */
 
-session *fw_session_new(fw_serve *s, fw_ws_id id, const char *path) {
+session *fw_serve_session_new(fw_serve *s, fw_ws_id id, const char *path) {
     session *c = calloc(1, sizeof *c);
     const char *names[FW_SERVE_MODELS];
     char why[256];
@@ -45,7 +45,7 @@ session *fw_session_new(fw_serve *s, fw_ws_id id, const char *path) {
     return c;
 }
 
-void fw_session_drop(session *c) {
+void fw_serve_session_drop(session *c) {
     if (c != NULL && atomic_fetch_sub(&c->refs, 1) == 1) {
         pthread_mutex_destroy(&c->lock);
         free(c->rows);
@@ -119,7 +119,7 @@ static void greet_openpi(session *c) {
     send_out(c, &o);
 }
 
-void fw_session_timer(session *c) {
+void fw_serve_session_timer(session *c) {
     if (!c->greeted && c->protocol != FW_PROTOCOL_VLA_EVAL) {
         greet_openpi(c);
     }
@@ -310,7 +310,7 @@ static void vla_message(session *c, fw_buf *m, fw_mp_doc *doc) {
     fw_mp_clear(doc);
 }
 
-void fw_session_message(session *c, fw_buf *m, bool text) {
+void fw_serve_session_message(session *c, fw_buf *m, bool text) {
     fw_mp_doc doc = {0};
     fw_err err = {0};
     const fw_status st = text ? fw_fail(&err, FW_FORMAT, "a text message, wanted msgpack in a binary one")
@@ -328,7 +328,7 @@ void fw_session_message(session *c, fw_buf *m, bool text) {
     }
 }
 
-void fw_session_sent(session *c) {
+void fw_serve_session_sent(session *c) {
     const int64_t now = fw_now_ns();
     if (c->answering) {
         c->prev_total_ns = now - c->since_ns;

@@ -160,8 +160,10 @@ static void a_person_takes_over_and_the_task_is_done(void) {
     char dir[256], url[128];
     snprintf(dir, sizeof dir, "/tmp/fw_run_%d", (int)getpid());
     OK(fw_remove_tree(dir, &err));
-    const char *const argv[] = {FW_BIN, "run",  "--say",    "put the banana on the plate", "--seed", "3", "--once", "--port", "0",
-                                "--record", dir, "--for", "120", "--json", NULL};
+    const char *const argv[] = {FW_BIN,   "run",      "--say",  "put the banana on the plate",
+                                "--seed", "3",        "--once", "--port",
+                                "0",      "--record", dir,      "--for",
+                                "120",    "--json",   NULL};
     start(&p, argv);
     const char *at = wait_for(&p, "page: http://");
     CHECK(at != NULL);
