@@ -370,13 +370,45 @@ static const char *severity_text(fw_safety_severity v) {
     return v >= 0 && v <= FW_SAFETY_SEV_TERMINATE ? text[v] : "?";
 }
 
+/* The axis that is nearest to, or farthest over, what the fault is about: "joint4 1.31 of 1.00 rad/s"; "" where no axis is to blame. */
+static void blame(const fw_session *s, char *out, size_t cap) {
+    const fw_control_status *c = &s->now;
+    int worst = -1;
+    float share = 0, x = 0, most = 1;
+    out[0] = 0;
+    for (int i = 0; i < s->n; i++) {
+        const fw_safety_axis *l = &s->o.limits->axis[i];
+        const float middle = (l->position_max + l->position_min) / 2;
+        const float value = c->first == FW_SAFETY_IX_CONTACT     ? c->residual[i]
+                            : c->first == FW_SAFETY_IX_OVERSPEED ? c->velocity[i]
+                            : c->first == FW_SAFETY_IX_TORQUE    ? c->effort[i]
+                            : c->first == FW_SAFETY_IX_TRACKING  ? c->position[i] - c->command[i]
+                            : c->first == FW_SAFETY_IX_OUTSIDE   ? c->position[i] - middle
+                                                                 : 0;
+        const float limit = c->first == FW_SAFETY_IX_CONTACT     ? l->contact
+                            : c->first == FW_SAFETY_IX_OVERSPEED ? l->velocity
+                            : c->first == FW_SAFETY_IX_TORQUE    ? l->torque
+                            : c->first == FW_SAFETY_IX_TRACKING  ? l->follow
+                                                                 : l->position_max - middle;
+        if (fabsf(value) / limit > share) {
+            worst = i, x = value, most = limit, share = fabsf(value) / limit;
+        }
+    }
+    if (worst >= 0) {
+        snprintf(out, cap, " (%s: %.3g of %.3g; clearance %.3g m)", s->o.body->axis[worst].name, (double)x,
+                 (double)most, (double)c->clearance);
+    }
+}
+
 static void notice(fw_session *s) {
     const fw_control_status *a = &s->before, *b = &s->now;
     if (b->mode != a->mode) {
         tell(s, "%s", mode_text(b->mode));
     }
     if (b->severity > a->severity) {
-        tell(s, "%s: %s", severity_text(b->severity), fw_safety_fault_text(b->first));
+        char axis[128];
+        blame(s, axis, sizeof axis);
+        tell(s, "%s: %s%s", severity_text(b->severity), fw_safety_fault_text(b->first), axis);
         s->incident = s->incident || b->severity >= FW_SAFETY_SEV_HOLD;
     } else if (b->severity < a->severity) {
         tell(s, "%s", severity_text(b->severity));

@@ -18,6 +18,7 @@
 #define SPAN_MIN_S 0.001      /* time between two writes, as far as servos believe it */
 #define SPAN_MAX_S 0.05
 #define SPAN_S     0.005 /* before there were two */
+#define SPANS      50    /* writes whose distance counts */
 #define RATE_MAX   4.0   /* rad/s (m/s) of a target that a servo's lag is made up for */
 #define TAKE_MS    1000  /* a new scene is taken by the next read, which comes within that, or the loop stands */
 
@@ -47,7 +48,11 @@ struct fw_driver_dev {
     int64_t read_ns;   /* time of the last samples */
     int64_t write_ns;  /* time of the last write; 0: none since torque came on */
     int64_t render_ns; /* when the next view is due */
-    double span_s;
+    int64_t sample_ns; /* time stamp of the last samples */
+    double span_s;     /* between two writes, on average */
+    int spans;         /* it is the average of; at most SPANS */
+    double effort[FW_AXIS_MAX];
+    int n_effort; /* physics steps in the sum effort */
     course course[FW_AXIS_MAX];
     fw_sim_drive drive;
     uint8_t *picture[FW_CAM_MAX]; /* owned; wait */
@@ -276,7 +281,9 @@ static void go_limp(fw_driver_dev *d) {
 static fw_status sim_start(fw_driver_dev *d, fw_err *err) {
     go_limp(d);
     d->t_ns = now_of(d);
-    d->read_ns = 0;
+    d->read_ns = d->sample_ns = 0;
+    d->n_effort = d->spans = 0;
+    memset(d->effort, 0, sizeof d->effort);
     if (d->eye != NULL) {
         FW_TRY(sim_eye_start(d->eye, present(d)->env, &present(d)->scene, d->t_ns, d->clock == fw_clock_real(), err));
         d->t_ns = now_of(d); /* the room stood still while its cameras were set up */
@@ -322,6 +329,12 @@ static fw_status step(fw_driver_dev *d, int64_t dt_ns, fw_err *err) {
         course_at(d, i, d->t_ns, &d->drive.position[i], &d->drive.velocity[i]);
     }
     FW_TRY(fw_env_drive(present(d)->env, &d->drive, &looked, err));
+    fw_sim_axis x[FW_AXIS_MAX];
+    fw_sim_axes(fw_env_sim(present(d)->env), x);
+    for (int i = 0; i < d->info.n_axis; i++) {
+        d->effort[i] += x[i].effort + x[i].weight; /* limp: brakes hold it, and its sensors feel that */
+    }
+    d->n_effort++;
     if (looked) {
         (void)say_now(d);
     }
@@ -364,22 +377,28 @@ static void offer_view(fw_driver_dev *d, int64_t now_ns) {
     }
 }
 
-/* Physics stands at most a step behind: the joints are where they go in that time. */
+/* As of physics' last step, with the mean of what motors gave since the last sample. Without a step since then: where the joints go in that
+ * time. */
 static void measure(fw_driver_dev *d, int64_t now_ns, fw_driver_state *out) {
     fw_sim_axis x[FW_AXIS_MAX];
-    const double ahead_s = 1e-9 * (double)(now_ns - d->t_ns);
+    const bool stepped = d->t_ns > d->sample_ns;
+    const double ahead_s = stepped ? 0 : 1e-9 * (double)(now_ns - d->t_ns);
+    d->sample_ns = stepped ? d->t_ns : now_ns;
     fw_sim_axes(fw_env_sim(present(d)->env), x);
     out->n_axis = d->info.n_axis;
     for (int i = 0; i < d->info.n_axis; i++) {
+        const double effort = d->n_effort > 0 ? d->effort[i] / d->n_effort : x[i].effort + x[i].weight;
+        d->effort[i] = 0;
         out->axis[i] = (fw_driver_sample){.valid = !atomic_load(&d->deaf[i]),
                                           .faults = atomic_load(&d->faults[i]),
-                                          .t_ns = now_ns,
+                                          .t_ns = d->sample_ns,
                                           .position = (float)(x[i].position + ahead_s * x[i].velocity),
                                           .velocity = (float)x[i].velocity,
-                                          .effort = d->drive.limp ? 0 : (float)(x[i].effort + x[i].weight),
+                                          .effort = (float)effort,
                                           .temperature = NAN,
                                           .voltage = NAN};
     }
+    d->n_effort = 0;
 }
 
 static void stall(fw_driver_dev *d) {
@@ -429,7 +448,9 @@ static fw_status sim_write(fw_driver_dev *d, const fw_driver_command *cmd, fw_er
         d->course[i].to = (double)cmd->position[i];
         d->drive.effort[i] = (double)cmd->effort_max[i];
     }
-    d->span_s = fmin(fmax(span, SPAN_MIN_S), SPAN_MAX_S);
+    /* as far apart as they usually come: one that is late must not hurry the next */
+    d->spans = d->spans < SPANS ? d->spans + 1 : SPANS;
+    d->span_s += (fmin(fmax(span, SPAN_MIN_S), SPAN_MAX_S) - d->span_s) / d->spans;
     d->write_ns = now_ns;
     d->drive.limp = false;
     atomic_store(&d->limp, false);
