@@ -50,6 +50,7 @@ void robot_axes(const fw_robot *r, const mjData *d, fw_sim_axis *out) {
             out[i] = (fw_sim_axis){
                 .position = d->qpos[a->q[x.k]], .velocity = d->qvel[a->v[x.k]], .weight = d->qfrc_gravcomp[a->v[x.k]]};
         } else {
+            out[i] = (fw_sim_axis){0};
             measure_grip(a, d, &out[i]);
         }
         out[i].effort = d->actuator_force[motor(r, x)];
