@@ -60,7 +60,7 @@ static inline void browser_exec(void) {
           "--no-first-run", "--no-default-browser-check", "--disable-extensions", "--disable-background-networking",
           "--disable-component-update", "--disable-sync", "--mute-audio", "--hide-scrollbars",
           "--proxy-server=direct://", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
-          "--remote-debugging-port=0", profile, "about:blank", (char *)NULL);
+          "--ignore-certificate-errors", "--remote-debugging-port=0", profile, "about:blank", (char *)NULL);
     _exit(127);
 }
 

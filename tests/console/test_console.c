@@ -437,6 +437,29 @@ static void with_keys_nobody_sees_or_asks_anything_without_one(void) {
     remove("console_key.txt");
 }
 
+static void over_tls_the_page_must_have_come_over_tls_too(void) {
+    static const char cert[] = FW_SOURCE_DIR "/tests/serve/localhost.pem",
+                      key[] = FW_SOURCE_DIR "/tests/serve/localhost.key";
+    robot r;
+    char url[64], why[200];
+    fw_err err = {0};
+    fw_ws_client *w = NULL;
+    start(&r, (fw_console_opts){.cert = cert, .key = key});
+    snprintf(url, sizeof url, "wss://localhost:%d/ws", fw_console_port(r.c));
+    if (fw_ws_client_open(&(fw_ws_client_opts){.url = url, .ca = cert}, 5000, &w, &err) != FW_OK) {
+        FW_FAILED("%s", err.msg);
+    }
+    greeted(w);
+    say(w, "{\"id\": 1, \"do\": \"stop\"}");
+    check_answer(w, 1, NULL);
+    fw_ws_client_close(w);
+    stop(&r);
+    CHECK(fw_console_origin_fits("robot:8080", "https://robot:8080", true, true, why, sizeof why));
+    CHECK(!fw_console_origin_fits("robot:8080", "http://robot:8080", true, true, why, sizeof why));
+    CHECK(fw_console_origin_fits("robot:8080", "https://robot:8080", false, true, why,
+                                 sizeof why)); /* TLS ends before us */
+}
+
 static void without_keys_it_listens_on_this_machine_only(void) {
     robot r = {0};
     fw_err err = {0};
@@ -467,5 +490,5 @@ FW_TEST_MAIN(T(a_command_arrives_checked_and_is_answered), T(what_is_no_command_
              T(a_newcomer_gets_the_newest_state_the_log_and_pictures),
              T(who_is_slow_gets_the_newest_holds_up_nobody_and_is_heard), T(pages_of_others_are_refused),
              T(the_page_comes_with_a_policy_that_lets_nothing_foreign_in), T(a_folder_takes_the_place_of_the_page),
-             T(with_keys_nobody_sees_or_asks_anything_without_one), T(without_keys_it_listens_on_this_machine_only),
-             T(who_leaves_is_told_of_once))
+             T(with_keys_nobody_sees_or_asks_anything_without_one), T(over_tls_the_page_must_have_come_over_tls_too),
+             T(without_keys_it_listens_on_this_machine_only), T(who_leaves_is_told_of_once))

@@ -257,13 +257,16 @@ static void a_lost_robot_cannot_be_missed_and_comes_back_by_itself(void) {
     page_close(&p);
 }
 
+/* As it is reached from elsewhere: over TLS. */
 static void a_robot_with_keys_asks_for_one(void) {
     static const char key[] = "a-key-of-many-letters\n";
     static feed locked;
     char url[120];
     CHECK_INT(fw_file_write_atomic("page_key.txt", key, sizeof key - 1, NULL), FW_OK);
-    feed_start(&locked, (fw_console_opts){.keys = "page_key.txt"});
-    snprintf(url, sizeof url, "http://127.0.0.1:%d/", fw_console_port(locked.c));
+    feed_start(&locked, (fw_console_opts){.keys = "page_key.txt",
+                                          .cert = FW_SOURCE_DIR "/tests/serve/localhost.pem",
+                                          .key = FW_SOURCE_DIR "/tests/serve/localhost.key"});
+    snprintf(url, sizeof url, "https://127.0.0.1:%d/", fw_console_port(locked.c));
     page p = page_open(url, 1280, 800, false);
     page_wait(&p, "document.querySelector('#ask-key')?.open === true");
     page_click(&p, "#key");
