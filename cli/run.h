@@ -82,6 +82,9 @@ typedef struct run {
 FW_NODISCARD fw_status run_open(run *r, fw_err *err);
 void run_close(run *r);
 
+/* Text of a driver's config: JSON itself, or a file that holds it; NULL: {}. *out owned. */
+FW_NODISCARD fw_status run_config(const char *given, char **out, fw_err *err);
+
 /* ---- the simulator (run_sim.c) ---- */
 
 /* r->driver and, where none was named, r->a.embodiment. */

@@ -52,16 +52,6 @@ static bool by_joints(const run *r) {
 
 /* ---- contacts ---- */
 
-static void dynamics(void *ctx, const double *q, const double *v, double *M, double *bias) {
-    run_map *m = ctx;
-    double gravity[FW_BODY_AXIS_MAX];
-    const int n = fw_body_n_axis(m->target);
-    fw_body_dynamics(m->target, q, v, M, bias, gravity);
-    for (int i = 0; i < n; i++) {
-        bias[i] += gravity[i];
-    }
-}
-
 /* An arm that measures torques feels who pushes it. */
 static void feel(run *r) {
     r->feels = r->of_control.target != NULL;
@@ -73,8 +63,8 @@ static void feel(run *r) {
         return;
     }
     r->observer = (fw_observer_opts)FW_OBSERVER_OPTS_DEFAULT;
-    r->observer.dynamics = dynamics;
-    r->observer.ctx = &r->of_control;
+    r->observer.dynamics = fw_body_model;
+    r->observer.ctx = r->of_control.target;
     for (int i = 0; i < r->body->n_axis; i++) {
         const fw_body_axis *x = fw_body_axis_of(r->of_control.target, i);
         r->observer.viscous[i] = x->damping;
@@ -84,10 +74,9 @@ static void feel(run *r) {
 
 /* ---- driver, robot ---- */
 
-/* Text of a config: JSON itself, or a file that holds it. *out owned. */
-static fw_status config_text(const char *given, const char *def, char **out, fw_err *err) {
+fw_status run_config(const char *given, char **out, fw_err *err) {
     size_t n;
-    const char *text = given != NULL ? given : def;
+    const char *text = given != NULL ? given : "{}";
     if (text[0] == '{') {
         *out = strdup(text);
         return *out != NULL ? FW_OK : fw_fail(err, FW_NOMEM, "out of memory");
@@ -97,7 +86,7 @@ static fw_status config_text(const char *given, const char *def, char **out, fw_
 
 static fw_status open_driver(run *r, fw_err *err) {
     char *text;
-    FW_TRY(config_text(r->a.config, "{}", &text, err));
+    FW_TRY(run_config(r->a.config, &text, err));
     const fw_status st = fw_driver_open(r->a.robot, text, &r->driver, err);
     free(text);
     return st;
@@ -109,7 +98,7 @@ static fw_status open_leader(run *r, fw_err *err) {
     if (r->a.leader == NULL) {
         return FW_OK;
     }
-    FW_TRY(config_text(r->a.leader, "{}", &text, err));
+    FW_TRY(run_config(r->a.leader, &text, err));
     fw_status st = fw_driver_open(r->a.robot, text, &r->leader, err);
     free(text);
     st = st == FW_OK ? fw_driver_start(r->leader, err) : st;

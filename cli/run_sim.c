@@ -12,6 +12,9 @@
 enum { LIMP_MS = 4000 };
 
 static fw_status config_of(const run *r, char **out, fw_err *err) {
+    if (r->a.config != NULL) {
+        return run_config(r->a.config, out, err);
+    }
     json_t *j = json_pack("{s:s, s:I}", "suite", r->a.suite, "seed", (json_int_t)r->a.seed);
     if (j != NULL && r->a.task != NULL) {
         json_object_set_new(j, "task", json_string(r->a.task));
