@@ -170,25 +170,6 @@ static inline void tell(const char *session, const char *method, json_t *params)
 
 /* ---- pages ---- */
 
-static inline page page_open(const char *url, int w, int h, bool phone) {
-    page p = {.touch = phone};
-    json_t *t = devtools(NULL, "Target.createTarget", json_pack("{s:s}", "url", "about:blank"));
-    snprintf(p.target, sizeof p.target, "%s", json_string_value(json_object_get(t, "targetId")));
-    json_decref(t);
-    t = devtools(NULL, "Target.attachToTarget", json_pack("{s:s,s:b}", "targetId", p.target, "flatten", 1));
-    snprintf(p.session, sizeof p.session, "%s", json_string_value(json_object_get(t, "sessionId")));
-    json_decref(t);
-    tell(p.session, "Runtime.enable", NULL);
-    tell(p.session, "Log.enable", NULL);
-    tell(p.session, "Emulation.setDeviceMetricsOverride",
-         json_pack("{s:i,s:i,s:f,s:b}", "width", w, "height", h, "deviceScaleFactor", phone ? 2.0 : 1.0, "mobile",
-                   phone));
-    tell(p.session, "Emulation.setTouchEmulationEnabled", json_pack("{s:b}", "enabled", phone));
-    tell(p.session, "Emulation.setFocusEmulationEnabled", json_pack("{s:b}", "enabled", 1));
-    tell(p.session, "Page.navigate", json_pack("{s:s}", "url", url));
-    return p;
-}
-
 static inline void page_close(const page *p) {
     tell(NULL, "Target.closeTarget", json_pack("{s:s}", "targetId", p->target));
 }
@@ -226,6 +207,26 @@ static inline void page_wait(const page *p, const char *js) {
         page_eval(p, "`${document.activeElement.id || document.activeElement.tagName} has the focus, its value is"
                      " '${document.activeElement.value}'; ${document.body.innerText}`.replace(/\\s+/g, ' ')");
     FW_FAILED("not within 15 s: %s; the page says: %s", js, json_string_value(v));
+}
+
+static inline page page_open(const char *url, int w, int h, bool phone) {
+    page p = {.touch = phone};
+    json_t *t = devtools(NULL, "Target.createTarget", json_pack("{s:s}", "url", "about:blank"));
+    snprintf(p.target, sizeof p.target, "%s", json_string_value(json_object_get(t, "targetId")));
+    json_decref(t);
+    t = devtools(NULL, "Target.attachToTarget", json_pack("{s:s,s:b}", "targetId", p.target, "flatten", 1));
+    snprintf(p.session, sizeof p.session, "%s", json_string_value(json_object_get(t, "sessionId")));
+    json_decref(t);
+    tell(p.session, "Runtime.enable", NULL);
+    tell(p.session, "Log.enable", NULL);
+    tell(p.session, "Emulation.setDeviceMetricsOverride",
+         json_pack("{s:i,s:i,s:f,s:b}", "width", w, "height", h, "deviceScaleFactor", phone ? 2.0 : 1.0, "mobile",
+                   phone));
+    tell(p.session, "Emulation.setTouchEmulationEnabled", json_pack("{s:b}", "enabled", phone));
+    tell(p.session, "Emulation.setFocusEmulationEnabled", json_pack("{s:b}", "enabled", 1));
+    tell(p.session, "Page.navigate", json_pack("{s:s}", "url", url));
+    page_wait(&p, "document.readyState === 'complete' && location.href !== 'about:blank'");
+    return p;
 }
 
 static inline void page_centre(const page *p, const char *selector, double *x, double *y) {
