@@ -128,13 +128,15 @@ static fw_status file_next(void *self, uint8_t *rgb, int64_t *t_ns, fw_err *err)
 }
 
 fw_status fw_cam_file(const fw_cam_opts *o, const fw_cam_source **source, void **self, fw_err *err) {
-    static const fw_cam_source table = {false, file_open, file_next, file_close, file_free};
+    /* what ends does not come back; what goes round and round does, when its disk does */
+    static const fw_cam_source once = {false, file_open, file_next, file_close, file_free};
+    static const fw_cam_source round = {true, file_open, file_next, file_close, file_free};
     file_source *f = calloc(1, sizeof *f);
     *self = f;
     if (f == NULL) {
         return fw_fail(err, FW_NOMEM, "camera %s", o->name);
     }
     f->o = o;
-    *source = &table;
+    *source = o->loop ? &round : &once;
     return FW_OK;
 }
