@@ -21,12 +21,13 @@
 #include "data/replay.h"
 #include "data/writer.h"
 #include "sim.h"
+#include "student.h"
 #include "task/demo.h"
 
 enum { ATTEMPTS_MAX = 20, HOME_BLOCK = 32 };
 
 typedef struct make {
-    const char *suite, *out, *embodiment, *randomise, *homes;
+    const char *suite, *out, *embodiment, *randomise, *homes, *student;
     fw_env_opts env; /* from these */
     int64_t episodes, seed, workers;
     double noise, noisy_share;
@@ -69,11 +70,12 @@ static uint64_t layout_seed(const make *m, const fw_env *env, int64_t slot, uint
     return layout;
 }
 
-static fw_status make_slot(const make *m, fw_env *env, int64_t slot, fw_demo *d, int *failed, fw_err *err) {
+static fw_status make_slot(const make *m, fw_env *env, int64_t slot, student *s, fw_demo *d, int *failed, fw_err *err) {
     fw_demo_opts opts = FW_DEMO_OPTS_DEFAULT;
     int task = (int)(slot % fw_env_n_task(env));
     opts.noise = m->noise;
     opts.noisy_share = m->noisy_share;
+    opts.act = s != NULL ? student_act : NULL, opts.act_ctx = s;
     for (*failed = 0; *failed < ATTEMPTS_MAX; ++*failed) {
         fw_seeds seeds = fw_seeds_all(slot_seed(m->seed, slot, *failed));
         seeds.layout = layout_seed(m, env, slot, seeds.layout);
@@ -109,14 +111,17 @@ static fw_status work(void *ctx, int64_t first, int64_t step, int fd, fw_err *er
     const make *m = ctx;
     fw_env *env = NULL;
     fw_demo *d = NULL;
+    student s = {.policy = NULL};
     int failed = 0;
     bool heard = true;
     fw_status st = fw_env_open(m->suite, &m->env, &env, err);
     st = st != FW_OK ? st : fw_demo_new(env, &d, err);
+    st = st != FW_OK || m->student == NULL ? st : student_open(m->student, env, &s, err);
     for (int64_t slot = first; st == FW_OK && heard && slot < m->episodes; slot += step) {
-        st = make_slot(m, env, slot, d, &failed, err);
+        st = make_slot(m, env, slot, m->student != NULL ? &s : NULL, d, &failed, err);
         heard = st != FW_OK || send_demo(fd, d, slot, failed);
     }
+    student_close(&s);
     fw_demo_free(d);
     fw_env_close(env);
     return st;
@@ -160,7 +165,7 @@ static fw_replay identity(const make *m, const fw_env *env, const parcel *p) {
     snprintf(r.suite, sizeof r.suite, "%s", m->suite);
     snprintf(r.task, sizeof r.task, "%s", fw_env_task_name(env, p->task));
     snprintf(r.ranges, sizeof r.ranges, "%s", fw_env_ranges(env));
-    snprintf(r.physics, sizeof r.physics, "%s", fw_sim_version());
+    snprintf(r.physics, sizeof r.physics, "%s%s", fw_sim_version(), m->student != NULL ? ", student" : "");
     return r;
 }
 
@@ -207,18 +212,19 @@ static fw_status check_recipe(const make *m, fw_err *err) {
     char dir[3000], path[3100];
     FW_TRY(fw_path_join(dir, sizeof dir, m->out, "meta", err));
     FW_TRY(fw_path_join(path, sizeof path, dir, "sim_make.json", err));
-    json_t *now = json_pack("{s:s, s:I, s:f, s:f, s:s?, s:s?, s:s?}", "suite", m->suite, "seed", (json_int_t)m->seed,
-                            "noise", m->noise, "noisy_share", m->noisy_share, "embodiment", m->embodiment, "randomise",
-                            m->randomise, "homes", m->homes);
+    json_t *now = json_pack("{s:s, s:I, s:f, s:f, s:s?, s:s?, s:s?, s:s*}", "suite", m->suite, "seed",
+                            (json_int_t)m->seed, "noise", m->noise, "noisy_share", m->noisy_share, "embodiment",
+                            m->embodiment, "randomise", m->randomise, "homes", m->homes, "student", m->student);
     fw_status st = FW_OK;
     json_t *old = NULL;
     if (fw_path_exists(path)) {
         st = fw_json_load(path, &old, err);
         if (st == FW_OK && !json_equal(old, now)) {
-            st = fw_fail(err, FW_INVALID,
-                         "%s: made with other values of suite, seed, noise, robot, randomise or homes; --resume must "
-                         "repeat them",
-                         path);
+            st = fw_fail(
+                err, FW_INVALID,
+                "%s: made with other values of suite, seed, noise, robot, randomise, homes or student; --resume must "
+                "repeat them",
+                path);
         }
     } else {
         st = fw_mkdirs(dir, err);
@@ -307,6 +313,9 @@ int sim_make(int argc, char **argv) {
         FW_ARG_STR("out", &m.out, "DIR", "the dataset (required)"),
         FW_ARG_F64("noise", &m.noise, 0, 1, "X", "largest offset on the executed command, as a share of its range"),
         FW_ARG_F64("noisy-share", &m.noisy_share, 0, 1, "X", "share of the episodes that are disturbed"),
+        FW_ARG_STR("student", &m.student, "DIR",
+                   "a policy acts for a part of each episode, its chunks up to its max_delay late, and the expert says "
+                   "what it would have done (DAgger); no other disturbance"),
         FW_ARG_BOOL("resume", &m.resume, "continue the dataset in DIR"),
         FW_ARG_BOOL("json", &m.json, "one JSON object on stdout"),
     };

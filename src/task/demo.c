@@ -222,7 +222,7 @@ static void fork_restore(fw_env *env, fw_demo *d, int at, attempt *a) {
 }
 
 /* From here to the end. d->success: it ended settled and judged a success. */
-static fw_status run(fw_env *env, fw_demo *d, attempt *a, fw_err *err) {
+static fw_status run(fw_env *env, fw_demo *d, attempt *a, const fw_demo_opts *o, fw_err *err) {
     fw_verdict v;
     while (d->length < d->cap && fw_env_steps(env) < fw_env_time_limit(env)) {
         float action[FW_DIM_MAX];
@@ -241,6 +241,9 @@ static fw_status run(fw_env *env, fw_demo *d, attempt *a, fw_err *err) {
         if (d->noisy && !done) {
             gust_apply(&a->g, fw_env_embodiment(env), action);
         }
+        if (o->act != NULL) {
+            FW_TRY(o->act(o->act_ctx, env, d->seeds.noise, d->length - 1, action, err));
+        }
         FW_TRY(fw_env_step(env, action, err));
     }
     fw_env_judge(env, &v);
@@ -250,8 +253,8 @@ static fw_status run(fw_env *env, fw_demo *d, attempt *a, fw_err *err) {
 }
 
 /* The same, physics that diverges being one way to fail. */
-static fw_status attempt_run(fw_env *env, fw_demo *d, attempt *a, fw_err *err) {
-    fw_status st = run(env, d, a, err);
+static fw_status attempt_run(fw_env *env, fw_demo *d, attempt *a, const fw_demo_opts *o, fw_err *err) {
+    fw_status st = run(env, d, a, o, err);
     if (st == FW_CLOSED) {
         a->lost = a->lost < 0 ? d->length : a->lost;
         snprintf(d->reason, sizeof d->reason, "physics diverged");
@@ -261,15 +264,15 @@ static fw_status attempt_run(fw_env *env, fw_demo *d, attempt *a, fw_err *err) {
 }
 
 /* Go back and on with other noise until one of `most` branches succeeds. Without noise there is nothing to draw again. */
-static fw_status branches(fw_env *env, fw_demo *d, attempt *a, int most, fw_err *err) {
-    while (!d->success && d->noisy && d->n_fork > 0 && d->branch < most) {
+static fw_status branches(fw_env *env, fw_demo *d, attempt *a, const fw_demo_opts *o, fw_err *err) {
+    while (!d->success && d->noisy && d->n_fork > 0 && d->branch < o->branches) {
         char name[32];
         snprintf(name, sizeof name, "branch %d", ++d->branch);
         fork_restore(env, d, branch_point(a, d->branch), a);
         a->g.r = fw_rng_stream(d->seeds.noise, name);
         a->g.left = 0;
         a->g.quiet = (int)fw_rng_below(&a->g.r, QUIET_MAX);
-        FW_TRY(attempt_run(env, d, a, err));
+        FW_TRY(attempt_run(env, d, a, o, err));
     }
     return FW_OK;
 }
@@ -287,7 +290,7 @@ fw_status fw_demo_record(fw_env *env, int task, const fw_seeds *seeds, const fw_
     d->version = fw_env_task_version(env, task);
     d->length = d->n_subtasks = d->branch = 0;
     d->success = false;
-    d->noisy = fw_rng_unit(&a.g.r) < opts->noisy_share;
+    d->noisy = fw_rng_unit(&a.g.r) < opts->noisy_share && opts->act == NULL;
     fw_status begun = fw_env_reset_seeds(env, task, seeds, err);
     if (begun == FW_CLOSED) { /* no such scene: an attempt that failed, not an error */
         snprintf(d->reason, sizeof d->reason, "%.150s", err != NULL ? err->msg : "no such scene");
@@ -309,6 +312,6 @@ fw_status fw_demo_record(fw_env *env, int task, const fw_seeds *seeds, const fw_
         }
         FW_TRY(st);
     }
-    FW_TRY(attempt_run(env, d, &a, err));
-    return branches(env, d, &a, opts->branches, err);
+    FW_TRY(attempt_run(env, d, &a, opts, err));
+    return branches(env, d, &a, opts, err);
 }

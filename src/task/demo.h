@@ -6,6 +6,8 @@
  * in that state: so the data shows how to come back (DART, arXiv 1703.09327). Only what ends settled and judged a success
  * is a demonstration. Everything is drawn from the streams "expert" and "noise" of the seed.
  *
+ * In place of the expert a student may act (DAgger, arXiv 1011.0686): the data then shows what the expert would do where the student leads.
+ *
  * Branch and filter: a disturbed attempt that the judge refuses is not thrown away. The state of every tenth frame is kept; it goes
  * back to before a thing was lost (moved though not named, physics diverged), or else to where the skill began that never
  * ended, and on from there with another draw of the noise, a few times. What is kept is one history: the frames before
@@ -18,14 +20,20 @@
 
 #define FW_DEMO_STEPS_MAX 32 /* different sentences of steps in one episode */
 
+/* Who acts in place of the expert, whose command is what is recorded all the same. action [n_action]: the expert's at entry, what is executed at return.
+ * seed: of the episode; step: 0 when it begins. */
+typedef fw_status (*fw_demo_act)(void *ctx, fw_env *env, uint64_t seed, int step, float *action, fw_err *err);
+
 typedef struct fw_demo_opts {
     double noisy_share; /* of the episodes, 0..1 */
     double noise;       /* largest offset, as a share of the action's range */
     int hold_steps;     /* an offset lasts this long */
     int branches;       /* of an attempt that failed, at most; 0: none */
+    fw_demo_act act;    /* NULL: the expert itself; else without noise and branches, which know nothing of who acts */
+    void *act_ctx;
 } fw_demo_opts;
 #define FW_DEMO_OPTS_DEFAULT                                                                                           \
-    { .noisy_share = 0.6, .noise = 0.4, .hold_steps = 5, .branches = 3 }
+    { .noisy_share = 0.6, .noise = 0.4, .hold_steps = 5, .branches = 3, .act = NULL, .act_ctx = NULL }
 
 typedef struct fw_demo_fork fw_demo_fork;
 

@@ -1,5 +1,6 @@
 #include "train/batch.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,26 +42,54 @@ static void fill_vision(const fill *f, int b, const fw_train_episode *ep, int64_
     }
 }
 
-/* How many commands from frame t on are settled: none for half of the rows, since a policy that is never late must not be worse for it;
- * else 1 to max_delay alike. A frame remains that is asked for. rng NULL: by the row's number. */
-static int draw_delay(const fw_train_cfg *cfg, int b, int64_t left, fw_rng *rng) {
-    const int most = cfg->policy.max_delay;
+/* Is it the same scene but for the hand's place at frames `from` and `to`, so that the one's pictures are as good as the other's? So it is where no
+ * command changed that is no step (a gripper's), nor in the frames before, in which the fingers may still move. */
+static bool is_steady(const fw_trainset *ts, const fw_train_episode *ep, int64_t from, int64_t to) {
+    enum { SETTLING = 4 };
+    const int ns = ts->cfg->embodiment.n_state, na = ts->cfg->embodiment.n_action;
+    float first[FW_DIM_MAX], now[FW_DIM_MAX];
+    from = from > SETTLING ? from - SETTLING : 0;
+    for (int64_t t = from; t < to; t++) {
+        fw_proprio_executed(&ts->proprio, ep->state + t * ns, ep->action + t * na, 1, t == from ? first : now);
+        for (int k = 0; k < na && t > from; k++) {
+            if (!ts->proprio.step[k] && fabsf(now[k] - first[k]) * ts->proprio.action.scale[k] > 0.1f) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* How many commands are settled when the row's pictures are taken, at frame t: none for half of the rows, since a policy that is never late must
+ * not be worse for it; else 1 to max_delay alike. Negative: the chunk begins so many frames *before* the pictures, and the hand is led back. A
+ * demonstration only ever goes on towards its goal, so where it went gives the goal away; with as many ways back it does not, and the policy has to
+ * look. rng NULL: by the row's number, and never back. */
+static int draw_delay(const fw_trainset *ts, const fw_train_episode *ep, int64_t t, int b, fw_rng *rng) {
+    const int most = ts->cfg->policy.max_delay;
+    const int64_t left = ep->length - t;
     if (most == 0 || (rng != NULL ? fw_rng_unit(rng) < 0.5 : b % 2 == 0)) {
         return 0;
     }
-    const int settled = 1 + (rng != NULL ? (int)fw_rng_below(rng, (uint64_t)most) : b / 2 % most);
-    return settled < left ? settled : (int)left - 1;
+    const int n = 1 + (rng != NULL ? (int)fw_rng_below(rng, (uint64_t)most) : b / 2 % most);
+    if (rng != NULL && fw_rng_unit(rng) < 0.5 && n <= t && is_steady(ts, ep, t - n, t)) {
+        return -n;
+    }
+    return n < left ? n : (int)left - 1; /* a frame remains that is asked for */
 }
 
-/* The chunk of frame t, which begins after the commands that are settled; these are told at the end of the body's row. */
+/* The chunk of the row that looks at frame t; what is settled before it goes to the end of the body's row. */
 static void fill_chunk(const fill *f, int b, const fw_train_episode *ep, int64_t t, fw_rng *rng, float *body) {
     const fw_trainset *ts = f->ts;
     const int ns = ts->cfg->embodiment.n_state, na = ts->cfg->embodiment.n_action, h = ts->cfg->policy.horizon;
-    const int settled = draw_delay(ts->cfg, b, ep->length - t, rng);
+    const int delay = draw_delay(ts, ep, t, b, rng), n = delay < 0 ? -delay : delay;
+    const int64_t first = delay < 0 ? t - n : t;
     float executed[FW_HORIZON_MAX * FW_DIM_MAX], *target = f->target + (size_t)b * (size_t)(h * na);
-    fw_proprio_executed(&ts->proprio, ep->state + t * ns, ep->action + t * na, settled, executed);
-    fw_proprio_settled(&ts->proprio, executed, settled, body);
-    fw_chunk_gather(ep->action, ep->length, na, t + settled, h, target, f->weight + (size_t)b * (size_t)h);
+    fw_proprio_executed(&ts->proprio, ep->state + first * ns, ep->action + first * na, n, executed);
+    for (int i = 0; i < n * na && delay < 0; i++) {
+        executed[i] = ts->proprio.step[i % na] ? -executed[i] : executed[i];
+    }
+    fw_proprio_settled(&ts->proprio, executed, n, body);
+    fw_chunk_gather(ep->action, ep->length, na, t + delay, h, target, f->weight + (size_t)b * (size_t)h);
     fw_norm_apply(&ts->proprio.action, target, target, (size_t)h);
 }
 

@@ -11,13 +11,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/draw.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/rng.h"
 #include "data/video.h"
 #include "model/pretrained.h"
+#include "train/rollout.h"
 
 enum { WORKERS_MAX = 64, HELD_STEPS = 5, REST_STEPS = 10, FILM_PX = 384 };
 
@@ -38,11 +38,9 @@ typedef struct board {
 typedef struct player {
     const fw_closed_opts *opts;
     fw_env *env;
-    fw_policy *policy; /* NULL: expert */
-    fw_policy_info info;
+    fw_policy *policy;  /* NULL: expert */
+    fw_rollout rollout; /* of the policy */
     int first_task;
-    int n_execute; /* rows of a chunk that are executed: at least as many as it is late */
-    float *rows;   /* [2][horizon, n_action] the chunk being executed, and the one asked for */
     uint8_t *film; /* [FILM_PX, FILM_PX, 3] */
 } player;
 
@@ -57,10 +55,7 @@ typedef struct episode {
     int task, said;
     int64_t i;
     int said_held; /* steps in a row that the said goal held */
-    float action[FW_DIM_MAX], last_action[FW_DIM_MAX], last_state[FW_DIM_MAX];
-    bool acted, has_last_state;
-    int row, n_row; /* of the chunk being executed */
-    int now;        /* which of the player's two chunks */
+    float action[FW_DIM_MAX];
     int rest;
     fw_video_writer *film; /* NULL: not filmed */
 } episode;
@@ -84,85 +79,20 @@ static fw_status begin(player *p, episode *e, fw_err *err) {
         return fw_fail(err, FW_INVALID, "task %s has no held-out sentences", fw_env_task_name(p->env, e->said));
     }
     if (p->policy != NULL) {
-        fw_policy_reset(p->policy);
+        FW_TRY(fw_rollout_begin(&p->rollout, o->delay, !o->forget_prefix, err));
     }
     return fw_env_set_sentence(p->env, fw_env_sentence(p->env, e->said, split, (int)(e->i % n_sentence)), err);
 }
 
-static float *chunk_row(const player *p, int which, int row) {
-    return p->rows + (size_t)(which * p->info.horizon + row) * (size_t)fw_env_embodiment(p->env)->n_action;
-}
-
-/* Rows of the last chunk after the settled ones that guide the next: 10 with them, as LeRobot's default. */
-static int wish(const player *p, const episode *e, int settled) {
-    enum { GUIDE = 10 };
-    const int left = p->info.horizon - e->row, most = left < GUIDE ? left : GUIDE;
-    return settled > 0 && most > settled ? most - settled : 0;
-}
-
-/* A chunk into the free one of the two. settled: rows of the other that are executed until it is there. */
-static fw_status ask_policy(player *p, episode *e, int settled, fw_closed_outcome *out, fw_err *err) {
-    fw_obs obs;
-    FW_TRY(fw_env_observe(p->env, &obs, err));
-    obs.prev_action = e->acted ? e->last_action : NULL;
-    obs.prev_state = e->has_last_state ? e->last_state : NULL;
-    if (!p->opts->forget_prefix) {
-        obs.prefix = chunk_row(p, e->now, e->row);
-        obs.n_prefix = settled;
-        obs.n_wish = p->info.guided ? wish(p, e, settled) : 0;
-    }
-    fw_chunk chunk = {.actions = chunk_row(p, 1 - e->now, 0), .cap_horizon = p->info.horizon};
-    double start = fw_now_s();
-    FW_TRY(fw_policy_infer(p->policy, &obs, &chunk, err));
-    out->infer_s += (float)(fw_now_s() - start);
-    out->inferences++;
-    if (chunk.horizon < p->n_execute + settled) {
-        return fw_fail(err, FW_INVALID, "a chunk of %d rows, of which %d are late and %d wanted", chunk.horizon,
-                       settled, p->n_execute);
-    }
-    return FW_OK;
-}
-
-/* The other chunk is executed from now on, from this row. */
-static void hand_over(const player *p, episode *e, int row) {
-    e->now = 1 - e->now;
-    e->row = row;
-    e->n_row = row + p->n_execute;
-}
-
-/* The policy's next row: asked for opts->delay steps before the last chunk's rows end, at once at the beginning. */
-static fw_status next_row(player *p, episode *e, fw_closed_outcome *out, fw_err *err) {
-    const int late = p->opts->delay, left = e->n_row - e->row;
-    if (e->n_row == 0 || (late == 0 && left == 0)) {
-        FW_TRY(ask_policy(p, e, 0, out, err));
-        hand_over(p, e, 0);
-    } else if (left == 0) {
-        hand_over(p, e, late);
-    }
-    if (late > 0 && e->n_row - e->row == late) {
-        FW_TRY(ask_policy(p, e, late, out, err));
-    }
-    return FW_OK;
-}
-
 /* The action of this step into e->action; *stop: the expert has nothing left to do. */
-static fw_status decide(player *p, episode *e, fw_closed_outcome *out, bool *stop, fw_err *err) {
-    int n = fw_env_embodiment(p->env)->n_action;
-    if (p->policy == NULL) {
-        bool done = false;
-        FW_TRY(fw_expert_act(p->env, e->action, &done, err));
-        e->rest = done ? e->rest + 1 : 0;
-        *stop = e->rest > REST_STEPS;
-        return FW_OK;
+static fw_status decide(player *p, episode *e, bool *stop, fw_err *err) {
+    bool done = false;
+    if (p->policy != NULL) {
+        return fw_rollout_act(&p->rollout, p->env, e->action, err);
     }
-    FW_TRY(next_row(p, e, out, err));
-    if (p->info.wants_motion && e->n_row - e->row == p->opts->delay + 1) {
-        fw_obs obs; /* the step before the next question */
-        FW_TRY(fw_env_observe(p->env, &obs, err));
-        memcpy(e->last_state, obs.state, sizeof(float) * (size_t)obs.n_state);
-        e->has_last_state = true;
-    }
-    memcpy(e->action, chunk_row(p, e->now, e->row++), sizeof(float) * (size_t)n);
+    FW_TRY(fw_expert_act(p->env, e->action, &done, err));
+    e->rest = done ? e->rest + 1 : 0;
+    *stop = e->rest > REST_STEPS;
     return FW_OK;
 }
 
@@ -184,14 +114,12 @@ static fw_status play(player *p, episode *e, fw_closed_outcome *out, fw_err *err
     FW_TRY(begin(p, e, err));
     out->said_task = e->said;
     while (!stop && !fw_env_done(p->env)) {
-        FW_TRY(decide(p, e, out, &stop, err));
+        FW_TRY(decide(p, e, &stop, err));
         fw_status s = fw_env_step(p->env, e->action, err);
         if (s == FW_CLOSED) {
             break; /* physics diverged: the verdict says so */
         }
         FW_TRY(s);
-        memcpy(e->last_action, e->action, sizeof e->action);
-        e->acted = true;
         fw_env_judge(p->env, &v);
         e->said_held = v.goal[e->said] ? e->said_held + 1 : 0;
         stop = stop || (p->opts->swap && e->said_held >= HELD_STEPS);
@@ -205,6 +133,8 @@ static fw_status play(player *p, episode *e, fw_closed_outcome *out, fw_err *err
     out->wrong_object = v.wrong_object;
     out->diverged = v.diverged;
     out->steps = fw_env_steps(p->env);
+    out->inferences = p->rollout.inferences;
+    out->infer_s = (float)p->rollout.infer_s;
     snprintf(out->reason, sizeof out->reason, "%.95s", v.reason);
     out->played = true;
     return FW_OK;
@@ -229,24 +159,6 @@ static fw_status film(player *p, int task, int64_t i, fw_err *err) {
 
 /* ---- a worker ---- */
 
-static fw_status fit_delay(player *p, fw_err *err) {
-    const int late = p->opts->delay, want = p->info.n_execute;
-    p->n_execute = want > late ? want : late;
-    p->n_execute = p->n_execute < p->info.horizon - late ? p->n_execute : p->info.horizon - late;
-    if (late < 0 || p->n_execute < late || p->n_execute < 1) {
-        return fw_fail(err, FW_INVALID, "%s: chunks of %d rows allow a delay of 0 to %d steps, not %d", p->info.name,
-                       p->info.horizon, p->info.horizon / 2, late);
-    }
-    if (late > p->info.max_delay && !p->opts->forget_prefix) {
-        return fw_fail(
-            err, FW_INVALID,
-            "%s goes on from at most %d settled commands ('max_delay'), the delay is %d: train it for that, or "
-            "do not tell it (--forget-prefix)",
-            p->info.name, p->info.max_delay, late);
-    }
-    return FW_OK;
-}
-
 static fw_status open_player(player *p, fw_err *err) {
     fw_env_opts eo = FW_ENV_OPTS_DEFAULT;
     eo.render = p->opts->policy != NULL || p->opts->videos != NULL;
@@ -256,22 +168,19 @@ static fw_status open_player(player *p, fw_err *err) {
     FW_TRY(fw_env_open(p->opts->suite, &eo, &p->env, err));
     p->first_task = p->opts->task != NULL ? fw_env_task_find(p->env, p->opts->task) : 0;
     const fw_embodiment *emb = fw_env_embodiment(p->env);
-    size_t row = (size_t)emb->n_action;
     if (p->opts->policy != NULL) {
         fw_policy_opts po = {.embodiment = emb->name};
         FW_TRY(fw_precision_parse(p->opts->precision, &po.precision, err));
         FW_TRY(fw_policy_open(p->opts->policy, &po, &p->policy, err));
-        fw_policy_describe(p->policy, &p->info);
-        row *= 2 * (size_t)p->info.horizon;
-        FW_TRY(fit_delay(p, err));
+        FW_TRY(fw_rollout_init(&p->rollout, p->policy, emb, err));
+        FW_TRY(fw_rollout_begin(&p->rollout, p->opts->delay, !p->opts->forget_prefix, err)); /* refused at once */
     }
-    p->rows = calloc(row, sizeof(float));
     p->film = malloc((size_t)FILM_PX * FILM_PX * 3);
-    return p->rows != NULL && p->film != NULL ? FW_OK : fw_fail(err, FW_NOMEM, "evaluation: out of memory");
+    return p->film != NULL ? FW_OK : fw_fail(err, FW_NOMEM, "evaluation: out of memory");
 }
 
 static void close_player(player *p) {
-    free(p->rows);
+    fw_rollout_clear(&p->rollout);
     free(p->film);
     fw_policy_close(p->policy);
     fw_env_close(p->env);

@@ -204,7 +204,30 @@ static void show_makes_pictures_and_videos(void) {
     CHECK_INT(fw_remove_tree(root, &err), FW_OK);
 }
 
+/* A policy acts, the expert's commands are recorded; what it did depends on the seed alone. */
+static void a_student_acts_the_same_whatever_the_workers(void) {
+    fw_err err = {FW_OK, ""};
+    if (!fw_path_exists(FW_SOURCE_DIR "/.deps/towers/efficientnet_lite0.safetensors")) {
+        return;
+    }
+    start();
+    CHECK_INT(make_demos("cr5", "--episodes 1 --student " FW_SOURCE_DIR "/models/cr5"), 1);
+    CHECK(log_says("panda_kitchen"));
+    CHECK_INT(make_demos("expert", "--episodes 3 --noisy-share 0"), 0);
+    CHECK_INT(make_demos("one", "--episodes 3 --workers 1 --student " FW_SOURCE_DIR "/models/kitchen3"), 0);
+    CHECK_INT(make_demos("two", "--episodes 3 --workers 2 --student " FW_SOURCE_DIR "/models/kitchen3"), 0);
+    same_files("one/meta/stats.json", "two/meta/stats.json");
+    fw_dataset *ds = NULL, *undisturbed = NULL;
+    CHECK_INT(fw_dataset_open(in_root("one"), &ds, &err), FW_OK);
+    CHECK_INT(fw_dataset_open(in_root("expert"), &undisturbed, &err), FW_OK);
+    CHECK(ds->n_frames != undisturbed->n_frames); /* another way there */
+    fw_dataset_close(ds);
+    fw_dataset_close(undisturbed);
+    CHECK_INT(make_demos("one", "--episodes 4 --resume"), 1); /* without the student it is another recipe */
+    CHECK_INT(fw_remove_tree(root, &err), FW_OK);
+}
+
 FW_TEST_MAIN(T(result_does_not_depend_on_workers_or_interruption),
              T(worker_that_dies_is_replaced_and_its_slot_made_again), T(what_would_overwrite_or_mix_is_refused),
              T(a_held_out_robot_makes_data_only_when_asked_to), T(bad_suites_are_refused_in_one_line),
-             T(show_makes_pictures_and_videos))
+             T(show_makes_pictures_and_videos), T(a_student_acts_the_same_whatever_the_workers))

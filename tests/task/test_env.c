@@ -135,6 +135,38 @@ static void demonstrations_repeat_and_their_labels_are_clean(void) {
     fw_env_close(env);
 }
 
+/* For the first 15 steps the hand is led away from where the expert wants it, upwards, with the gripper closed. */
+static fw_status lead_astray(void *ctx, fw_env *env, uint64_t seed, int step, float *action, fw_err *err) {
+    (void)env, (void)err;
+    *(uint64_t *)ctx = seed;
+    for (int k = 0; k < 3 && step < 15; k++) {
+        action[k] = k == 2 ? 0.01f : -0.5f * action[k];
+    }
+    action[4] = step < 15 ? 0.0f : action[4];
+    return FW_OK;
+}
+
+static void a_student_acts_and_the_expert_is_recorded(void) {
+    fw_err err;
+    fw_env *env = open_blind();
+    fw_demo *d = NULL;
+    uint64_t told = 0;
+    fw_demo_opts o = FW_DEMO_OPTS_DEFAULT;
+    o.noisy_share = 1, o.act = lead_astray, o.act_ctx = &told;
+    must(fw_demo_new(env, &d, &err), &err);
+    const fw_seeds seeds = fw_seeds_all(40);
+    must(fw_demo_record(env, 1, &seeds, &o, d, &err), &err);
+    CHECK(d->success && !d->noisy && d->branch == 0 && d->length > 30 && told == seeds.noise);
+    for (int t = 0; t + 1 < 15; t++) {
+        const float *act = d->action + 5 * t, *now = d->state + 6 * t, *next = now + 6;
+        CHECK(act[4] == 1.0f && next[5] == 0.0f); /* the expert keeps it open */
+        CHECK(act[0] * act[0] < 1e-8f || (next[0] - now[0]) * act[0] < 1e-5f);
+        CHECK(t < 2 || next[2] > now[2]);
+    }
+    fw_demo_free(d);
+    fw_env_close(env);
+}
+
 FW_TEST_MAIN(T(expert_does_every_task), T(sentences_are_many_and_held_ones_are_new), T(scene_does_not_know_the_task),
              T(observation_fits_the_embodiment), T(unknown_suites_and_tasks_are_refused),
-             T(demonstrations_repeat_and_their_labels_are_clean))
+             T(demonstrations_repeat_and_their_labels_are_clean), T(a_student_acts_and_the_expert_is_recorded))
