@@ -183,7 +183,7 @@ static int become_engine(const char *domain, char *const *argv) {
 int cmd_eval(int argc, char **argv) {
     fw_closed_opts c = {.max_videos = 20};
     fw_open_opts o = {.to = -1};
-    const char *episodes = NULL, *homes = NULL;
+    const char *episodes = NULL, *homes = NULL, *way = NULL;
     int64_t seed = 1, workers = 0, max_videos = 20, delay = 0;
     bool json = false, expert = false;
     const fw_arg args[] = {
@@ -204,6 +204,8 @@ int cmd_eval(int argc, char **argv) {
         FW_ARG_BOOL("held-out-phrasings", &c.held_out_phrasings, "--suite: sentences that are in no training data"),
         FW_ARG_INT("delay", &delay, 0, 1000, "N",
                    "--suite: chunks come N control steps late; what is executed until then is the policy's prefix"),
+        FW_ARG_STR("through", &way, "control",
+                   "--suite: as a robot is moved: hand-over, motion, safety and driver (docs/CONTROL.md)"),
         FW_ARG_BOOL("forget-prefix", &c.forget_prefix, "--suite: with --delay, the policy is not told of it"),
         FW_ARG_BOOL("swap", &c.swap, "--suite: say the sentence of another task; rate = the original goal was reached"),
         FW_ARG_STR("videos", &c.videos, "DIR", "--suite: films of failures"),
@@ -243,6 +245,12 @@ int cmd_eval(int argc, char **argv) {
                 "shows an example\n");
         return 2;
     }
+    if (way != NULL && (strcmp(way, "control") != 0 || o.data != NULL || expert || c.swap || c.videos != NULL)) {
+        fprintf(stderr,
+                "flywheel eval: --through control goes with --policy and --suite, without --swap and --videos\n");
+        return 2;
+    }
+    c.through = way != NULL ? &eval_through_control : NULL;
     if (o.data != NULL) {
         o.policy = c.policy;
         o.precision = c.precision;

@@ -14,6 +14,8 @@ FW_NODISCARD fw_status sim_env_opts(const char *embodiment, const char *randomis
 /* {"outcomes": {task: [0, 1, ...]}, "seeds": [...]}: who succeeded in which scene. Owned; NULL when out of memory. */
 json_t *sim_outcomes(const fw_closed_opts *o, const fw_closed_result *r);
 
+extern const fw_closed_through eval_through_control; /* eval_control.c */
+
 int sim_make(int argc, char **argv);   /* sim_make.c */
 int sim_show(int argc, char **argv);   /* sim_show.c */
 int sim_ranges(int argc, char **argv); /* sim_ranges.c */

@@ -21,7 +21,8 @@ _Static_assert(sizeof(fw_control_status) <= 8 * FW_BOARD_WORDS, "a status does n
 typedef struct seen {
     float joints[FW_DRIVER_AXIS_MAX], action[FW_DIM_MAX];
     int64_t executed, t_ns;
-    uint32_t beat; /* safety's, for the echo */
+    int64_t row_end_ns; /* when the row being executed ends; 0: none is */
+    uint32_t beat;      /* safety's, for the echo */
     fw_safety_mode mode;
     bool acted, valid;
 } seen;
@@ -50,10 +51,12 @@ struct fw_control {
     fw_handover *handover;
     fw_control_status now;
     seen last;
-    int in_step;    /* cycle of the control step */
+    int in_step;    /* cycle of the row */
+    int row_cycles; /* that it takes: a control step, or longer when limits make it slow */
     int since;      /* cycles since the motion's curve began */
     int asked;      /* cycles that a request has been refused */
     bool begun;     /* a row was taken since the mode began */
+    bool in_row;    /* one is being executed */
     uint32_t seq;   /* of commands */
     uint32_t heard; /* the operator's count at heard_us */
     uint64_t heard_us;
@@ -144,6 +147,17 @@ static fw_status build_sight(fw_control *c, fw_err *err) {
     return fw_pictures_new(c->o.driver, &c->pictures, err);
 }
 
+/* Steps of a hand: chunks that disagree make a bend in its way, never a jump. Between them they would say what neither does. */
+static bool acts_in_steps(const fw_embodiment *e) {
+    bool all = true;
+    for (int i = 0; i < e->n_action; i++) {
+        const fw_meaning m = e->action[i].meaning;
+        all = all && (m == FW_MEANING_EE_DELTA_POS || m == FW_MEANING_EE_DELTA_YAW || m == FW_MEANING_GRIPPER ||
+                      m == FW_MEANING_BASE_VEL);
+    }
+    return all;
+}
+
 static fw_status build(fw_control *c, fw_err *err) {
     FW_TRY(check_limits(&c->limits, err));
     FW_TRY(fit_axes(c, err));
@@ -158,6 +172,7 @@ static fw_status build(fw_control *c, fw_err *err) {
         if (c->rows == NULL) {
             return fw_fail(err, FW_NOMEM, "control: out of memory");
         }
+        c->o.handover.blend = acts_in_steps(c->policy.embodiment) ? 0 : c->o.handover.blend;
         FW_TRY(fw_handover_new(&c->policy, c->policy.embodiment->rate_hz, &c->o.handover, &c->handover, err));
     }
     return fw_control_say(c, c->o.instruction, err);
@@ -262,23 +277,25 @@ static void begin(fw_control *c, fw_safety_mode before) {
         c->since = 0;
     }
     c->in_step = 0;
-    c->begun = false;
+    c->row_cycles = c->per_step;
+    c->begun = c->in_row = false;
     c->heard_us = c->in.now_us;
     if (c->handover != NULL) {
         fw_handover_clear(c->handover); /* what was planned before somebody else moved it */
     }
 }
 
-static void bend_to(fw_control *c, const float *target, const float *after, double seconds) {
-    if (fw_motion_to(&c->motion, c->since * c->cycle_s, target, after, seconds)) {
+static void bend_to(fw_control *c, const float *target, const float *after, double seconds, fw_motion_how how) {
+    if (fw_motion_to(&c->motion, c->since * c->cycle_s, target, after, seconds, how)) {
         memcpy(c->goal, target, sizeof(float) * (size_t)c->n);
         c->since = 0;
     }
 }
 
-static bool to_joints(const fw_control *c, const float *from, const float *action, float *joints) {
+static bool to_joints(const fw_control *c, const float *from, const float *measured, const float *action,
+                      float *joints) {
     if (c->o.map != NULL) {
-        return c->o.map->target(c->o.map->ctx, from, action, joints);
+        return c->o.map->target(c->o.map->ctx, from, measured, action, joints);
     }
     memcpy(joints, action, sizeof(float) * (size_t)c->n);
     return true;
@@ -288,7 +305,9 @@ static bool to_joints(const fw_control *c, const float *from, const float *actio
 static void policy_step(fw_control *c) {
     float action[FW_DIM_MAX], target[FW_DRIVER_AXIS_MAX], after[FW_DRIVER_AXIS_MAX];
     fw_due due;
-    if (!fw_handover_next(c->handover, action, &due)) {
+    c->row_cycles = c->per_step;
+    c->in_row = fw_handover_next(c->handover, action, &due);
+    if (!c->in_row) {
         c->now.rows_missed += c->begun;
         return;
     }
@@ -298,11 +317,12 @@ static void policy_step(fw_control *c) {
     c->now.jump = fmaxf(c->now.jump, due.jump);
     memcpy(c->now.action, action, sizeof(float) * (size_t)c->policy.embodiment->n_action);
     c->last.acted = true;
-    if (!to_joints(c, c->goal, action, target)) {
+    if (!to_joints(c, c->goal, c->now.position, action, target)) {
         return;
     }
-    const bool more = due.after != NULL && to_joints(c, target, due.after, after);
-    bend_to(c, target, more ? after : NULL, c->per_step * c->cycle_s);
+    const bool more = due.after != NULL && to_joints(c, target, NULL, due.after, after);
+    bend_to(c, target, more ? after : NULL, c->per_step * c->cycle_s, FW_MOTION_TOGETHER);
+    c->row_cycles = (int)ceil(fw_motion_span(&c->motion) / c->cycle_s - 1e-6);
 }
 
 static void command_of_policy(fw_control *c) {
@@ -312,9 +332,9 @@ static void command_of_policy(fw_control *c) {
     if (c->in_step == 0) {
         policy_step(c);
     }
-    c->row_us =
-        c->begun ? c->row_us : c->in.now_us; /* until the first chunk is there: the policy's heartbeat watches */
-    c->in_step = (c->in_step + 1) % c->per_step;
+    /* a row that takes its time is no old command; until the first chunk is there, the policy's heartbeat watches */
+    c->row_us = c->in_row || !c->begun ? c->in.now_us : c->row_us;
+    c->in_step = (c->in_step + 1) % c->row_cycles;
     c->since++;
     fw_safety_command *k = &c->in.command;
     k->present = true;
@@ -333,7 +353,7 @@ static void command_of_operator(fw_control *c) {
     if (!k->present) {
         return;
     }
-    bend_to(c, op.joints, NULL, 2 * c->cycle_s);
+    bend_to(c, op.joints, NULL, 2 * c->cycle_s, FW_MOTION_APART);
     c->since++;
     k->source = FW_SAFETY_OPERATOR;
     c->heard_us = op.count != c->heard ? c->in.now_us : c->heard_us;
@@ -395,6 +415,8 @@ static void publish(fw_control *c) {
     memcpy(c->last.joints, s->position, sizeof c->last.joints);
     memcpy(c->last.action, s->action, sizeof c->last.action);
     c->last.executed = s->executed;
+    c->last.row_end_ns =
+        c->in_row ? s->t_ns + (int64_t)(1e9 * c->cycle_s) * ((c->row_cycles - c->in_step) % c->row_cycles) : 0;
     c->last.beat = c->out.beat;
     c->last.mode = c->out.mode;
     c->last.valid = true;
@@ -517,11 +539,17 @@ static void remember_trouble(fw_control *c, const char *what) {
     pthread_mutex_unlock(&c->words);
 }
 
+/* The last row before the next question has just begun, and the answer would wait for its end: what is seen later is newer. */
+static bool too_early(const fw_control *c, const seen *s) {
+    const double wait_s = fw_handover_latency(c->handover) + 1.5 * c->cycle_s;
+    return s->executed == fw_handover_due(c->handover) && clock_ns(c) + (int64_t)(1e9 * wait_s) < s->row_end_ns;
+}
+
 bool fw_control_think(fw_control *c) {
     seen s;
     fw_err err = {FW_OK, ""};
     fw_board_read(&c->sight, &s, sizeof s);
-    if (s.mode != FW_SAFETY_AUTONOMOUS || s.executed < fw_handover_due(c->handover)) {
+    if (s.mode != FW_SAFETY_AUTONOMOUS || s.executed < fw_handover_due(c->handover) || too_early(c, &s)) {
         live(c); /* waiting, too, is life */
         return false;
     }

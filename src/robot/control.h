@@ -36,8 +36,9 @@ typedef struct fw_control_map {
     void *ctx;
     /* joints [n_axis] as measured, last_action [n_action]: NULL before there is one -> state [n_state] */
     void (*state)(void *ctx, const float *joints, const float *last_action, float *state);
-    /* One row of a chunk -> joint targets. from [n_axis]: the set-point now. False: there is none (unreachable): hold. */
-    bool (*target)(void *ctx, const float *from, const float *action, float *joints);
+    /* One row of a chunk -> joint targets. from [n_axis]: the set-point now; measured [n_axis]: where the robot is, so that a blocked hand
+     * need not wind up (NULL: it is not there yet). False: there is none (unreachable): hold. */
+    bool (*target)(void *ctx, const float *from, const float *measured, const float *action, float *joints);
     /* The other way: what brought the set-point from `from` to `to` [n_axis] -> action [n_action]. Recording; NULL: actions cannot be told. */
     void (*action)(void *ctx, const float *from, const float *to, float *action);
 } fw_control_map;

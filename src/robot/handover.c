@@ -161,12 +161,16 @@ void fw_handover_clear(fw_handover *h) {
 
 /* ---- inference thread ---- */
 
-static int expected_rows(const fw_handover *h) {
+double fw_handover_latency(const fw_handover *h) {
     double most = h->n_latency == 0 ? h->opts.delay_s : 0.0;
     for (int i = 0; i < h->n_latency && i < LATENCIES; i++) {
         most = fmax(most, h->latency[i]);
     }
-    return (int)fmin(ceil(most * h->rate_hz - 1e-9), 1e6);
+    return most;
+}
+
+static int expected_rows(const fw_handover *h) {
+    return (int)fmin(ceil(fw_handover_latency(h) * h->rate_hz - 1e-9), 1e6);
 }
 
 void fw_handover_ask(fw_handover *h, int64_t k, fw_ask *ask) {

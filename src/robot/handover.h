@@ -22,7 +22,8 @@
 typedef struct fw_handover fw_handover;
 
 typedef struct fw_handover_opts {
-    int blend;      /* rows over which a policy without prefix is blended with its last chunk; 0: switched at once */
+    int blend; /* rows over which a policy without prefix is blended with its last chunk; 0: switched at once (control.c does
+                     * so where actions are steps) */
     int wish;       /* rows, with the settled ones, that guide a guided policy */
     double delay_s; /* latency expected before one was measured */
 } fw_handover_opts;
@@ -62,6 +63,8 @@ typedef struct fw_ask {
     int64_t epoch; /* of fw_handover_clear */
 } fw_ask;
 void fw_handover_ask(fw_handover *h, int64_t k, fw_ask *ask);
+/* Seconds that an answer is expected to take: the largest of the last. */
+double fw_handover_latency(const fw_handover *h);
 /* The rows that must have been executed before it is worth asking again. */
 int64_t fw_handover_due(const fw_handover *h);
 /* The answer to ask, which took seconds. FW_SHAPE when the chunk is not the policy's, FW_FORMAT when a value is not

@@ -63,27 +63,50 @@ static bool within(const fw_motion_limits *l, const double c[6], double T) {
     return true;
 }
 
-bool fw_motion_to(fw_motion *m, double from, const float *target, const float *after, double seconds) {
+/* The velocity with which axis i comes to its target: that of the way to the command after it, when both take T. */
+static double end_velocity(const fw_motion *m, int i, double pos, const float *after, double T) {
+    const double vel = after != NULL ? ((double)after[i] - pos) / (2 * T) : 0.0, most = m->limits[i].vel;
+    return most > 0 && fabs(vel) > most ? copysign(most, vel) : vel;
+}
+
+/* The curve of axis i, at least T long and stretched until it is within limits. Returns how long it is. */
+static double plan(const fw_motion *m, int i, double from, double to, const float *after, double T, double c[6]) {
+    const state a = on_curve(m->c[i], from, m->span[i]);
+    curve(a, to, end_velocity(m, i, a.pos, after, T), T, c);
+    for (int k = 0; k < STRETCHES && !within(&m->limits[i], c, T); k++) {
+        T *= 1.189207115002721;
+        curve(a, to, end_velocity(m, i, a.pos, after, T), T, c);
+    }
+    return T;
+}
+
+bool fw_motion_to(fw_motion *m, double from, const float *target, const float *after, double seconds,
+                  fw_motion_how how) {
+    double c[FW_DIM_MAX][6], span[FW_DIM_MAX], longest = seconds;
     bool ok = seconds > 0 && isfinite(seconds) && from >= 0 && isfinite(from);
     for (int i = 0; i < m->n; i++) {
         ok = ok && isfinite(target[i]) && (after == NULL || isfinite(after[i]));
     }
-    for (int i = 0; i < m->n && ok; i++) {
-        const state a = on_curve(m->c[i], from, m->span[i]);
-        const double to = (double)target[i];
-        double vel = after != NULL ? ((double)after[i] - a.pos) / (2 * seconds) : 0.0, c[6];
-        const double most = m->limits[i].vel;
-        vel = most > 0 && fabs(vel) > most ? copysign(most, vel) : vel;
-        double T = seconds;
-        curve(a, to, vel, T, c);
-        for (int k = 0; k < STRETCHES && !within(&m->limits[i], c, T); k++) {
-            T *= 1.189207115002721;
-            curve(a, to, vel, T, c);
+    for (int pass = 0; pass < 2 && ok;
+         pass++) { /* the second time as long as the slowest one took, if they go together */
+        for (int i = 0; i < m->n; i++) {
+            span[i] = plan(m, i, from, (double)target[i], after, how == FW_MOTION_TOGETHER ? longest : seconds, c[i]);
+            longest = fmax(longest, span[i]);
         }
-        memcpy(m->c[i], c, sizeof c);
-        m->span[i] = T;
+    }
+    for (int i = 0; i < m->n && ok; i++) {
+        memcpy(m->c[i], c[i], sizeof c[i]);
+        m->span[i] = span[i];
     }
     return ok;
+}
+
+double fw_motion_span(const fw_motion *m) {
+    double most = 0;
+    for (int i = 0; i < m->n; i++) {
+        most = fmax(most, m->span[i]);
+    }
+    return most;
 }
 
 void fw_motion_at(const fw_motion *m, double t, float *pos, float *vel, float *acc) {

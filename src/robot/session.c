@@ -214,7 +214,7 @@ static void go_by_shares(fw_session *s) {
             to[i] = op->goal[i] + (float)(0.5 * v * TICK_S);
             to[i] = fminf(fmaxf(to[i], s->o.limits->axis[i].position_min), s->o.limits->axis[i].position_max);
         }
-    } else if (!s->o.map->target(s->o.map->ctx, op->goal, action, to)) {
+    } else if (!s->o.map->target(s->o.map->ctx, op->goal, s->now.position, action, to)) {
         return;
     }
     memcpy(op->goal, to, sizeof to);

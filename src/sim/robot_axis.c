@@ -29,7 +29,7 @@ int robot_axis_body(const fw_robot *r, const mjModel *m, int axis) {
     return m->jnt_bodyid[m->actuator_trnid[2 * motor(r, robot_axis_at(r, axis))]];
 }
 
-/* The fingers' mean, as the first one's joint has it. */
+/* The fingers' mean, as the first one's joint has it; no further than its stops, which give by some mm under its force. */
 static void measure_grip(const robot_arm *a, const mjData *d, fw_sim_axis *out) {
     const robot_grip *g = &a->grip;
     const double way = g->open[0] - g->closed[0];
@@ -38,7 +38,7 @@ static void measure_grip(const robot_arm *a, const mjData *d, fw_sim_axis *out) 
         f += (d->qpos[a->grip_q[k]] - g->closed[k]) / (g->open[k] - g->closed[k]) / g->n_joint;
         rate += d->qvel[a->grip_v[k]] / (g->open[k] - g->closed[k]) / g->n_joint;
     }
-    out->position = g->closed[0] + f * way;
+    out->position = g->closed[0] + robot_clamp(f, 0, 1) * way;
     out->velocity = rate * way;
 }
 
@@ -63,6 +63,7 @@ void robot_engage(const fw_robot *r, mjModel *m, const mjModel *m0) {
         const int u = motor(r, robot_axis_at(r, i));
         m->actuator_forcelimited[u] = m0->actuator_forcelimited[u];
         mju_copy(m->actuator_forcerange + 2 * u, m0->actuator_forcerange + 2 * u, 2);
+        m->actuator_biasprm[mjNBIAS * u + 2] = m0->actuator_biasprm[mjNBIAS * u + 2];
     }
 }
 
@@ -77,6 +78,19 @@ static void limit_torque(mjModel *m, const mjModel *m0, int u, double most, doub
     }
 }
 
+/* A gripper's own controller keeps its speed: at its full force, without a thing between the fingers, it is as fast as that. */
+static void drive_grip(const robot_arm *a, mjModel *m, mjData *d, double opening, double velocity, double most) {
+    const int u = a->grip_u;
+    const double kp = m->actuator_gainprm[mjNGAIN * u], at = d->qpos[a->grip_q[0]];
+    d->ctrl[u] = robot_grip_ctrl(a, opening);
+    most = fmin(most, a->grip.force);
+    if (a->grip.speed > 0 && most > 0) {
+        const double kv = most / a->grip.speed, ahead = most / kp;
+        m->actuator_biasprm[mjNBIAS * u + 2] = -kv;
+        d->ctrl[u] = robot_clamp(d->ctrl[u] + kv / kp * velocity, at - ahead, at + ahead);
+    }
+}
+
 void robot_drive(fw_robot *r, mjModel *m, const mjModel *m0, mjData *d, const fw_sim_drive *drive) {
     m->opt.disableactuator = drive->limp ? ~0 : m0->opt.disableactuator;
     for (int i = 0; i < robot_n_axis(r); i++) {
@@ -87,7 +101,7 @@ void robot_drive(fw_robot *r, mjModel *m, const mjModel *m0, mjData *d, const fw
         } else {
             const double f = (drive->position[i] - a->grip.closed[0]) / (a->grip.open[0] - a->grip.closed[0]);
             r->mem.arm[x.arm].grip = robot_opening(a, f); /* what the scene calls its command */
-            d->ctrl[a->grip_u] = robot_grip_ctrl(a, r->mem.arm[x.arm].grip);
+            drive_grip(a, m, d, r->mem.arm[x.arm].grip, drive->velocity[i], drive->effort[i]);
         }
         const double weight = x.k >= 0 && !drive->limp ? d->qfrc_gravcomp[a->v[x.k]] : 0;
         limit_torque(m, m0, motor(r, x), drive->effort[i], weight);

@@ -55,6 +55,7 @@ typedef struct robot_grip {
     char joint[ROBOT_GRIP_MAX][ROBOT_NAME]; /* the first is driven; the others follow it */
     double closed[ROBOT_GRIP_MAX], open[ROBOT_GRIP_MAX];
     double kp, kv, force, squeeze, armature, damping, friction;
+    double speed; /* m/s (rad/s) of the first joint at most when it is driven joint by joint; 0: as kv lets it */
     double opening_m;
     robot_pad pad[ROBOT_PAD_MAX];
 } robot_grip;

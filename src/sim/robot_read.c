@@ -133,7 +133,7 @@ static fw_status read_pad(const json_t *j, const char *where, robot_pad *p, fw_e
 
 static fw_status read_grip(const json_t *j, const char *where, robot_grip *g, fw_err *err) {
     static const char *const known[] = {"joints",   "closed",  "open",     "kp",        "kv",   "force", "squeeze",
-                                        "armature", "damping", "friction", "opening_m", "pads", NULL};
+                                        "armature", "damping", "friction", "opening_m", "pads", "speed", NULL};
     const json_t *list;
     char at[160];
     FW_TRY(fw_json_only(j, where, known, err));
@@ -154,6 +154,7 @@ static fw_status read_grip(const json_t *j, const char *where, robot_grip *g, fw
     FW_TRY(fw_json_f64(j, "damping", where, &g->damping, err));
     FW_TRY(fw_json_f64(j, "friction", where, &g->friction, err));
     FW_TRY(fw_json_f64(j, "opening_m", where, &g->opening_m, err));
+    FW_TRY(fw_json_f64_or(j, "speed", where, 0, &g->speed, err));
     FW_TRY(list_or(j, "pads", where, ROBOT_PAD_MAX, &list, &g->n_pad, err));
     for (int i = 0; i < g->n_pad; i++) {
         snprintf(at, sizeof at, "%.140s.pads[%d]", where, i);

@@ -340,8 +340,8 @@ static void reset(void *ctx) {
     const fw_seeds *seeds = a->seeds;
     fw_rng layout = fw_rng_stream(seeds->layout, "layout"), visual = fw_rng_stream(seeds->visual, "visual"),
            dynamics = fw_rng_stream(seeds->dynamics, "dynamics");
-    rz_dynamics(s->rz, s->m, s->m0, &dynamics, seeds->dynamics);
     robot_engage(s->robot, s->m, s->m0);
+    rz_dynamics(s->rz, s->m, s->m0, &dynamics, seeds->dynamics);
     mj_setConst(s->m, s->d);
     mj_resetData(s->m, s->d);
     s->sub = 0;

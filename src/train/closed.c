@@ -40,6 +40,7 @@ typedef struct player {
     fw_env *env;
     fw_policy *policy;  /* NULL: expert */
     fw_rollout rollout; /* of the policy */
+    void *through;      /* of opts->through */
     int first_task;
     uint8_t *film; /* [FILM_PX, FILM_PX, 3] */
 } player;
@@ -140,6 +141,17 @@ static fw_status play(player *p, episode *e, fw_closed_outcome *out, fw_err *err
     return FW_OK;
 }
 
+static fw_status play_through(player *p, const episode *e, fw_closed_outcome *out, fw_err *err) {
+    fw_status st = FW_CLOSED; /* the same scenes as begin() takes */
+    for (int64_t again = 0; st == FW_CLOSED && again < 20; again++) {
+        *out = (fw_closed_outcome){.said_task = e->task};
+        st = p->opts->through->play(p->through, e->task, e->i, fw_closed_seed(p->opts->seed, e->i + (again << 40)), out,
+                                    err);
+    }
+    out->played = st == FW_OK;
+    return st;
+}
+
 /* Play a failure again, filmed. */
 static fw_status film(player *p, int task, int64_t i, fw_err *err) {
     char path[1024], name[160];
@@ -161,7 +173,7 @@ static fw_status film(player *p, int task, int64_t i, fw_err *err) {
 
 static fw_status open_player(player *p, fw_err *err) {
     fw_env_opts eo = FW_ENV_OPTS_DEFAULT;
-    eo.render = p->opts->policy != NULL || p->opts->videos != NULL;
+    eo.render = (p->opts->policy != NULL && p->opts->through == NULL) || p->opts->videos != NULL;
     eo.randomise = p->opts->domain;
     eo.embodiment = p->opts->embodiment;
     eo.home_first = p->opts->home_first, eo.home_count = p->opts->home_count;
@@ -175,6 +187,9 @@ static fw_status open_player(player *p, fw_err *err) {
         FW_TRY(fw_rollout_init(&p->rollout, p->policy, emb, err));
         FW_TRY(fw_rollout_begin(&p->rollout, p->opts->delay, !p->opts->forget_prefix, err)); /* refused at once */
     }
+    if (p->opts->through != NULL) {
+        FW_TRY(p->opts->through->open(p->opts, p->policy, &p->through, err));
+    }
     p->film = malloc((size_t)FILM_PX * FILM_PX * 3);
     return p->film != NULL ? FW_OK : fw_fail(err, FW_NOMEM, "evaluation: out of memory");
 }
@@ -182,6 +197,9 @@ static fw_status open_player(player *p, fw_err *err) {
 static void close_player(player *p) {
     fw_rollout_clear(&p->rollout);
     free(p->film);
+    if (p->opts->through != NULL) {
+        p->opts->through->close(p->through);
+    }
     fw_policy_close(p->policy);
     fw_env_close(p->env);
 }
@@ -196,7 +214,7 @@ static fw_status work(player *p, board *b, slot *me, int64_t n_job, fw_err *err)
         }
         atomic_store(&me->job, job);
         episode e = {.task = p->first_task + (int)(job / o->episodes), .i = job % o->episodes};
-        FW_TRY(play(p, &e, &b->outcome[job], err));
+        FW_TRY(o->through != NULL ? play_through(p, &e, &b->outcome[job], err) : play(p, &e, &b->outcome[job], err));
         bool failed = o->swap ? b->outcome[job].success : !b->outcome[job].success;
         if (o->videos != NULL && failed && atomic_fetch_add(&b->films, 1) < o->max_videos) {
             FW_TRY(film(p, e.task, e.i, err));

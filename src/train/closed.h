@@ -20,7 +20,19 @@
 
 #include "task/task.h"
 
-typedef struct fw_closed_opts {
+typedef struct fw_closed_opts fw_closed_opts;
+typedef struct fw_closed_outcome fw_closed_outcome;
+
+/* Another way to play an episode than fw_env_step: through a robot's control loop (cli/eval_control.c). One object a worker. */
+typedef struct fw_closed_through {
+    /* policy: borrowed. *self owned: close. */
+    fw_status (*open)(const fw_closed_opts *o, fw_policy *policy, void **self, fw_err *err);
+    /* The scene of a seed, the i-th sentence of its task. FW_CLOSED: there is no such scene. */
+    fw_status (*play)(void *self, int task, int64_t i, uint64_t seed, fw_closed_outcome *out, fw_err *err);
+    void (*close)(void *self); /* NULL is fine */
+} fw_closed_through;
+
+struct fw_closed_opts {
     const char *suite;
     const char *policy;              /* folder; NULL: the scripted expert */
     const char *precision;           /* of its products: fw_precision_parse; NULL: the default */
@@ -36,17 +48,18 @@ typedef struct fw_closed_opts {
     bool swap;          /* judge task i, say the sentence of another one */
     const char *videos; /* folder for films of failures (the first max_videos); NULL: none */
     int max_videos;
-    int workers; /* processes; <= 0: all CPUs */
-} fw_closed_opts;
+    int workers;                      /* processes; <= 0: all CPUs */
+    const fw_closed_through *through; /* NULL: by fw_env_step. A policy's own task only: no expert, swap, films */
+};
 
-typedef struct fw_closed_outcome {
+struct fw_closed_outcome {
     bool played, success, wrong_object, diverged;
     bool said;         /* swap: the goal of the sentence was reached */
     int32_t said_task; /* the task whose sentence was said */
     int32_t steps, inferences;
     float infer_s;   /* sum */
     char reason[96]; /* why it is no success */
-} fw_closed_outcome;
+};
 
 typedef struct fw_closed_task {
     char name[FW_NAME_MAX];

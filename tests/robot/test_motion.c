@@ -12,7 +12,7 @@ static void a_target_is_reached_at_its_time(void) {
     fw_motion_start(&m, 2, NULL, at);
     fw_motion_at(&m, 3.0, pos, vel, acc);
     CHECK(pos[0] == 0.5f && vel[0] == 0.0f && acc[1] == 0.0f);
-    CHECK(fw_motion_to(&m, 0, to, NULL, 0.1));
+    CHECK(fw_motion_to(&m, 0, to, NULL, 0.1, FW_MOTION_TOGETHER));
     fw_motion_at(&m, 0.1, pos, vel, acc);
     CHECK(fabsf(pos[0] - 0.7f) < 1e-6f && fabsf(vel[0]) < 1e-5f && fabsf(acc[0]) < 1e-3f && pos[1] == -1.0f);
     fw_motion_at(&m, 9.0, pos, vel, NULL);
@@ -28,7 +28,7 @@ static void random_commands_bend_the_motion_but_never_break_it(void) {
     for (int k = 0; k < 2000; k++) {
         const float to = (float)(seed = seed * 1664525u + 1013904223u) / 4294967296.0f;
         const float after = (float)((seed * 22695477u + 1u) >> 8) / 16777216.0f;
-        CHECK(fw_motion_to(&m, k == 0 ? 0 : 0.1, &to, k % 3 == 0 ? NULL : &after, 0.1));
+        CHECK(fw_motion_to(&m, k == 0 ? 0 : 0.1, &to, k % 3 == 0 ? NULL : &after, 0.1, FW_MOTION_TOGETHER));
         fw_motion_at(&m, 0, &pos, &vel, &acc);
         CHECK(fabsf(pos - p0) < 1e-4f && fabsf(vel - v0) < 1e-3f &&
               fabsf(acc - a0) < 0.5f); /* where the last curve ended */
@@ -48,7 +48,7 @@ static void limits_stretch_a_curve(void) {
     const float at = 0, to = 0.5f;
     float pos = 0, vel = 0, acc = 0, a0 = 0;
     fw_motion_start(&m, 1, &l, &at);
-    CHECK(fw_motion_to(&m, 0, &to, NULL, 0.1)); /* would take 9.4 rad/s */
+    CHECK(fw_motion_to(&m, 0, &to, NULL, 0.1, FW_MOTION_TOGETHER)); /* would take 9.4 rad/s */
     double t = 0;
     for (int i = 0; i < 400; i++, t += 1.0 / HZ) {
         fw_motion_at(&m, t, &pos, &vel, &acc);
@@ -58,13 +58,33 @@ static void limits_stretch_a_curve(void) {
     CHECK(fabsf(pos - 0.5f) < 1e-6f); /* late, but there */
 }
 
+/* A slow axis and a quick one: together they keep to the straight line between their ends, apart each is as quick as it can. */
+static void what_goes_together_keeps_its_path(void) {
+    const fw_motion_limits l[2] = {{.vel = 0.2, .acc = 4, .jerk = 400}, {.vel = 2, .acc = 40, .jerk = 4000}};
+    const float at[2] = {0, 0}, to[2] = {0.1f, 0.1f};
+    float pos[2];
+    fw_motion m;
+    fw_motion_start(&m, 2, l, at);
+    CHECK(fw_motion_to(&m, 0, to, NULL, 0.1, FW_MOTION_TOGETHER));
+    CHECK(fw_motion_span(&m) > 0.5);
+    for (double t = 0; t < 1.5; t += 1.0 / HZ) {
+        fw_motion_at(&m, t, pos, NULL, NULL);
+        CHECK(fabsf(pos[0] - pos[1]) < 1e-6f);
+    }
+    CHECK(fabsf(pos[0] - 0.1f) < 1e-6f);
+    fw_motion_start(&m, 2, l, at);
+    CHECK(fw_motion_to(&m, 0, to, NULL, 0.1, FW_MOTION_APART));
+    fw_motion_at(&m, 0.25, pos, NULL, NULL);
+    CHECK(pos[0] < 0.05f && pos[1] > 0.099f);
+}
+
 /* No command comes: a moving axis is brought to rest, without a step in its velocity. */
 static void a_missing_command_ends_in_rest(void) {
     fw_motion m;
     const float at = 0, to = 0.1f, after = 0.2f;
     float pos, vel, before = 0;
     fw_motion_start(&m, 1, NULL, &at);
-    CHECK(fw_motion_to(&m, 0, &to, &after, 0.1));
+    CHECK(fw_motion_to(&m, 0, &to, &after, 0.1, FW_MOTION_TOGETHER));
     for (int i = 0; i <= 3 * STEP; i++) {
         fw_motion_at(&m, (double)i / HZ, &pos, &vel, NULL);
         CHECK(i <= STEP || (vel <= before && before - vel < 0.06f && vel >= 0));
@@ -78,11 +98,14 @@ static void what_is_not_a_number_is_refused(void) {
     const float at = 0.3f, nan = NAN, ok = 1, inf = INFINITY;
     fw_motion_start(&m, 1, NULL, &at);
     was = m;
-    CHECK(!fw_motion_to(&m, 0, &nan, NULL, 0.1) && !fw_motion_to(&m, 0, &ok, &inf, 0.1) &&
-          !fw_motion_to(&m, 0, &ok, NULL, 0));
-    CHECK(!fw_motion_to(&m, (double)NAN, &ok, NULL, 0.1) && !fw_motion_to(&m, 0, &ok, NULL, (double)INFINITY));
+    CHECK(!fw_motion_to(&m, 0, &nan, NULL, 0.1, FW_MOTION_TOGETHER) &&
+          !fw_motion_to(&m, 0, &ok, &inf, 0.1, FW_MOTION_TOGETHER) &&
+          !fw_motion_to(&m, 0, &ok, NULL, 0, FW_MOTION_TOGETHER));
+    CHECK(!fw_motion_to(&m, (double)NAN, &ok, NULL, 0.1, FW_MOTION_TOGETHER) &&
+          !fw_motion_to(&m, 0, &ok, NULL, (double)INFINITY, FW_MOTION_APART));
     CHECK(memcmp(&m, &was, sizeof m) == 0);
 }
 
 FW_TEST_MAIN(T(a_target_is_reached_at_its_time), T(random_commands_bend_the_motion_but_never_break_it),
-             T(limits_stretch_a_curve), T(a_missing_command_ends_in_rest), T(what_is_not_a_number_is_refused))
+             T(limits_stretch_a_curve), T(what_goes_together_keeps_its_path), T(a_missing_command_ends_in_rest),
+             T(what_is_not_a_number_is_refused))
