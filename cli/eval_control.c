@@ -27,12 +27,14 @@ typedef struct through {
     fw_body *body;     /* owned; one thread */
     fw_safety_limits limits;
     fw_control_map map;
+    fw_observer_opts observer;
 
     fw_policy as_policy; /* the one that control asks: the real one, and time */
     fw_policy *policy;   /* borrowed */
     fw_control *c;       /* of the episode */
     fw_closed_outcome *out;
-    int delay_cycles;
+    int delay_cycles; /* that pass while the policy thinks */
+    bool late;        /* they pass now */
 } through;
 
 /* --- what control asks */
@@ -54,7 +56,7 @@ static fw_status infer(fw_policy *p, const fw_obs *obs, fw_chunk *chunk, fw_err 
     FW_TRY(fw_policy_infer(t->policy, obs, chunk, err));
     t->out->infer_s += (float)(fw_now_s() - start);
     t->out->inferences++;
-    for (int i = 0; i < t->delay_cycles; i++) {
+    for (int i = 0; i < t->delay_cycles && t->late; i++) {
         one_cycle(t);
     }
     return FW_OK;
@@ -80,6 +82,17 @@ static bool map_target(void *ctx, const float *from, const float *measured, cons
 }
 
 /* --- a worker */
+
+/* Contacts are felt, as on a robot (cli/run_robot.c). */
+static void feel(through *t) {
+    t->observer = (fw_observer_opts)FW_OBSERVER_OPTS_DEFAULT;
+    t->observer.dynamics = fw_body_model;
+    t->observer.ctx = t->body;
+    for (int i = 0; i < fw_body_n_axis(t->body); i++) {
+        t->observer.viscous[i] = fw_body_axis_of(t->body, i)->damping;
+        t->observer.dry[i] = fw_body_axis_of(t->body, i)->stick;
+    }
+}
 
 static json_t *config_of(const fw_closed_opts *o) {
     json_t *j = json_pack("{s:s, s:s}", "suite", o->suite, "pictures", "wait");
@@ -108,6 +121,7 @@ static fw_status open_parts(through *t, fw_err *err) {
     const fw_embodiment *e = fw_env_embodiment(fw_sim_driver_env(t->driver));
     FW_TRY(fw_body_open(fw_home(), e->name, &t->body, err));
     FW_TRY(fw_limits_load(fw_home(), e->name, &t->limits, NULL, err));
+    feel(t);
     t->delay_cycles = (int)(t->opts->delay * 1e6 / e->rate_hz / t->limits.period_us + 0.5);
     return FW_OK;
 }
@@ -186,6 +200,7 @@ static fw_status drive(through *t, const char *sentence, fw_closed_outcome *out,
     FW_TRY(fw_control_prepare(t->c, err));
     FW_TRY(fw_control_say(t->c, sentence, err));
     FW_TRY(engage(t, err));
+    t->late = true;
     out->infer_s = 0, out->inferences = 0;
     while (!fw_env_done(env) && s.severity < FW_SAFETY_SEV_STOP) {
         (void)fw_control_think(t->c);
@@ -206,19 +221,17 @@ static fw_status through_play(void *self, int task, int64_t i, uint64_t seed, fw
         return fw_fail(err, FW_INVALID, "task %s has no held-out sentences", fw_env_task_name(env, task));
     }
     fw_control_opts o = FW_CONTROL_OPTS_DEFAULT;
-    o.driver = t->driver, o.policy = &t->as_policy, o.limits = &t->limits, o.map = &t->map, o.clock = &t->clock;
+    o.driver = t->driver, o.policy = &t->as_policy, o.limits = &t->limits, o.map = &t->map, o.clock = &t->clock,
+    o.observer = &t->observer;
     o.allow_slow = true, o.handover.delay_s = 0;
-    const int delay = t->delay_cycles;
     t->out = out;
-    t->delay_cycles = 0; /* trying it out takes no time */
+    t->late = false; /* trying it out takes no time */
     fw_status st = fw_control_new(&o, &t->c, err);
     if (st == FW_OK) {
-        t->delay_cycles = delay;
         st = drive(t, fw_env_sentence(env, task, split, (int)(i % n)), out, err);
     }
     fw_control_free(t->c);
     t->c = NULL;
-    t->delay_cycles = delay;
     return st;
 }
 

@@ -15,8 +15,8 @@ static void map_state(void *ctx, const float *joints, const float *last_action, 
     fw_body_state(((run_map *)ctx)->state, joints, last_action, state);
 }
 
-static bool map_target(void *ctx, const float *from, const float *action, float *joints) {
-    return fw_body_target(((run_map *)ctx)->target, from, NULL, action, joints);
+static bool map_target(void *ctx, const float *from, const float *measured, const float *action, float *joints) {
+    return fw_body_target(((run_map *)ctx)->target, from, measured, action, joints);
 }
 
 static void map_action(void *ctx, const float *from, const float *to, float *action) {

@@ -11,8 +11,8 @@ static void nothing_moves_until_it_is_asked(void) {
     live(&r, 100);
     CHECK(g_plant.torque && r.s.executed == 0 && fabsf(r.s.position[0]) < 1e-3f);
     to_mode(&r, FW_SAFETY_AUTONOMOUS);
-    live(&r, 400); /* 2 s */
-    CHECK_INT(r.s.executed, 20);
+    live(&r, 400);                                   /* 2 s */
+    CHECK(r.s.executed >= 17 && r.s.executed <= 20); /* the first way is too long for a control step */
     CHECK(fabsf(r.s.position[0] - sine_at(1e-9 * (double)r.t_ns, 0)) < 0.08f); /* it lags by a step or so */
     CHECK(r.s.chunks == 5 && r.s.rows_missed == 0 && r.s.severity == FW_SAFETY_SEV_NONE);
     rig_close(&r);
@@ -162,7 +162,7 @@ static void a_take_over_and_back_has_no_jump(void) {
     for (int k = 0; k < 2; k++) {
         fw_control_operate(r.c, lead); /* a leader arm is there, far from where the robot is */
         fw_control_request(r.c, want[k]);
-        for (int i = 0; i < 400; i++) {
+        for (int i = 0; i < 400 + 400 * k; i++) { /* on the way back rows take longer than a control step */
             memcpy(before, r.s.command, sizeof before);
             fw_control_operate(r.c, lead);
             live(&r, 1);
