@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -11,7 +12,7 @@
 #include "cli.h"
 #include "run.h"
 
-enum { SHOW_MS = 100, REST_MS = 3000 };
+enum { SHOW_MS = 100, REST_MS = 3000, URGENT = -10 };
 
 /* ---- arguments ---- */
 
@@ -285,6 +286,7 @@ int cmd_run(int argc, char **argv) {
     if (code != FW_ARGS_GO) {
         return code;
     }
+    (void)setpriority(PRIO_PROCESS, 0, URGENT); /* threads inherit it; without the right to, as others */
     sigemptyset(&ends);
     sigaddset(&ends, SIGTERM);
     sigaddset(&ends, SIGINT);
