@@ -156,8 +156,8 @@ static void map_state(void *ctx, const float *joints, const float *last_action, 
     fw_body_state(((bench *)ctx)->of_state, joints, last_action, state);
 }
 
-static bool map_target(void *ctx, const float *from, const float *action, float *joints) {
-    return fw_body_target(((bench *)ctx)->of_target, from, NULL, action, joints);
+static bool map_target(void *ctx, const float *from, const float *measured, const float *action, float *joints) {
+    return fw_body_target(((bench *)ctx)->of_target, from, measured, action, joints);
 }
 
 static fw_status open_robot(bench *b, fw_err *err) {

@@ -6,7 +6,7 @@
  * Include it in one file of a test program. It defines malloc and its family in the executable, which the dynamic linker
  * prefers over libc's for every library (libstdc++'s operator new calls malloc as well), and passes calls on to glibc's own
  * entry points. Under the sanitizers, which own malloc, their hooks are used instead. The first counted call is reported
- * with its stack. Threads: all of them are counted; begin and end from one.
+ * with its stack. Threads: all of them are counted, begin and end from one; with CHECK_NO_ALLOC_HERE only the calling one.
  */
 #ifndef FW_ALLOC_GUARD_H
 #define FW_ALLOC_GUARD_H
@@ -27,9 +27,12 @@ static atomic_bool fw_guard_on;
 static atomic_uint_fast64_t fw_guard_calls;
 static void *fw_guard_stack[FW_GUARD_DEPTH];
 static atomic_int fw_guard_depth;
+static atomic_bool fw_guard_here; /* only threads with fw_guard_mine count */
+static _Thread_local bool fw_guard_mine;
 
 static void fw_guard_count(void) {
-    if (!atomic_load_explicit(&fw_guard_on, memory_order_relaxed)) {
+    if (!atomic_load_explicit(&fw_guard_on, memory_order_relaxed) ||
+        (atomic_load_explicit(&fw_guard_here, memory_order_relaxed) && !fw_guard_mine)) {
         return;
     }
     if (atomic_fetch_add(&fw_guard_calls, 1) == 0) {
@@ -130,6 +133,15 @@ static inline uint64_t fw_alloc_guard_end(void) {
         uint64_t calls_ = fw_alloc_guard_end();                                                                        \
         if (calls_ != 0)                                                                                               \
             FW_FAILED("%s: %" PRIu64 " allocations, wanted none", #statement, calls_);                                 \
+    } while (0)
+
+#define CHECK_NO_ALLOC_HERE(statement)                                                                                 \
+    do {                                                                                                               \
+        fw_guard_mine = true;                                                                                          \
+        atomic_store(&fw_guard_here, true);                                                                            \
+        CHECK_NO_ALLOC(statement);                                                                                     \
+        atomic_store(&fw_guard_here, false);                                                                           \
+        fw_guard_mine = false;                                                                                         \
     } while (0)
 
 #endif /* FW_ALLOC_GUARD_H */

@@ -81,7 +81,7 @@ static void numbers_arrive_where_they_belong(void) {
     CHECK(l.axis[1].position_min == -1.7628f && l.axis[3].position_max == -0.0698f && l.axis[6].velocity == 1.6f);
     CHECK(l.axis[0].jerk == 7500 && l.axis[7].acceleration == 1 && l.axis[5].torque == 12);
     CHECK(l.axis[5].retract == 2.4f && l.axis[7].grip == -1 && l.axis[6].grip == 0 && l.can_retract);
-    CHECK(l.late_us == 20000 && l.sensor_us == 50000 && l.command_us == 150000 && l.hold_us == 1000000);
+    CHECK(l.late_us == 60000 && l.sensor_us == 100000 && l.command_us == 150000 && l.hold_us == 1000000);
     CHECK(l.retract_us == 15000000 && l.heartbeat_us[FW_SAFETY_POLICY] == 1000000 &&
           l.heartbeat_us[FW_SAFETY_OPERATOR] == 150000);
     const fw_safety_link *f = &l.link[10];
