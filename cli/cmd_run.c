@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "cli.h"
 #include "run.h"
@@ -89,7 +90,12 @@ static int check(run_args *a) {
         a->embodiment = a->robot;
     }
     if (simulated && a->policy == NULL && a->server == NULL) {
-        a->policy = "models/kitchen3";
+        static char shipped[1024];
+        fw_err err;
+        if (fw_path_join(shipped, sizeof shipped, fw_home(), "models/kitchen3", &err) != FW_OK) {
+            return cli_fail(&err);
+        }
+        a->policy = shipped;
     }
     return FW_ARGS_GO;
 }
