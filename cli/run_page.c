@@ -178,8 +178,9 @@ static json_t *cameras_json(run *r, fw_console *console) {
 }
 
 static json_t *chunk_json(const run *r, const fw_control_status *c) {
-    return json_pack("{s:I, s:i, s:f, s:i, s:f}", "n", (json_int_t)c->chunks, "horizon", r->info.horizon, "infer_ms",
-                     1e3 * c->infer_s, "delay_rows", (int)ceil(c->infer_s * r->e.rate_hz), "jump", (double)c->jump);
+    return json_pack("{s:I, s:i, s:i, s:f, s:i, s:f}", "n", (json_int_t)c->chunks, "row", c->row, "horizon",
+                     r->info.horizon, "infer_ms", 1e3 * c->infer_s, "delay_rows", (int)ceil(c->infer_s * r->e.rate_hz),
+                     "jump", (double)c->jump);
 }
 
 static json_t *state_json(run *r, fw_console *console, const fw_session_status *s) {

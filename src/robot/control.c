@@ -314,6 +314,7 @@ static void policy_step(fw_control *c) {
     c->begun = true;
     c->row_us = c->in.now_us;
     c->now.chunks += due.first;
+    c->now.row = due.row;
     c->now.jump = fmaxf(c->now.jump, due.jump);
     memcpy(c->now.action, action, sizeof(float) * (size_t)c->policy.embodiment->n_action);
     c->last.acted = true;

@@ -70,6 +70,7 @@ typedef struct fw_control_status {
         [FW_DRIVER_AXIS_MAX]; /* Nm (N) from outside, as safety is told; 0 without an observer, and of grippers */
     float command[FW_DRIVER_AXIS_MAX];
     float action[FW_DIM_MAX]; /* the row being executed */
+    int row;                  /* of its chunk */
     fw_safety_mode mode;
     fw_safety_severity severity;
     uint32_t latched, present, refused, limited;
