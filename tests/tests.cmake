@@ -1,5 +1,5 @@
 # Every tests/<module>/test_<x>.c is a program, a ctest named <module>.<x>, labelled <module>. A first comment line
-# "ctest: timeout=300 label=slow" changes the defaults. Exit code 77 = skipped, with its reason on stderr.
+# "ctest: timeout=300 label=slow serial" changes the defaults (serial: nothing beside it). Exit code 77 = skipped, with its reason on stderr.
 file(GLOB fw_tests CONFIGURE_DEPENDS tests/*/test_*.c)
 foreach(t ${fw_tests})
   get_filename_component(dir ${t} DIRECTORY)
@@ -23,6 +23,9 @@ foreach(t ${fw_tests})
   endif()
   if(head MATCHES "label=([a-z]+)")
     list(APPEND labels ${CMAKE_MATCH_1})
+  endif()
+  if(head MATCHES "serial") # it measures time, or keeps it
+    set_tests_properties(${mod}.${short} PROPERTIES RUN_SERIAL ON)
   endif()
   set_tests_properties(${mod}.${short} PROPERTIES TIMEOUT ${timeout} SKIP_RETURN_CODE 77 LABELS "${labels}")
   # a test that drives the program needs it built

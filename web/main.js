@@ -93,7 +93,12 @@ async function take() {
   }
   show()
 }
-for (const id of ["take", "give"]) $(id).addEventListener("click", take)
+for (const id of ["take", "give"]) {
+  $(id).addEventListener("click", (e) => {
+    if (e.detail > 0) e.currentTarget.blur() // the next keys are the robot's
+    take()
+  })
+}
 
 async function mark(what) {
   const note = $("note").value.trim()

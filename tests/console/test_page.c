@@ -125,7 +125,6 @@ static void keys_move_the_robot_twenty_times_a_second(void) {
     const int idle = moves_of(1000, none);
     page_key(&p, "rawKeyDown", "KeyW", "w");
     const int held = moves_of(1000, ahead);
-    page_shot(&p, "page_desk");
     printf("   moves in a second: %d with nothing pressed, %d with W\n", idle, held);
     CHECK(idle >= 14 && idle <= 26 && held >= 14 && held <= 26);
     tell(p.session, "Input.dispatchKeyEvent",
