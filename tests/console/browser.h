@@ -312,14 +312,17 @@ static inline int base64(const char *s, uint8_t *out) {
     return n;
 }
 
-/* A PNG of what is seen: $FW_SHOTS/name.png; nothing is done without FW_SHOTS. */
-static inline void page_shot(const page *p, const char *name) {
+/* A PNG of what is seen, so much larger or smaller: $FW_SHOTS/name.png; nothing is done without FW_SHOTS. */
+static inline void page_shot(const page *p, const char *name, double scale) {
     char path[600];
     const char *folder = getenv("FW_SHOTS");
     if (folder == NULL) {
         return;
     }
-    json_t *r = devtools(p->session, "Page.captureScreenshot", json_pack("{s:s}", "format", "png"));
+    const double w = page_number(p, "innerWidth"), h = page_number(p, "innerHeight");
+    json_t *r = devtools(p->session, "Page.captureScreenshot",
+                         json_pack("{s:s,s:{s:f,s:f,s:f,s:f,s:f}}", "format", "png", "clip", "x", 0.0, "y", 0.0,
+                                   "width", w, "height", h, "scale", scale));
     const char *data = json_string_value(json_object_get(r, "data"));
     uint8_t *png = malloc(strlen(data));
     snprintf(path, sizeof path, "%s/%s.png", folder, name);

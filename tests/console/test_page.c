@@ -177,7 +177,7 @@ static void sticks_move_it_from_a_phone_and_stop_stays_under_the_thumb(void) {
     page_finger(&p, "touchStart", x, y);
     page_finger(&p, "touchMove", x, y - 200); /* far up: all of it */
     CHECK(moves_of(500, (const float[4]){0.5f}) > 5);
-    page_shot(&p, "page_phone");
+    page_shot(&p, "page_phone", 1);
     page_finger(&p, "touchMove", x - 200, y);
     CHECK(moves_of(300, (const float[4]){0, 0.5f}) > 3);
     page_finger(&p, "touchEnd", x, y);
@@ -246,7 +246,7 @@ static void a_lost_robot_cannot_be_missed_and_comes_back_by_itself(void) {
     page_wait(&p, "document.body.dataset.link === 'down' && document.querySelector('#lost-title').textContent === 'No "
                   "connection to the robot'");
     page_wait(&p, "document.body.dataset.holder === 'nobody'");
-    page_shot(&p, "page_lost");
+    page_shot(&p, "page_lost", 1);
     page_press(&p, "#stop"); /* sent as soon as there is somebody */
     feed_start(&robot, (fw_console_opts){.port = port});
     feed_wait(&robot, 0, FW_CONSOLE_STOP);
@@ -299,7 +299,7 @@ static void pictures_and_the_body_are_drawn(void) {
     page_wait(&p, drawn);
     page_dark(&p, true);
     usleep(300000);
-    page_shot(&p, "page_dark");
+    page_shot(&p, "page_dark", 1);
     page_close(&p);
 }
 

@@ -101,7 +101,7 @@ static bool correct(const page *p) {
     page_wait(p, "document.body.dataset.mode === 'teleoperated' && document.body.dataset.holder === 'me'");
     key_for(p, "KeyR", "r", 700);
     key_for(p, "KeyA", "a", 500);
-    page_shot(p, "page_kitchen");
+    page_shot(p, "page_kitchen", 0.7);
     page_key(p, "rawKeyDown", "Digit3", "3"); /* that was wrong */
     usleep(300000);
     page_click(p, "#take");
