@@ -206,6 +206,7 @@ int cmd_eval(int argc, char **argv) {
                    "--suite: chunks come N control steps late; what is executed until then is the policy's prefix"),
         FW_ARG_STR("through", &way, "control",
                    "--suite: as a robot is moved: hand-over, motion, safety and driver (docs/CONTROL.md)"),
+        FW_ARG_BOOL("numb", &c.numb, "--through: contacts are not felt, so that a hand may press as hard as it can"),
         FW_ARG_BOOL("forget-prefix", &c.forget_prefix, "--suite: with --delay, the policy is not told of it"),
         FW_ARG_BOOL("swap", &c.swap, "--suite: say the sentence of another task; rate = the original goal was reached"),
         FW_ARG_STR("videos", &c.videos, "DIR", "--suite: films of failures"),
@@ -245,7 +246,8 @@ int cmd_eval(int argc, char **argv) {
                 "shows an example\n");
         return 2;
     }
-    if (way != NULL && (strcmp(way, "control") != 0 || o.data != NULL || expert || c.swap || c.videos != NULL)) {
+    if ((c.numb && way == NULL) ||
+        (way != NULL && (strcmp(way, "control") != 0 || o.data != NULL || expert || c.swap || c.videos != NULL))) {
         fprintf(stderr,
                 "flywheel eval: --through control goes with --policy and --suite, without --swap and --videos\n");
         return 2;

@@ -3,7 +3,7 @@
  *
  * The same scenes, sentences and judge; between policy and motors stand hand-over, motion, safety with the embodiment's limits, and the
  * driver (docs/CONTROL.md), 200 times a second, on a clock that stands still while the policy thinks - or goes on for --delay
- * control steps, in which the last chunk goes on.
+ * control steps, in which the last chunk goes on. An episode has as many rows as it has control steps without.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@
 #include "sim/body.h"
 #include "task/sim_driver.h"
 
-enum { ENGAGE_CYCLES = 400 };
+enum { ENGAGE_CYCLES = 400, HELD_STEPS = 5, SLOWEST = 4 };
 
 typedef struct through {
     const fw_closed_opts *opts;
@@ -193,7 +193,20 @@ static void judge(const through *t, const fw_env *env, fw_closed_outcome *out) {
     }
 }
 
-/* Until the judge has seen enough, or safety has stopped it for good. */
+/* The judge has seen enough, safety has stopped it for good, or its rows are used up: a robot that limits make slow has as many attempts. */
+static bool over(const fw_env *env, const fw_control_status *s) {
+    fw_verdict v;
+    const int limit = fw_env_time_limit(env);
+    if (s->severity >= FW_SAFETY_SEV_STOP || s->executed >= limit || fw_env_steps(env) >= SLOWEST * limit) {
+        return true;
+    }
+    if (fw_env_steps(env) < limit) {
+        return fw_env_done(env);
+    }
+    fw_env_judge(env, &v);
+    return v.diverged || v.held_steps >= HELD_STEPS;
+}
+
 static fw_status drive(through *t, const char *sentence, fw_closed_outcome *out, fw_err *err) {
     const fw_env *env = fw_sim_driver_env(t->driver);
     fw_control_status s = {0};
@@ -202,7 +215,7 @@ static fw_status drive(through *t, const char *sentence, fw_closed_outcome *out,
     FW_TRY(engage(t, err));
     t->late = true;
     out->infer_s = 0, out->inferences = 0;
-    while (!fw_env_done(env) && s.severity < FW_SAFETY_SEV_STOP) {
+    while (!over(env, &s)) {
         (void)fw_control_think(t->c);
         one_cycle(t);
         fw_control_status_get(t->c, &s);
@@ -221,8 +234,8 @@ static fw_status through_play(void *self, int task, int64_t i, uint64_t seed, fw
         return fw_fail(err, FW_INVALID, "task %s has no held-out sentences", fw_env_task_name(env, task));
     }
     fw_control_opts o = FW_CONTROL_OPTS_DEFAULT;
-    o.driver = t->driver, o.policy = &t->as_policy, o.limits = &t->limits, o.map = &t->map, o.clock = &t->clock,
-    o.observer = &t->observer;
+    o.driver = t->driver, o.policy = &t->as_policy, o.limits = &t->limits, o.map = &t->map, o.clock = &t->clock;
+    o.observer = t->opts->numb ? NULL : &t->observer;
     o.allow_slow = true, o.handover.delay_s = 0;
     t->out = out;
     t->late = false; /* trying it out takes no time */

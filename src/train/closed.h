@@ -49,6 +49,7 @@ struct fw_closed_opts {
     const char *videos; /* folder for films of failures (the first max_videos); NULL: none */
     int max_videos;
     int workers;                      /* processes; <= 0: all CPUs */
+    bool numb;                        /* through: contacts are not felt */
     const fw_closed_through *through; /* NULL: by fw_env_step. A policy's own task only: no expert, swap, films */
 };
 
