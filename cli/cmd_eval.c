@@ -247,9 +247,8 @@ int cmd_eval(int argc, char **argv) {
         return 2;
     }
     if ((c.numb && way == NULL) ||
-        (way != NULL && (strcmp(way, "control") != 0 || o.data != NULL || expert || c.swap || c.videos != NULL))) {
-        fprintf(stderr,
-                "flywheel eval: --through control goes with --policy and --suite, without --swap and --videos\n");
+        (way != NULL && (strcmp(way, "control") != 0 || o.data != NULL || c.swap || c.videos != NULL))) {
+        fprintf(stderr, "flywheel eval: --through control goes with --suite, without --swap and --videos\n");
         return 2;
     }
     c.through = way != NULL ? &eval_through_control : NULL;

@@ -65,6 +65,11 @@ void robot_engage(const fw_robot *r, mjModel *m, const mjModel *m0) {
         mju_copy(m->actuator_forcerange + 2 * u, m0->actuator_forcerange + 2 * u, 2);
         m->actuator_biasprm[mjNBIAS * u + 2] = m0->actuator_biasprm[mjNBIAS * u + 2];
     }
+    for (int i = 0; i < r->n_arm; i++) {
+        for (int k = 0; k < r->arm[i].grip.n_joint; k++) {
+            m->dof_damping[r->arm[i].grip_v[k]] = m0->dof_damping[r->arm[i].grip_v[k]];
+        }
+    }
 }
 
 /* most: of motor and weight together. */
@@ -78,17 +83,24 @@ static void limit_torque(mjModel *m, const mjModel *m0, int u, double most, doub
     }
 }
 
-/* A gripper's own controller keeps its speed: at its full force, without a thing between the fingers, it is as fast as that. */
+/* A gripper's own controller keeps its speed: at its full force, without a thing between the fingers, it is as fast as that. All its joints are
+ * braked, as by gears: one that loses what it held must not snap. */
 static void drive_grip(const robot_arm *a, mjModel *m, mjData *d, double opening, double velocity, double most) {
+    const robot_grip *g = &a->grip;
     const int u = a->grip_u;
     const double kp = m->actuator_gainprm[mjNGAIN * u], at = d->qpos[a->grip_q[0]];
     d->ctrl[u] = robot_grip_ctrl(a, opening);
-    most = fmin(most, a->grip.force);
-    if (a->grip.speed > 0 && most > 0) {
-        const double kv = most / a->grip.speed, ahead = most / kp;
-        m->actuator_biasprm[mjNBIAS * u + 2] = -kv;
-        d->ctrl[u] = robot_clamp(d->ctrl[u] + kv / kp * velocity, at - ahead, at + ahead);
+    most = fmin(most, g->force);
+    if (g->speed <= 0 || most <= 0) {
+        return;
     }
+    const double brake = most / g->speed, ahead = most / kp;
+    m->actuator_biasprm[mjNBIAS * u + 2] = -brake / g->n_joint;
+    for (int k = 1; k < g->n_joint; k++) {
+        const double ratio = (g->open[k] - g->closed[k]) / (g->open[0] - g->closed[0]);
+        m->dof_damping[a->grip_v[k]] = g->damping + brake / g->n_joint / (ratio * ratio);
+    }
+    d->ctrl[u] = robot_clamp(d->ctrl[u] + brake / kp * velocity, at - ahead, at + ahead);
 }
 
 void robot_drive(fw_robot *r, mjModel *m, const mjModel *m0, mjData *d, const fw_sim_drive *drive) {

@@ -301,6 +301,17 @@ fw_status fw_sim_drive_step(fw_sim *s, const fw_sim_drive *drive, bool *looked, 
     return st;
 }
 
+static void forward(void *ctx) {
+    fw_sim *s = ctx;
+    mj_forward(s->m, s->d);
+}
+
+void fw_sim_refresh(fw_sim *s) {
+    if (!s->diverged && sim_guard(forward, s, "looking", NULL) == FW_OK) {
+        sim_observe(s);
+    }
+}
+
 int fw_sim_n_axis(const fw_sim *s) {
     return robot_n_axis(s->robot);
 }

@@ -200,6 +200,8 @@ void fw_sim_axes(const fw_sim *s, fw_sim_axis *out); /* [n_axis] */
 double fw_sim_timestep(const fw_sim *s);             /* s of one physics step */
 /* One physics step; *looked: it completed a control step, and the scene is a new one. FW_CLOSED as fw_sim_step. */
 FW_NODISCARD fw_status fw_sim_drive_step(fw_sim *s, const fw_sim_drive *drive, bool *looked, fw_err *err);
+/* The scene as of the last physics step; otherwise it is that of the last control step. */
+void fw_sim_refresh(fw_sim *s);
 /* Somebody pushes the link that an axis moves, at its centre of mass: N, world, until told otherwise or the next reset. */
 void fw_sim_push(fw_sim *s, int axis, const double force[3]);
 

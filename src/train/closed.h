@@ -25,7 +25,7 @@ typedef struct fw_closed_outcome fw_closed_outcome;
 
 /* Another way to play an episode than fw_env_step: through a robot's control loop (cli/eval_control.c). One object a worker. */
 typedef struct fw_closed_through {
-    /* policy: borrowed. *self owned: close. */
+    /* policy: borrowed, NULL: the expert. *self owned: close. */
     fw_status (*open)(const fw_closed_opts *o, fw_policy *policy, void **self, fw_err *err);
     /* The scene of a seed, the i-th sentence of its task. FW_CLOSED: there is no such scene. */
     fw_status (*play)(void *self, int task, int64_t i, uint64_t seed, fw_closed_outcome *out, fw_err *err);
@@ -50,7 +50,7 @@ struct fw_closed_opts {
     int max_videos;
     int workers;                      /* processes; <= 0: all CPUs */
     bool numb;                        /* through: contacts are not felt */
-    const fw_closed_through *through; /* NULL: by fw_env_step. A policy's own task only: no expert, swap, films */
+    const fw_closed_through *through; /* NULL: by fw_env_step. The policy's own task only: no swap, no films */
 };
 
 struct fw_closed_outcome {
