@@ -7,6 +7,7 @@ import * as p from "./panels.js"
 import { $, toast } from "./panels.js"
 
 const HISTORY = 8
+const STILL_MS = 1500
 const PATIENCE_MS = 1000 // between "take" answered and the state saying so
 
 const eyes = new Eyes()
@@ -32,8 +33,11 @@ async function stop() {
 $("stop").addEventListener("pointerdown", (e) => e.button === 0 && stop()) // not when the finger is lifted again
 $("stop").addEventListener("click", (e) => e.detail === 0 && stop()) // from a keyboard
 
+// What is still so cannot be acknowledged away: an arm that leans on something has to be freed first.
 async function acknowledge() {
-  if (await ask({ do: "release" })) await ask({ do: "acknowledge" })
+  if (!(await ask({ do: "release" })) || !(await ask({ do: "acknowledge" }))) return
+  await new Promise((later) => setTimeout(later, STILL_MS))
+  if (p.latched(state)) toast("It is still so. Torque off makes the arm limp: hold it, free it, then go on.", true)
 }
 $("acknowledge").addEventListener("click", acknowledge)
 

@@ -32,9 +32,12 @@ function fit(parent, n, make) {
   return parent.children
 }
 
+// It does not go on before a person has looked.
+export const latched = (s) => s.severity in SEVERITIES
+
 // What a person is told first. -> [word, plain words]
 export function modeWords(s, mine) {
-  if (s.severity in SEVERITIES) return [SEVERITIES[s.severity][0], s.why || SEVERITIES[s.severity][1]]
+  if (latched(s)) return [SEVERITIES[s.severity][0], s.why || SEVERITIES[s.severity][1]]
   if (s.mode === "teleoperated" && mine) return ["You drive", s.why || "The robot does what your hands do"]
   const [word, text] = MODES[s.mode] ?? [s.mode ?? "Unknown", ""]
   return [word, s.why || text]
@@ -52,12 +55,12 @@ export function showMode(s, mine) {
 }
 
 export function showTrouble(s) {
-  const latched = s.severity in SEVERITIES
+  const stopped = latched(s)
   const faults = s.faults ?? []
   const refused = s.refused ?? []
-  $("trouble").hidden = !latched && faults.length === 0 && refused.length === 0
-  $("acknowledge").hidden = !latched
-  set($("trouble-title"), latched ? "What happened" : faults.length > 0 ? "Beware" : "Not now")
+  $("trouble").hidden = !stopped && faults.length === 0 && refused.length === 0
+  $("acknowledge").hidden = !stopped
+  set($("trouble-title"), stopped ? "What happened" : faults.length > 0 ? "Beware" : "Not now")
   const texts = [...faults, ...refused.map((r) => `refused: ${r}`)]
   fit($("faults"), texts.length, () => element("li"))
   texts.forEach((t, i) => set($("faults").children[i], t))

@@ -30,6 +30,7 @@ typedef struct feed {
     int n_heard, n_left;
     uint64_t holder;
     const char *mode, *severity, *fault;
+    bool leans; /* on something: a contact that stays until torque is off */
     char sentence[FW_CONSOLE_TEXT_MAX];
     int64_t tick;
     float x[4], gripper; /* where an operator moved it */
@@ -48,7 +49,13 @@ static inline bool feed_act(feed *f, uint64_t who, const fw_console_command *cmd
         f->mode = "standby", f->severity = "stop", f->fault = "the stop button was pressed", f->holder = 0;
         return true;
     case FW_CONSOLE_ACKNOWLEDGE:
+        if (f->leans) {
+            return true; /* it is stopped again at once */
+        }
         f->mode = "standby", f->severity = "none", f->fault = NULL;
+        return true;
+    case FW_CONSOLE_OFF:
+        f->mode = "silent", f->leans = false;
         return true;
     case FW_CONSOLE_TAKE:
         if (f->holder != 0 && f->holder != who) {

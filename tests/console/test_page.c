@@ -81,6 +81,21 @@ static void stop_is_one_message_away_by_button_and_by_key(void) {
     page_close(&desk), page_close(&phone);
 }
 
+static void what_stays_so_is_not_acknowledged_away(void) {
+    page p = open_page(false);
+    pthread_mutex_lock(&robot.lock);
+    robot.leans = true, robot.severity = "stop", robot.fault = "the arm was pushed against";
+    pthread_mutex_unlock(&robot.lock);
+    page_wait(&p, "document.querySelector('#mode-name').textContent === 'Stopped'");
+    page_click(&p, "#acknowledge");
+    page_wait(&p, "document.querySelector('#toast').textContent.startsWith('It is still so. Torque off')");
+    page_click(&p, "#off");
+    page_wait(&p, "document.body.dataset.mode === 'silent'");
+    page_click(&p, "#acknowledge");
+    settle(&p, "standby");
+    page_close(&p);
+}
+
 /* Moves in a time, all of which must be of this step. */
 static int moves_of(int ms, const float step[4]) {
     usleep(150000); /* what was pressed before is through */
@@ -317,6 +332,7 @@ static void nothing_complained_and_foreign_hosts_are_refused_by_the_browser(void
 int main(int argc, char **argv) {
     static const fw_test tests[] = {T(a_sentence_typed_reaches_the_robot),
                                     T(stop_is_one_message_away_by_button_and_by_key),
+                                    T(what_stays_so_is_not_acknowledged_away),
                                     T(keys_move_the_robot_twenty_times_a_second),
                                     T(a_gamepad_moves_it_and_its_buttons_stop_and_mark),
                                     T(sticks_move_it_from_a_phone_and_stop_stays_under_the_thumb),
