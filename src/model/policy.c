@@ -137,7 +137,7 @@ static fw_status policy_infer(fw_policy *self, const fw_obs *obs, fw_chunk *chun
     fw_flywheel_put_text(p->plan, &p->io, 0, words);
     float *body = fw_plan_data(p->plan, p->io.state);
     fw_proprio_row(&p->proprio, obs->state, obs->prev_state, obs->prev_action, body);
-    fw_proprio_settled(&p->proprio, obs->prefix, obs->n_prefix, body);
+    fw_proprio_settled(&p->proprio, obs->state, obs->prefix, obs->n_prefix, body);
     fw_flywheel_fill(p->plan, &p->io, &p->rng);
     FW_TRY(fw_plan_run(p->plan, err));
     float *pred = fw_plan_data(p->plan, p->io.pred);

@@ -15,7 +15,7 @@ static int settled_width(const fw_embodiment *emb, int max_delay) {
     for (int i = 0; i < emb->n_action; i++) {
         orders += !is_step(emb->action[i].meaning);
     }
-    return max_delay > 0 ? emb->n_action + max_delay * (1 + orders) : 0;
+    return max_delay > 0 ? emb->n_action + max_delay * orders : 0;
 }
 
 static int body_width(int n_state, int n_action, bool prev_state, bool prev_action) {
@@ -61,6 +61,7 @@ static void read_actions(fw_proprio *p, const fw_embodiment *emb) {
         const fw_meaning m = emb->action[k].meaning;
         p->step[k] = is_step(m);
         p->seen_order[k] = state_called(emb, emb->action[k].name);
+        p->seen_now[k] = p->seen_order[k] >= 0 ? p->seen_order[k] : state_like(emb, k, m);
         p->seen_pos[k] = m == FW_MEANING_EE_DELTA_POS   ? state_like(emb, k, FW_MEANING_EE_POS)
                          : m == FW_MEANING_EE_DELTA_YAW ? state_like(emb, k, FW_MEANING_EE_YAW)
                                                         : -1;
@@ -125,21 +126,26 @@ void fw_proprio_row(const fw_proprio *p, const float *state, const float *prev_s
     }
 }
 
-void fw_proprio_settled(const fw_proprio *p, const float *settled, int n, float *row) {
-    const int most = p->max_delay, na = p->n_action;
-    float *there = row + fw_proprio_body(p), *way = there + most, *order = way + (most > 0 ? na : 0);
-    for (int i = 0; i < most; i++) {
-        there[i] = i < n ? 1.0f : 0.0f;
+/* The last max_delay commands of action k, which is no step: see the head of proprio.h. */
+static void put_orders(const fw_proprio *p, int k, const float *state, const float *settled, int n, float *out) {
+    const float now = p->seen_now[k] >= 0 ? state[p->seen_now[k]] : p->action.shift[k];
+    for (int i = 0; i < p->max_delay; i++) {
+        const int at = n - p->max_delay + i;
+        out[i] = at >= 0 ? (settled[at * p->n_action + k] - now) * p->action.scale[k] : 0.0f;
     }
+}
+
+void fw_proprio_settled(const fw_proprio *p, const float *state, const float *settled, int n, float *row) {
+    const int most = p->max_delay, na = p->n_action;
+    float *way = row + fw_proprio_body(p), *order = way + (most > 0 ? na : 0);
     for (int k = 0; k < na && most > 0; k++) {
         way[k] = 0.0f;
-        for (int i = 0; i < most; i++) {
-            const float c = i < n ? settled[i * na + k] : 0.0f;
-            if (p->step[k]) {
-                way[k] += c * p->action.scale[k] / (float)most;
-            } else {
-                *order++ = i < n ? (c - p->action.shift[k]) * p->action.scale[k] : 0.0f;
-            }
+        for (int i = 0; i < n && p->step[k]; i++) {
+            way[k] += settled[i * na + k] * p->action.scale[k] / (float)most;
+        }
+        if (!p->step[k]) {
+            put_orders(p, k, state, settled, n, order);
+            order += most;
         }
     }
 }

@@ -88,7 +88,7 @@ static void fill_chunk(const fill *f, int b, const fw_train_episode *ep, int64_t
     for (int i = 0; i < n * na && delay < 0; i++) {
         executed[i] = ts->proprio.step[i % na] ? -executed[i] : executed[i];
     }
-    fw_proprio_settled(&ts->proprio, executed, n, body);
+    fw_proprio_settled(&ts->proprio, ep->state + t * ns, executed, n, body);
     fw_chunk_gather(ep->action, ep->length, na, t + delay, h, target, f->weight + (size_t)b * (size_t)h);
     fw_norm_apply(&ts->proprio.action, target, target, (size_t)h);
 }
@@ -116,7 +116,7 @@ static void fill_row(void *ctx, int b, int worker) {
     for (int i = 0; augment && cfg->state_noise > 0 && i < fw_proprio_body(&ts->proprio); i++) {
         state[i] += (float)(cfg->state_noise * fw_rng_normal(&rng));
     }
-    fw_proprio_settled(&ts->proprio, NULL, 0, state);
+    fw_proprio_settled(&ts->proprio, ep->state + r->t * ns, NULL, 0, state);
     if (f->target != NULL) {
         fill_chunk(f, b, ep, r->t, augment ? &rng : NULL, state);
     }

@@ -106,24 +106,21 @@ static void targets_are_the_normalised_actions_from_that_frame(void) {
     }
 }
 
-/* The delay of a row by its flags, negative where it leads back; the way that the settled commands led, as the recorded hand moved (not as its
- * commands said), and the gripper's commands as its state tells them, are what the row says. */
-static int check_settled(const rig *r, int b, const float *there) {
+/* The delay of a row, negative where it leads back, by how far the recorded hand moved (not as its commands said): 0.01 m a step along x. The way
+ * that the settled commands led and the last gripper's commands, as the state tells them, are what the row says. */
+static int check_settled(const rig *r, int b, const float *way) {
     const fw_proprio *p = &r->ts.proprio;
-    const float *now = r->ts.episode[r->rows[b].episode].state + r->rows[b].t * 6, *way = there + 3, *order = way + 5;
-    int n = 0;
-    while (n < 3 && there[n] == 1.0f) {
-        n++;
-    }
-    const int delay = way[0] < 0 ? -n : n;
+    const float *now = r->ts.episode[r->rows[b].episode].state + r->rows[b].t * 6, *order = way + 5;
+    const int delay = (int)lrintf(way[0] * 3 / p->action.scale[0] / 0.01f), n = delay < 0 ? -delay : delay;
     for (int k = 0; k < 4; k++) {
         CHECK(fabsf(way[k] - (now[6 * delay + k] - now[k]) * p->action.scale[k] / 3) < 1e-4f);
     }
     for (int i = 0; i < 3; i++) {
-        const float want = (now[6 * (delay < 0 ? 0 : i + 1) + 5] - p->action.shift[4]) * p->action.scale[4];
-        CHECK(i < n ? fabsf(order[i] - want) < 1e-5f : there[i] == 0.0f && order[i] == 0.0f);
+        const int at = n - 3 + i;
+        const float told = delay > 0 && at >= 0 ? now[6 * (at + 1) + 5] - now[5] : 0.0f;
+        CHECK(fabsf(order[i] - told * p->action.scale[4]) < 1e-5f);
     }
-    CHECK(way[4] == 0.0f);
+    CHECK(n <= 3 && way[4] == 0.0f);
     return delay;
 }
 
@@ -155,7 +152,7 @@ static void count_delays(rig *r, int seen[7]) {
 static void a_late_chunk_begins_after_what_was_executed(void) {
     rig *r = rig_open(2, 3);
     int seen[7];
-    CHECK_INT(fw_proprio_width(&r->cfg.policy, &r->cfg.embodiment) - fw_proprio_body(&r->ts.proprio), 3 + 5 + 3);
+    CHECK_INT(fw_proprio_width(&r->cfg.policy, &r->cfg.embodiment) - fw_proprio_body(&r->ts.proprio), 5 + 3);
     count_delays(r, seen); /* its gripper is told something else in every step: the way back would be another scene */
     CHECK(seen[0] == 0 && seen[1] == 0 && seen[2] == 0);
     CHECK(seen[3] > 80 && seen[3] < 130 && seen[4] > 10 && seen[5] > 10 && seen[6] > 10); /* half of 192 are not late */
