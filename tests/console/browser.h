@@ -95,6 +95,7 @@ static inline void browser_start(void) {
     snprintf(browser.folder, sizeof browser.folder, "%s/flywheel-browser-XXXXXX", tmp != NULL ? tmp : "/tmp");
     CHECK(mkdtemp(browser.folder) != NULL);
     atexit(browser_stop);
+    fflush(NULL);
     browser.pid = fork();
     if (browser.pid == 0) {
         browser_exec();
