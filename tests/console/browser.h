@@ -194,15 +194,22 @@ static inline double page_number(const page *p, const char *js) {
     return x;
 }
 
-/* Until the expression is true. */
-static inline void page_wait(const page *p, const char *js) {
-    for (int64_t until = fw_now_ns() + (int64_t)15e9; fw_now_ns() < until; usleep(20000)) {
+/* Until the expression is true; false: not within so many seconds. */
+static inline bool page_soon(const page *p, const char *js, double seconds) {
+    for (int64_t until = fw_now_ns() + (int64_t)(1e9 * seconds); fw_now_ns() < until; usleep(20000)) {
         json_t *v = page_eval(p, js);
         const bool yes = json_is_true(v);
         json_decref(v);
         if (yes) {
-            return;
+            return true;
         }
+    }
+    return false;
+}
+
+static inline void page_wait(const page *p, const char *js) {
+    if (page_soon(p, js, 15)) {
+        return;
     }
     json_t *v =
         page_eval(p, "`${document.activeElement.id || document.activeElement.tagName} has the focus, its value is"

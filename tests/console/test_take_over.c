@@ -99,7 +99,9 @@ static bool correct(const page *p) {
     }
     usleep(1000000);
     page_click(p, "#take");
-    page_wait(p, "document.body.dataset.mode === 'teleoperated' && document.body.dataset.holder === 'me'");
+    if (!page_soon(p, "document.body.dataset.mode === 'teleoperated' && document.body.dataset.holder === 'me'", 5)) {
+        return false; /* stopped just before */
+    }
     key_for(p, "KeyR", "r", 700);
     key_for(p, "KeyA", "a", 500);
     page_shot(p, "page_kitchen", 0.7);
