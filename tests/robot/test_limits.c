@@ -86,7 +86,7 @@ static void numbers_arrive_where_they_belong(void) {
           l.heartbeat_us[FW_SAFETY_OPERATOR] == 150000);
     const fw_safety_link *f = &l.link[10];
     CHECK(l.n_link == 11 && strcmp(names.link[10], "rightfinger") == 0 && f->slide && f->scale == -1 && f->parent == 8);
-    CHECK(f->axis == 7 && f->about[1] == 1 && f->about[2] == 0 && f->radius == 0.012f && f->confined && f->capsule);
+    CHECK(f->axis == 7 && f->about[1] == 1 && f->about[2] == 0 && f->radius == 0.017f && f->confined && f->capsule);
     CHECK(l.link[8].axis == FW_SAFETY_NOBODY && l.link[1].about[2] == 1 && l.link[1].scale == 1 && !l.link[1].confined);
     CHECK(l.workspace.max[2] == 1.2f && l.n_pair == 7 && l.pair[6][0] == 2 && l.pair[6][1] == 8 && l.margin == 0.01f);
 }
@@ -425,7 +425,80 @@ static void links_are_where_the_robot_has_them(void) {
     check_links("panda_kitchen");
 }
 
+/* m that a point of the link's frame is outside its capsule; negative inside. */
+static double outside(const fw_safety_link *k, const double p[3]) {
+    double along[3], from[3];
+    for (int i = 0; i < 3; i++) {
+        along[i] = (double)k->to[i] - (double)k->from[i];
+        from[i] = p[i] - (double)k->from[i];
+    }
+    const double squared = mju_dot3(along, along);
+    const double share = squared > 0 ? fmin(1, fmax(0, mju_dot3(from, along) / squared)) : 0;
+    mju_addToScl3(from, along, -share);
+    return mju_norm3(from) - (double)k->radius;
+}
+
+/* The link that a body belongs to: its own, or that of the one it is fixed to. -1: the base. */
+static int link_of(const body *b, int k) {
+    for (; k > 0; k = b->m->body_parentid[k]) {
+        for (uint32_t i = 0; i < b->l.n_link; i++) {
+            if (body_of(b, i) == k) {
+                return (int)i;
+            }
+        }
+    }
+    return -1;
+}
+
+/* A point of a shape's body in the frame of a link that it is fixed to. */
+static void to_link(const body *b, int k, uint32_t link, double p[3]) {
+    for (; k != body_of(b, link); k = b->m->body_parentid[k]) {
+        double q[3];
+        mju_rotVecQuat(q, p, b->m->body_quat + 4 * k);
+        mju_add3(p, q, b->m->body_pos + 3 * k);
+    }
+}
+
+/* The farthest corner of a link's shapes outside its capsule. */
+static double sticks_out(const body *b, uint32_t link) {
+    const mjModel *m = b->m;
+    double most = -1;
+    for (int g = 0; g < m->ngeom; g++) {
+        if (link_of(b, m->geom_bodyid[g]) != (int)link) {
+            continue;
+        }
+        const bool mesh = m->geom_type[g] == mjGEOM_MESH;
+        const int n = mesh ? m->mesh_vertnum[m->geom_dataid[g]] : 8;
+        for (int i = 0; i < n; i++) {
+            double v[3], p[3];
+            for (int c = 0; c < 3; c++) {
+                v[c] = mesh ? (double)m->mesh_vert[3 * (m->mesh_vertadr[m->geom_dataid[g]] + i) + c]
+                            : ((i >> c) & 1 ? 1 : -1) * m->geom_aabb[6 * g + 3 + c] + m->geom_aabb[6 * g + c];
+            }
+            mju_rotVecQuat(p, v, m->geom_quat + 4 * g);
+            mju_addTo3(p, m->geom_pos + 3 * g);
+            to_link(b, m->geom_bodyid[g], link, p);
+            most = fmax(most, outside(&b->l.link[link], p));
+        }
+    }
+    return most;
+}
+
+static void capsules_hold_what_they_stand_for(void) {
+    static const char *const robots[] = {"so101", "panda_kitchen"};
+    for (int r = 0; r < 2; r++) {
+        body b = open_body(robots[r]);
+        for (uint32_t i = 0; i < b.l.n_link; i++) {
+            const double out = sticks_out(&b, i);
+            printf("# %s %s: %.1f mm\n", robots[r], b.names.link[i], 1e3 * out);
+            CHECK(out > -0.01 && out <= 0); /* all of it, and not much more */
+        }
+        mj_deleteData(b.d);
+        mj_deleteModel(b.m);
+    }
+}
+
 FW_TEST_MAIN(T(what_ships_loads_and_is_right), T(numbers_arrive_where_they_belong), T(every_key_is_wanted_and_no_other),
              T(every_list_is_as_long_as_the_axes), T(links_boxes_and_pairs_are_looked_at), T(another_unit_is_noticed),
              T(the_verdict_has_words), T(files_are_named), T(a_user_can_only_tighten),
-             T(links_are_where_the_robot_has_them))
+             T(links_are_where_the_robot_has_them), T(capsules_hold_what_they_stand_for))
