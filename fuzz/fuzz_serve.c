@@ -81,8 +81,8 @@ static void upgrade(int fd, const char *path) {
                            path);
     char answer[4096];
     say(fd, text, (size_t)n);
-    if (hear(fd, 5000, answer, sizeof answer) <= 0) {
-        abort(); /* it no longer answers */
+    if (hear(fd, 60000, answer, sizeof answer) <= 0) { /* a busy machine is no finding */
+        abort();                                       /* it no longer answers */
     }
 }
 
