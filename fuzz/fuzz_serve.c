@@ -42,7 +42,7 @@ static int serve_once(void) {
     if (s == NULL) {
         const fw_serve_model m = {"fuzz", &p};
         const fw_serve_opts o = {
-            .model = &m, .n_model = 1, .hello_ms = 1, .net = {.max_message = 1 << 20, .message_s = 1}};
+            .model = &m, .n_model = 1, .hello_ms = 1, .net = {.max_message = 1 << 20, .message_s = 20}};
         fw_log_set_level(FW_LOG_ERROR);
         if (fw_serve_start(&o, &s, NULL) != FW_OK) {
             abort();
