@@ -33,19 +33,8 @@ cr5)
     exit 2
     ;;
 esac
-train() { # config, folder, further arguments
-    config=$1 folder=$2
-    shift 2
-    [ -d "$folder/train" ] && resume=--resume || resume=
-    $fw train --config "configs/$config.json" --data $dataset --out "$folder" $resume "$@"
-}
-case $name in
-kitchen3) # first as if it were never late, then late as well
-    train kitchen3 "$out/in_time"
-    train kitchen3_late "$out/model" --from "$out/in_time"
-    ;;
-*) train "$name" "$out/model" ;;
-esac
+[ -d "$out/model/train" ] && resume=--resume || resume=
+$fw train --config "configs/$name.json" --data $dataset --out "$out/model" $resume
 case $name in
 cr5) $fw eval --policy "$out/model" --data $dataset --last 8 ;;
 kitchen3) $fw eval --policy "$out/model" --suite kitchen3 --episodes 100 --seed 100000 ;;
