@@ -223,8 +223,8 @@ static int report(const run *r, const fw_session_status *s) {
     return 0;
 }
 
-static void announce(const run *r) {
-    fw_console *c = atomic_load(&((run *)(uintptr_t)r)->console);
+static void announce(run *r) {
+    fw_console *c = atomic_load(&r->console);
     if (c != NULL) {
         const char *host = r->a.host != NULL ? r->a.host : "127.0.0.1";
         fw_info("page: %s://%s:%d%s", r->a.cert != NULL ? "https" : "http", host, fw_console_port(c),

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "feel.h"
 #include "robot/control.h"
 #include "robot/limits.h"
 #include "sim.h"
@@ -108,17 +109,6 @@ static bool map_target(void *ctx, const float *from, const float *measured, cons
 
 /* --- a worker */
 
-/* Contacts are felt, as on a robot (cli/run_robot.c). */
-static void feel(through *t) {
-    t->observer = (fw_observer_opts)FW_OBSERVER_OPTS_DEFAULT;
-    t->observer.dynamics = fw_body_model;
-    t->observer.ctx = t->body;
-    for (int i = 0; i < fw_body_n_axis(t->body); i++) {
-        t->observer.viscous[i] = fw_body_axis_of(t->body, i)->damping;
-        t->observer.dry[i] = fw_body_axis_of(t->body, i)->stick;
-    }
-}
-
 static json_t *config_of(const fw_closed_opts *o) {
     json_t *j = json_pack("{s:s, s:s}", "suite", o->suite, "pictures", o->policy != NULL ? "wait" : "none");
     if (o->embodiment != NULL) {
@@ -146,7 +136,7 @@ static fw_status open_parts(through *t, fw_err *err) {
     const fw_embodiment *e = fw_env_embodiment(fw_sim_driver_env(t->driver));
     FW_TRY(fw_body_open(fw_home(), e->name, &t->body, err));
     FW_TRY(fw_limits_load(fw_home(), e->name, &t->limits, NULL, err));
-    feel(t);
+    t->observer = cli_feel(t->body); /* as on a robot */
     t->delay_cycles = (int)(t->opts->delay * 1e6 / e->rate_hz / t->limits.period_us + 0.5);
     return FW_OK;
 }

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "feel.h"
 #include "run.h"
 #include "wire/remote.h"
 
@@ -62,14 +63,7 @@ static void feel(run *r) {
         fw_info("%s does not measure torques: a push is noticed only by how far it moves the arm", r->body->name);
         return;
     }
-    r->observer = (fw_observer_opts)FW_OBSERVER_OPTS_DEFAULT;
-    r->observer.dynamics = fw_body_model;
-    r->observer.ctx = r->of_control.target;
-    for (int i = 0; i < r->body->n_axis; i++) {
-        const fw_body_axis *x = fw_body_axis_of(r->of_control.target, i);
-        r->observer.viscous[i] = x->damping;
-        r->observer.dry[i] = x->stick;
-    }
+    r->observer = cli_feel(r->of_control.target);
 }
 
 /* ---- driver, robot ---- */
