@@ -7,7 +7,7 @@
 #include "robot/control_rig.h"
 #include "robot/session.h"
 
-enum { SIDE = 16, SECONDS = 3 };
+enum { SIDE = 256, SECONDS = 3 }; /* pictures large enough to be torn */
 
 /* The plant with a camera whose picture is its number. */
 static fw_status frame(fw_driver_dev *d, int i, fw_driver_frame *out, fw_err *err) {
