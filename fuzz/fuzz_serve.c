@@ -3,6 +3,7 @@
  * The first byte chooses; a message goes to openpi's path or vla-eval's.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -81,8 +82,12 @@ static void upgrade(int fd, const char *path) {
                            path);
     char answer[4096];
     say(fd, text, (size_t)n);
-    if (hear(fd, 60000, answer, sizeof answer) <= 0) { /* a busy machine is no finding */
-        abort();                                       /* it no longer answers */
+    errno = 0;
+    const ssize_t heard = hear(fd, 60000, answer, sizeof answer); /* a busy machine is no finding */
+    if (heard <= 0) {
+        fprintf(stderr, "an upgrade got no answer: %s\n",
+                heard < 0 ? strerror(errno) : "closed, or silent for a minute");
+        abort();
     }
 }
 
